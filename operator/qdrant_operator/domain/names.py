@@ -1,0 +1,91 @@
+"""Every object name, label, annotation and port: one place.
+
+Lengths: a StatefulSet's pods carry a `controller-revision-hash` label, so cluster names are bounded to 40
+characters (CRD schema), which keeps every derived name within the 63 of a DNS label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+GROUP = "qdrantoperator.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+FIELD_MANAGER = "qdrant-operator"
+FINALIZER = f"{GROUP}/finalizer"
+
+REST_PORT = 6333
+GRPC_PORT = 6334
+P2P_PORT = 6335
+
+LABEL_NAME = "app.kubernetes.io/name"
+LABEL_INSTANCE = "app.kubernetes.io/instance"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+LABEL_CLUSTER = f"{GROUP}/cluster"
+LABEL_SNAPSHOT = f"{GROUP}/snapshot"
+LABEL_SCHEDULE = f"{GROUP}/schedule"
+LABEL_SERVING = f"{GROUP}/serving"
+"""On peers' pods: "true" while the client Service may send requests to the pod."""
+
+ANNOTATION_HASH = f"{GROUP}/desired-hash"
+"""On owned objects: hash of what we applied, so that a field we stopped setting is noticed."""
+ANNOTATION_TEMPLATE = f"{GROUP}/template-hash"
+"""On peers' pods: hash of the pod template, without what may change and needs no restart."""
+
+MANAGED: Mapping[str, str] = {LABEL_MANAGED_BY: FIELD_MANAGER}
+
+
+def cluster_labels(cluster: str) -> dict[str, str]:
+    """Labels of every object that belongs to a cluster."""
+    return {
+        LABEL_NAME: "qdrant",
+        LABEL_INSTANCE: cluster,
+        LABEL_MANAGED_BY: FIELD_MANAGER,
+        LABEL_CLUSTER: cluster,
+    }
+
+
+def peer_selector(cluster: str) -> dict[str, str]:
+    """Labels that select a cluster's peers (immutable in a StatefulSet)."""
+    return {LABEL_NAME: "qdrant", LABEL_INSTANCE: cluster, LABEL_COMPONENT: "peer"}
+
+
+def headless_service(cluster: str) -> str:
+    """Service that gives each peer its DNS name."""
+    return f"{cluster}-peers"
+
+
+def pod_name(cluster: str, ordinal: int) -> str:
+    """Name of the pod with this ordinal."""
+    return f"{cluster}-{ordinal}"
+
+
+def claim_name(cluster: str, ordinal: int) -> str:
+    """Name of the volume claim of the pod with this ordinal."""
+    return f"storage-{cluster}-{ordinal}"
+
+
+def config_map(cluster: str) -> str:
+    """ConfigMap with Qdrant's configuration and the start script."""
+    return f"{cluster}-config"
+
+
+def auth_secret(cluster: str) -> str:
+    """Secret for applications: key, host, ports and URLs; holds the generated API key."""
+    return f"{cluster}-auth"
+
+
+def peer_host(cluster: str, namespace: str, pod: str) -> str:
+    """Stable DNS name of one peer."""
+    return f"{pod}.{headless_service(cluster)}.{namespace}.svc"
+
+
+def peer_uri(cluster: str, namespace: str, pod: str) -> str:
+    """URI that a peer announces to the others."""
+    return f"http://{peer_host(cluster, namespace, pod)}:{P2P_PORT}"
+
+
+def service_host(cluster: str, namespace: str) -> str:
+    """DNS name of the client Service."""
+    return f"{cluster}.{namespace}.svc"

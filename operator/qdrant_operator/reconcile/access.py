@@ -1,0 +1,105 @@
+"""How other kinds reach a QdrantCluster: its peers' endpoints, straight to the pods."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from qdrant_operator.domain import names
+from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.reconcile.ports import Endpoint, Kind, Kubernetes, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """A cluster that may be talked to."""
+
+    cluster: Manifest
+    endpoints: tuple[Endpoint, ...]
+    """Running pods with an address, by ordinal. Ready ones first."""
+
+    @property
+    def any(self) -> Endpoint:
+        """The endpoint to ask when any member will do."""
+        return self.endpoints[0]
+
+
+async def cluster_access(kubernetes: Kubernetes, namespace: str, cluster: str) -> ClusterAccess:
+    """Find a cluster and its peers.
+
+    Raises:
+        Refused: `ClusterNotFound`, or `SecretNotFound` when its API key's Secret is missing.
+        Retryable: the cluster has not formed yet, or no pod of it has an address.
+    """
+    found = kubernetes.cached_one(Kind.CLUSTER, namespace, cluster)
+    if found is None:
+        raise Refused(
+            "ClusterNotFound", f"QdrantCluster {cluster!r} does not exist in namespace {namespace!r}"
+        )
+    if (found.get("status") or {}).get("bootstrap", {}).get("phase") != "Complete":
+        raise Retryable(f"QdrantCluster {cluster!r} has not formed yet", after=2.0)
+    key = await api_key(kubernetes, found)
+    pods = kubernetes.cached(Kind.POD, namespace, names.peer_selector(cluster))
+    reachable = sorted(
+        (pod for pod in pods if address(pod)), key=lambda pod: (not is_ready(pod), ordinal(pod))
+    )
+    if not reachable:
+        raise Retryable(f"no pod of QdrantCluster {cluster!r} has an address", after=2.0)
+    return ClusterAccess(found, tuple(endpoint(pod, key) for pod in reachable))
+
+
+async def api_key(kubernetes: Kubernetes, cluster: Manifest) -> str | None:
+    """The key that the cluster's peers take; None when auth is disabled."""
+    auth = cluster["spec"].get("auth") or {}
+    if auth.get("disabled"):
+        return None
+    meta = cluster["metadata"]
+    given = (auth.get("apiKey") or {}).get("secretRef")
+    name = given["name"] if given else names.auth_secret(meta["name"])
+    key = given.get("key", "api-key") if given else "api-key"
+    return await secret_value(kubernetes, meta["namespace"], name, key)
+
+
+async def secret_value(kubernetes: Kubernetes, namespace: str, name: str, key: str) -> str:
+    """One non-empty value of a Secret.
+
+    Raises:
+        Refused: `SecretNotFound`, `SecretKeyNotFound` or `SecretEmpty`.
+    """
+    secret = await kubernetes.read(Kind.SECRET, namespace, name)
+    if secret is None:
+        raise Refused(
+            "SecretNotFound", f"Secret {name!r} does not exist in namespace {namespace!r}: create it"
+        )
+    encoded = (secret.get("data") or {}).get(key)
+    if encoded is None:
+        raise Refused("SecretKeyNotFound", f"Secret {name!r} has no key {key!r}: add it")
+    value = base64.b64decode(encoded).decode()
+    if not value.strip():
+        raise Refused(
+            "SecretEmpty", f"key {key!r} of Secret {name!r} is empty: Qdrant would start open; put a value"
+        )
+    return value
+
+
+def address(pod: Manifest) -> str | None:
+    """The pod's address while it runs."""
+    status = pod.get("status") or {}
+    gone = status.get("phase") in ("Succeeded", "Failed")
+    return None if gone else status.get("podIP")
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether the kubelet calls the pod Ready."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+def ordinal(pod: Manifest) -> int:
+    """The pod's index in its StatefulSet."""
+    return int(pod["metadata"]["name"].rsplit("-", 1)[1])
+
+
+def endpoint(pod: Manifest, key: str | None) -> Endpoint:
+    """Where the peer in this pod answers."""
+    return Endpoint(f"http://{address(pod)}:{names.REST_PORT}", str(pod["metadata"]["uid"]), key)

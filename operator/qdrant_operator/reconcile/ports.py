@@ -1,0 +1,165 @@
+"""What the loop needs of the outside world, as Protocols.
+
+The real things live in `adapters`, the in-memory ones in `tests/fakes`; one contract suite runs against both.
+Every method may raise `Retryable` (look again later) or `Refused` (somebody must act) and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from qdrant_operator.domain.values import PeerView, ShardId
+from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest, ShardSnapshot
+
+__all__ = [
+    "Clock",
+    "Endpoint",
+    "Json",
+    "Kind",
+    "Kubernetes",
+    "Manifest",
+    "Qdrant",
+    "Reporter",
+    "ShardSnapshot",
+]
+
+
+class Kubernetes(Protocol):
+    """Reads from watch caches or live; writes by server-side apply or by patches that name a version.
+
+    The caches contain our own last writes: the answer of every write is put there at once.
+    """
+
+    def cached(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
+        """Objects of a watched kind in one namespace that carry all `labels`, sorted by name; no request."""
+        ...
+
+    def cached_one(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """One object of a watched kind from the cache; no request."""
+        ...
+
+    async def read(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """One object, live; None when it does not exist."""
+        ...
+
+    async def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
+        """Objects with all `labels`, live, sorted by name."""
+        ...
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply with our field manager, forced, strict about unknown fields."""
+        ...
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Create; `Refused("AlreadyExists", …)` when it exists."""
+        ...
+
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, foreground: bool = False
+    ) -> None:
+        """Delete exactly the object with this uid; gone already is success."""
+        ...
+
+    async def patch(self, kind: Kind, namespace: str, name: str, body: Manifest) -> Manifest:
+        """JSON merge patch of an object; with metadata.resourceVersion in the body it is conditional."""
+        ...
+
+    async def patch_status(
+        self, kind: Kind, namespace: str, name: str, *, resource_version: str, status: Manifest
+    ) -> Manifest:
+        """Replace `status` (a merge patch, absent fields as null) on exactly this version; else `Conflict`."""
+        ...
+
+
+class Qdrant(Protocol):
+    """Calls to one peer at a time; each has a time-out.
+
+    A consensus call that timed out raises `Unreachable`: it is neither done nor failed, look again.
+    4xx answers raise `Refused(reason="BadRequest" | "NotFound" | "AlreadyExists" | "Forbidden", …)`.
+    """
+
+    async def observe(self, endpoint: Endpoint) -> PeerView:
+        """Everything this peer says of itself, its members and its collections."""
+        ...
+
+    async def cluster_key(self, endpoint: Endpoint, key: str) -> Json:
+        """A value from the cluster's consensus metadata, None when absent."""
+        ...
+
+    async def put_cluster_key(self, endpoint: Endpoint, key: str, value: Json) -> None:
+        """Write a value to the cluster's consensus metadata."""
+        ...
+
+    async def collections(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """Names of all collections."""
+        ...
+
+    async def collection(self, endpoint: Endpoint, name: str) -> Json:
+        """`result` of GET /collections/{name}; `Refused("NotFound")` when absent."""
+        ...
+
+    async def create_collection(self, endpoint: Endpoint, name: str, body: Json) -> None: ...
+
+    async def update_collection(self, endpoint: Endpoint, name: str, body: Json) -> None: ...
+
+    async def delete_collection(self, endpoint: Endpoint, name: str) -> None: ...
+
+    async def put_payload_index(self, endpoint: Endpoint, name: str, field: str, schema: Json) -> None: ...
+
+    async def delete_payload_index(self, endpoint: Endpoint, name: str, field: str) -> None: ...
+
+    async def aliases(self, endpoint: Endpoint) -> Mapping[str, str]:
+        """Alias → collection, all of them."""
+        ...
+
+    async def update_aliases(self, endpoint: Endpoint, actions: Json) -> None:
+        """One atomic change of aliases."""
+        ...
+
+    async def create_shard_snapshot(self, endpoint: Endpoint, name: str, shard: ShardId) -> ShardSnapshot: ...
+
+    async def shard_snapshots(
+        self, endpoint: Endpoint, name: str, shard: ShardId
+    ) -> tuple[ShardSnapshot, ...]: ...
+
+    async def delete_shard_snapshot(
+        self, endpoint: Endpoint, name: str, shard: ShardId, snapshot: str
+    ) -> None: ...
+
+    def download_shard_snapshot(
+        self, endpoint: Endpoint, name: str, shard: ShardId, snapshot: str
+    ) -> AsyncIterator[bytes]:
+        """The file in chunks; an early end of the stream raises `Unreachable`."""
+        ...
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> datetime:
+        """Current time, UTC, with time zone."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Reporter(Protocol):
+    """Where the loop says what it did: Events and metrics."""
+
+    async def event(self, about: Manifest, *, kind: str, reason: str, message: str) -> None:
+        """Emit a Kubernetes Event (`kind` Normal or Warning), folded when it repeats."""
+        ...
+
+    def step(self, kind: str, step: str, outcome: str) -> None:
+        """Count a step by its name and outcome (done, started, failed)."""
+        ...
+
+    def blocked(self, kind: str, namespace: str, name: str, guards: tuple[str, ...]) -> None:
+        """Tell which guards hold something back now (empty: none)."""
+        ...
+
+    def snapshot(self, namespace: str, cluster: str, *, completed: datetime, size: int) -> None:
+        """Remember the newest complete snapshot of a cluster."""
+        ...

@@ -1,0 +1,48 @@
+"""What every reconciler is given, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from qdrant_operator.reconcile.ports import Clock, Kubernetes, Manifest, Qdrant, Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Settings of the operator process that reconcilers need."""
+
+    operator_image: str
+    """Image of the operator itself: snapshot Jobs run it."""
+    resync_seconds: float = 120.0
+    """Longest pause between two looks at a healthy object."""
+    watch_seconds: float = 10.0
+    """Pause between two looks at a healthy cluster's peers."""
+    busy_seconds: float = 1.0
+    """Pause between two looks while something is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The outside world as the loop sees it."""
+
+    kubernetes: Kubernetes
+    qdrant: Qdrant
+    clock: Clock
+    reporter: Reporter
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A pass is over; look again after this many seconds, or sooner when woken."""
+
+    after: float
+
+
+class Reconciler(Protocol):
+    """One kind's pass: observe, plan, carry out one step, report."""
+
+    async def reconcile(self, subject: Manifest) -> Again:
+        """Take one pass over the object as the cache shows it now (it may have a deletionTimestamp)."""
+        ...
