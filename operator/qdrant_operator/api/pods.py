@@ -1,0 +1,121 @@
+"""The part of a pod template that users may set: scheduling, identity and environment of the peers' pods.
+
+No I/O here. Field names and meanings are Kubernetes' own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from qdrant_operator.api.base import FREE_FORM, Labels, Model, list_map
+
+
+class Toleration(Model):
+    """Lets pods run on nodes with a matching taint."""
+
+    key: Annotated[str, Field(max_length=316)] | None = None
+    """Taint key; absent with operator Exists: every taint."""
+    operator: Literal["Exists", "Equal"] | None = None
+    """How the value is compared; absent: Equal."""
+    value: Annotated[str, Field(max_length=63)] | None = None
+    """Taint value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Taint effect; absent: every effect."""
+    toleration_seconds: int | None = None
+    """How long a NoExecute taint is tolerated, in seconds; absent: for ever."""
+
+
+class SelectorRequirement(Model):
+    """One requirement on a label."""
+
+    key: Annotated[str, Field(max_length=316)]
+    """Label key."""
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    """How the label is compared with the values."""
+    values: tuple[str, ...] | None = None
+    """Values for In and NotIn."""
+
+
+class LabelSelector(Model):
+    """Selects pods by their labels."""
+
+    match_labels: Labels | None = None
+    """Labels that must all be there."""
+    match_expressions: tuple[SelectorRequirement, ...] | None = None
+    """Requirements that must all hold."""
+
+
+class TopologySpread(Model):
+    """Spreads pods over zones or nodes."""
+
+    max_skew: Annotated[int, Field(ge=1)]
+    """Largest difference in pods between two domains."""
+    topology_key: Annotated[str, Field(max_length=316)]
+    """Node label that names the domain, for example topology.kubernetes.io/zone."""
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"]
+    """What to do with a pod that cannot be placed so."""
+    label_selector: LabelSelector | None = None
+    """Pods that count; absent: the peers of this cluster."""
+    match_label_keys: tuple[str, ...] | None = None
+    """Labels whose values must be those of the pod itself."""
+    min_domains: Annotated[int, Field(ge=1)] | None = None
+    """Least number of domains."""
+    node_affinity_policy: Literal["Honor", "Ignore"] | None = None
+    """Whether nodes outside the pod's affinity count."""
+    node_taints_policy: Literal["Honor", "Ignore"] | None = None
+    """Whether nodes with taints count."""
+
+
+class EnvVar(Model):
+    """One environment variable."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    """Name of the variable."""
+    value: Annotated[str, Field(max_length=32768)] = ""
+    """Its value, as it is."""
+
+
+class PodMetadata(Model):
+    """Labels and annotations that are added to the peers' pods."""
+
+    labels: Labels = Field(default_factory=dict)
+    """Labels that are added."""
+    annotations: Labels = Field(default_factory=dict)
+    """Annotations that are added."""
+
+
+class PodSpec(Model):
+    """Where the peers' pods run, and as whom."""
+
+    node_selector: Labels | None = None
+    """Labels that a node must have."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] | None = None
+    """Taints that are tolerated."""
+    affinity: Annotated[Mapping[str, Any], Field(json_schema_extra=FREE_FORM)] | None = None
+    """Kubernetes' affinity, as in any pod. Absent: peers prefer different nodes."""
+    topology_spread_constraints: (
+        Annotated[
+            tuple[TopologySpread, ...],
+            Field(max_length=16, json_schema_extra=list_map("topologyKey", "whenUnsatisfiable")),
+        ]
+        | None
+    ) = None
+    """How peers are spread over zones or nodes."""
+    priority_class_name: Annotated[str, Field(max_length=253)] | None = None
+    """Priority of the pods."""
+    service_account_name: Annotated[str, Field(max_length=253)] | None = None
+    """An existing ServiceAccount; absent: one is made for the cluster."""
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
+    """Environment variables that are added. Qdrant's settings belong into spec.config."""
+
+
+class PodTemplate(Model):
+    """What is added to the peers' pods."""
+
+    metadata: PodMetadata = Field(default_factory=PodMetadata)
+    """Labels and annotations."""
+    spec: PodSpec = Field(default_factory=PodSpec)
+    """Scheduling, identity and environment."""
