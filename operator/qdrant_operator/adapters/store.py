@@ -1,0 +1,187 @@
+"""The cache: what watches and our own writes have told, with the newer of the two always winning.
+
+Pure memory: no requests, no clock. Every object handed out is shared: readers never change it.
+
+Why resourceVersions are compared as integers: the API server stores objects of one kind in one etcd, whose
+revision only grows, and Kubernetes declares them comparable within a resource type (since 1.35; true before).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from qdrant_operator.domain import names
+from qdrant_operator.domain.wire import Kind, Manifest
+
+OWNED: Final = (
+    Kind.STATEFUL_SET,
+    Kind.POD,
+    Kind.SERVICE,
+    Kind.CONFIG_MAP,
+    Kind.SECRET,
+    Kind.SERVICE_ACCOUNT,
+    Kind.CLAIM,
+    Kind.DISRUPTION_BUDGET,
+    Kind.JOB,
+)
+"""Kinds that we make for users and watch by our managed-by label."""
+OURS: Final = (Kind.CLUSTER, Kind.COLLECTION, Kind.SCHEDULE, Kind.SNAPSHOT)
+"""The kinds users write."""
+_WATCHED: Final = frozenset((*OWNED, *OURS))
+_GONE_FOR_GOOD: Final = 1 << 62
+_TOMBSTONES: Final = 10_000
+
+Change = tuple[Kind, Manifest | None, Manifest | None]
+"""Kind, the object before (None: new), the object now (None: gone)."""
+Listener = Callable[[Kind, Manifest | None, Manifest | None], None]
+_Key = tuple[str, str]
+
+
+def version(manifest: Manifest) -> int:
+    """Return resourceVersion as a number; 0 where there is none."""
+    try:
+        return int(manifest["metadata"]["resourceVersion"])
+    except (KeyError, ValueError):
+        return 0
+
+
+def has_labels(manifest: Manifest, labels: Mapping[str, str]) -> bool:
+    """Whether the object carries all these labels."""
+    own = manifest["metadata"].get("labels") or {}
+    return all(own.get(key) == value for key, value in labels.items())
+
+
+def remains(answer: Manifest) -> bool:
+    """Whether the answer to a DELETE shows an object that stays for its finalizers or its grace."""
+    meta = answer.get("metadata") or {}
+    waits = meta.get("finalizers") or meta.get("deletionGracePeriodSeconds")
+    return answer.get("kind") != "Status" and bool(meta.get("deletionTimestamp")) and bool(waits)
+
+
+def _slim(manifest: Manifest) -> Manifest:
+    # managedFields are half of a small object's size, and nothing here reads them.
+    meta = manifest["metadata"]
+    if "managedFields" not in meta:
+        return manifest
+    return {**manifest, "metadata": {key: meta[key] for key in meta if key != "managedFields"}}
+
+
+class Store:
+    """Objects of watched kinds by kind, namespace and name."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._objects: dict[Kind, dict[str, dict[str, Manifest]]] = {kind: {} for kind in _WATCHED}
+        self._by_cluster: dict[tuple[Kind, str, str], dict[str, Manifest]] = {}
+        self._tombstones: OrderedDict[str, int] = OrderedDict()
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` after every change, our own writes included."""
+        self._listeners.append(listener)
+
+    def one(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """The object, if known."""
+        return self._objects.get(kind, {}).get(namespace, {}).get(name)
+
+    def all(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
+        """Objects of one namespace with all these labels, sorted by name."""
+        cluster = labels.get(names.LABEL_INSTANCE)
+        if cluster is None:
+            candidates = self._objects.get(kind, {}).get(namespace, {})
+        else:
+            candidates = self._by_cluster.get((kind, namespace, cluster), {})
+        return tuple(candidates[name] for name in sorted(candidates) if has_labels(candidates[name], labels))
+
+    def put(self, kind: Kind, manifest: Manifest) -> Change | None:
+        """Remember the object unless something newer is known; the change, or None where there was none."""
+        if not self._keeps(kind, manifest):
+            return None
+        meta = manifest["metadata"]
+        old = self.one(kind, meta["namespace"], meta["name"])
+        known = max(version(old) if old else 0, self._tombstones.get(meta["uid"], 0))
+        if version(manifest) <= known:
+            return None
+        kept = _slim(manifest)
+        self._insert(kind, kept)
+        return self._tell(kind, old, kept)
+
+    def drop(self, kind: Kind, manifest: Manifest) -> Change | None:
+        """Forget the object as a DELETED event showed it, unless a newer version or incarnation is known."""
+        meta = manifest["metadata"]
+        self._bury(meta["uid"], version(manifest))
+        old = self.one(kind, meta["namespace"], meta["name"])
+        if old is None or version(old) > version(manifest):
+            return None
+        return self._remove(kind, old)
+
+    def gone(self, kind: Kind, namespace: str, name: str, uid: str) -> Change | None:
+        """Forget the object with this uid for good: the server said that it does not exist any more."""
+        self._bury(uid, _GONE_FOR_GOOD)
+        old = self.one(kind, namespace, name)
+        return self._remove(kind, old) if old is not None and old["metadata"]["uid"] == uid else None
+
+    def replace(
+        self, kind: Kind, namespace: str, items: Iterable[Manifest], list_version: int
+    ) -> tuple[Change, ...]:
+        """Take over a whole list (`namespace` empty: all of them); what it lacks and is not newer is gone."""
+        listed = list(items)
+        present = {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in listed}
+        absent = [
+            old
+            for key, old in self._within(kind, namespace)
+            if key not in present and version(old) <= list_version
+        ]
+        removed = [self._remove(kind, old) for old in absent]
+        put = [change for item in listed if (change := self.put(kind, item))]
+        return (*removed, *put)
+
+    def _keeps(self, kind: Kind, manifest: Manifest) -> bool:
+        # An owned object without our label is not watched: it would stay here for ever, unrefreshed.
+        return kind in OURS or (kind in _WATCHED and has_labels(manifest, names.MANAGED))
+
+    def _within(self, kind: Kind, namespace: str) -> list[tuple[_Key, Manifest]]:
+        spaces = self._objects[kind]
+        chosen = [namespace] if namespace else list(spaces)
+        return [((space, name), old) for space in chosen for name, old in spaces.get(space, {}).items()]
+
+    def _insert(self, kind: Kind, manifest: Manifest) -> None:
+        meta = manifest["metadata"]
+        old = self.one(kind, meta["namespace"], meta["name"])
+        if old is not None:
+            self._unindex(kind, old)
+        self._objects[kind].setdefault(meta["namespace"], {})[meta["name"]] = manifest
+        cluster = (meta.get("labels") or {}).get(names.LABEL_INSTANCE)
+        if cluster is not None:
+            self._by_cluster.setdefault((kind, meta["namespace"], cluster), {})[meta["name"]] = manifest
+
+    def _remove(self, kind: Kind, old: Manifest) -> Change:
+        meta = old["metadata"]
+        self._unindex(kind, old)
+        space = self._objects[kind][meta["namespace"]]
+        del space[meta["name"]]
+        if not space:
+            del self._objects[kind][meta["namespace"]]
+        return self._tell(kind, old, None)
+
+    def _unindex(self, kind: Kind, old: Manifest) -> None:
+        meta = old["metadata"]
+        key = (kind, meta["namespace"], (meta.get("labels") or {}).get(names.LABEL_INSTANCE, ""))
+        bucket = self._by_cluster.get(key)
+        if bucket is not None:
+            bucket.pop(meta["name"], None)
+            if not bucket:
+                del self._by_cluster[key]
+
+    def _bury(self, uid: str, at: int) -> None:
+        self._tombstones[uid] = max(at, self._tombstones.get(uid, 0))
+        self._tombstones.move_to_end(uid)
+        if len(self._tombstones) > _TOMBSTONES:
+            self._tombstones.popitem(last=False)
+
+    def _tell(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> Change:
+        for listener in self._listeners:
+            listener(kind, old, new)
+        return (kind, old, new)
