@@ -89,3 +89,8 @@ def peer_uri(cluster: str, namespace: str, pod: str) -> str:
 def service_host(cluster: str, namespace: str) -> str:
     """DNS name of the client Service."""
     return f"{cluster}.{namespace}.svc"
+
+
+def peer_auth_secret(cluster: str) -> str:
+    """Secret from which the peers and the operator take the API key that is in force."""
+    return f"{cluster}-peer-auth"

@@ -50,14 +50,10 @@ async def cluster_access(kubernetes: Kubernetes, namespace: str, cluster: str) -
 
 async def api_key(kubernetes: Kubernetes, cluster: Manifest) -> str | None:
     """The key that the cluster's peers take; None when auth is disabled."""
-    auth = cluster["spec"].get("auth") or {}
-    if auth.get("disabled"):
+    if (cluster["spec"].get("auth") or {}).get("disabled"):
         return None
     meta = cluster["metadata"]
-    given = (auth.get("apiKey") or {}).get("secretRef")
-    name = given["name"] if given else names.auth_secret(meta["name"])
-    key = given.get("key", "api-key") if given else "api-key"
-    return await secret_value(kubernetes, meta["namespace"], name, key)
+    return await secret_value(kubernetes, meta["namespace"], names.peer_auth_secret(meta["name"]), "api-key")
 
 
 async def secret_value(kubernetes: Kubernetes, namespace: str, name: str, key: str) -> str:

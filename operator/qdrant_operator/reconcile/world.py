@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +24,11 @@ class Options:
     """Pause between two looks while something is under way."""
 
 
+def random_key() -> str:
+    """A new API key: 256 bits, safe in URLs and headers."""
+    return secrets.token_urlsafe(32)
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """The outside world as the loop sees it."""
@@ -31,6 +38,8 @@ class World:
     clock: Clock
     reporter: Reporter
     options: Options
+    new_key: Callable[[], str] = random_key
+    """Makes the API key of a cluster that was given none."""
 
 
 @dataclass(frozen=True, slots=True)

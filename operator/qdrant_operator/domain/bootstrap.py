@@ -1,0 +1,103 @@
+"""How a cluster forms exactly once.
+
+The safety argument. Only the pod that QDRANT_FIRST_POD names may start alone. (1) The decision is in status
+before the StatefulSet exists, and it is made only when neither a StatefulSet nor a volume claim exists, read
+live. (2) The first StatefulSet has one replica. (3) When that peer has answered, one apply takes the permission
+away and raises the replicas, so a StatefulSet controller that makes any other pod has read a template without
+the permission. A pod 0 that loses its volume before (3) was the whole cluster; after (3) nobody can start alone.
+"""
+
+from __future__ import annotations
+
+from qdrant_operator.domain.names import pod_name
+from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState
+from qdrant_operator.domain.steps import NOTHING, Blocked, Guard, MarkCluster, Plan, RecordBootstrap
+from qdrant_operator.domain.values import PeerView
+
+
+def plan_decision(cluster: str, observed: Observed) -> Plan:
+    """Decide who may start alone, if nobody decided before."""
+    if observed.bootstrap is not None:
+        return NOTHING
+    fresh = observed.members is None and not observed.claims
+    phase = BootstrapPhase.STARTED if fresh else BootstrapPhase.ADOPTED
+    return Plan((RecordBootstrap(Bootstrap(phase, pod_name(cluster, 0))),))
+
+
+def members_wanted(bootstrap: Bootstrap | None, replicas: int, present: int | None) -> int:
+    """Replicas that the StatefulSet shall have now; a running peer is never taken away here."""
+    if bootstrap is None or bootstrap.phase is BootstrapPhase.STARTED:
+        return 1
+    return max(replicas, present or 0)
+
+
+def first_pod(bootstrap: Bootstrap | None) -> str:
+    """Pod that may start alone now, or an empty string."""
+    started = bootstrap is not None and bootstrap.phase is BootstrapPhase.STARTED
+    return bootstrap.pod if bootstrap and started else ""
+
+
+def plan_formation(uid: str, wanted: int, observed: Observed) -> Plan:
+    """Lead a recorded decision to a formed cluster."""
+    bootstrap = observed.bootstrap
+    if bootstrap is None or bootstrap.phase is BootstrapPhase.COMPLETE:
+        return NOTHING
+    if bootstrap.phase is BootstrapPhase.STARTED:
+        return _plan_first(bootstrap, observed)
+    return _plan_joined(bootstrap, uid, wanted, observed)
+
+
+def _plan_first(bootstrap: Bootstrap, observed: Observed) -> Plan:
+    view = observed.peers.get(bootstrap.pod)
+    if view is None or view.leader != view.peer or not view.voter:
+        return _waiting("form the cluster", observed, bootstrap.pod)
+    return Plan((RecordBootstrap(Bootstrap(BootstrapPhase.FORMED, bootstrap.pod, view.peer)),))
+
+
+def _plan_joined(bootstrap: Bootstrap, uid: str, wanted: int, observed: Observed) -> Plan:
+    missing = [
+        pod for pod in _expected(observed, wanted) if not _joined(observed.peers.get(pod), observed, wanted)
+    ]
+    if missing:
+        return _waiting("complete the cluster", observed, *missing)
+    if observed.mark != uid:
+        return Plan((MarkCluster(min(observed.peers)),))
+    return Plan((RecordBootstrap(Bootstrap(BootstrapPhase.COMPLETE, bootstrap.pod, bootstrap.peer)),))
+
+
+def _expected(observed: Observed, wanted: int) -> list[str]:
+    """Names of the wanted pods, taken from any pod's name."""
+    base = next((pod.name.rsplit("-", 1)[0] for pod in observed.pods), "")
+    return [f"{base}-{ordinal}" for ordinal in range(wanted)]
+
+
+def _joined(view: PeerView | None, observed: Observed, wanted: int) -> bool:
+    """The peer votes, follows the common leader and knows as many members as wanted, all of them alike."""
+    if view is None or not view.voter or view.leader is None:
+        return False
+    ids = {other.peer for other in observed.peers.values()}
+    same_leader = {other.leader for other in observed.peers.values()} == {view.leader}
+    return same_leader and ids <= set(view.peers) and len(ids) >= wanted
+
+
+def _waiting(step: str, observed: Observed, *pods: str) -> Plan:
+    found = {pod.name: pod for pod in observed.pods}
+    blocked = tuple(_blocked(step, name, found.get(name), observed) for name in pods)
+    return Plan(blocked=blocked)
+
+
+def _blocked(step: str, name: str, pod: PodState | None, observed: Observed) -> Blocked:
+    if pod is None:
+        return Blocked(step, Guard.POD_NOT_RUNNING, f"pod {name} does not exist yet")
+    if pod.waiting:
+        return Blocked(step, Guard.POD_NOT_RUNNING, why_down(pod))
+    reason = observed.silent.get(name)
+    if reason:
+        return Blocked(step, Guard.PEERS_UNREACHABLE, f"{name} does not answer: {reason}")
+    return Blocked(step, Guard.PEER_NOT_JOINED, f"{name} answers and has not joined the others yet")
+
+
+def why_down(pod: PodState) -> str:
+    """Why a pod's container does not run, in the kubelet's words and the server's last ones."""
+    last = f": {pod.message}" if pod.message else ""
+    return f"{pod.name} does not run: {pod.waiting}{last}"[:1024]

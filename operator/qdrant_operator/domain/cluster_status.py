@@ -1,0 +1,258 @@
+"""What a QdrantCluster's status says: facts and conditions, derived from one look and one plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from qdrant_operator.domain import names
+from qdrant_operator.domain.conditions import Condition
+from qdrant_operator.domain.desired import DesiredCluster
+from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.manifests.stateful_set import template_hash
+from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState
+from qdrant_operator.domain.rollout import strangers
+from qdrant_operator.domain.steps import Plan
+from qdrant_operator.domain.values import PeerView, View
+
+SHOWN = 10
+"""Steps and waits that status lists; `planned` has the total."""
+
+
+class Reason(StrEnum):
+    """Reasons of a QdrantCluster's conditions."""
+
+    READY = "AllPeersReady"
+    PAUSED = "Paused"
+    FORMING = "Forming"
+    UPDATING = "Updating"
+    SCALING = "Scaling"
+    PEERS_DOWN = "PeersDown"
+    NO_LEADER = "NoLeader"
+    SPLIT = "SplitBrain"
+    REPLICAS_NOT_SOUND = "ReplicasNotSound"
+    SETTLED = "Settled"
+    HEALTHY = "Healthy"
+    FREE = "NothingWaits"
+    WAITING = "StepsWait"
+
+
+def bootstrap_facts(bootstrap: Bootstrap) -> dict[str, Any]:
+    """The recorded decision as it stands in status."""
+    facts: dict[str, Any] = {"phase": bootstrap.phase.value, "pod": bootstrap.pod}
+    return {**facts, **({"peerId": int(bootstrap.peer)} if bootstrap.peer is not None else {})}
+
+
+def facts(desired: DesiredCluster, observed: Observed, plan: Plan) -> dict[str, Any]:
+    """Everything in status but the conditions."""
+    bootstrap = observed.bootstrap
+    return {
+        "phase": phase(desired, observed, plan),
+        "version": _common_version(observed),
+        "leader": observed.pod_of(observed.leader),
+        "endpoint": _endpoint(desired),
+        "peers": [_peer(pod, observed.views.get(pod.name)) for pod in observed.pods],
+        "peersReady": f"{len(_ready_members(observed))}/{desired.spec.replicas}",
+        "shards": _shards(observed),
+        "shardsSound": "{sound}/{wanted}".format(**_shards(observed)),
+        "plan": [str(step) for step in plan.steps[:SHOWN]],
+        "planned": len(plan.steps),
+        "blocked": _blocked(plan),
+        "bootstrap": bootstrap_facts(bootstrap) if bootstrap else None,
+        "advice": _advice(desired),
+    }
+
+
+def _endpoint(desired: DesiredCluster) -> dict[str, str]:
+    host = names.service_host(desired.name, desired.namespace)
+    return {
+        "rest": f"http://{host}:{names.REST_PORT}",
+        "grpc": f"{host}:{names.GRPC_PORT}",
+        "secretName": names.auth_secret(desired.name),
+    }
+
+
+def _blocked(plan: Plan) -> list[dict[str, str]]:
+    shown = plan.blocked[:SHOWN]
+    return [{"step": wait.step, "guard": wait.guard.value, "message": wait.message} for wait in shown]
+
+
+def _peer(pod: PodState, view: View | None) -> dict[str, Any]:
+    if not isinstance(view, PeerView):
+        return {"pod": pod.name, "state": "Down" if pod.waiting else "Unreachable"}
+    local = [s.local for c in view.collections for s in c.shards if s.local]
+    return {
+        "pod": pod.name,
+        "id": int(view.peer),
+        "state": "Active" if pod.ready else "NotReady",
+        "version": f"v{view.version}",
+        "shards": len(local),
+        "points": sum(replica.points or 0 for replica in local),
+        "bytes": sum(replica.bytes for replica in local),
+    }
+
+
+def _shards(observed: Observed) -> dict[str, int]:
+    transfers = {
+        (c.name, t.shard, t.source, t.target)
+        for view in observed.peers.values()
+        for c in view.collections
+        for t in c.transfers
+    }
+    return {
+        "wanted": sum(shard.wanted for shard in observed.shards),
+        "sound": sum(min(len(shard.sound), shard.wanted) for shard in observed.shards),
+        "dead": sum(len(shard.dead) for shard in observed.shards),
+        "transfers": len(transfers),
+    }
+
+
+def _common_version(observed: Observed) -> str | None:
+    versions = {view.version for view in observed.peers.values()}
+    return f"v{min(versions)}" if len(versions) == 1 else None
+
+
+def _ready_members(observed: Observed) -> list[str]:
+    outside = strangers(observed)
+    return [
+        pod.name
+        for pod in observed.pods
+        if pod.ready and pod.name in observed.peers and pod.name not in outside
+    ]
+
+
+def _advice(desired: DesiredCluster) -> list[dict[str, str]]:
+    advice = []
+    if desired.spec.replicas == 2:
+        message = "2 peers: losing either one stops consensus; use 3"
+        advice.append({"reason": "NoQuorumMargin", "message": message})
+    if desired.spec.auth.disabled:
+        message = "spec.auth.disabled is true: everybody who reaches the Service may read, write and delete"
+        advice.append({"reason": "NoApiKey", "message": message})
+    return advice
+
+
+def _is_formed(observed: Observed) -> bool:
+    return observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.COMPLETE
+
+
+def _outdated(desired: DesiredCluster, observed: Observed) -> list[str]:
+    wanted = template_hash(desired)
+    return [pod.name for pod in observed.pods if pod.template_hash != wanted or pod.terminating]
+
+
+def ready(desired: DesiredCluster, observed: Observed) -> Condition:
+    """True only when the cluster is what its spec says and every part of it is sound."""
+    for reason, message in _unready(desired, observed):
+        if message:
+            return Condition("Ready", status=False, reason=reason, message=message)
+    message = f"{desired.spec.replicas} peers follow one leader; every shard is at its replication factor"
+    return Condition("Ready", status=True, reason=Reason.READY, message=message)
+
+
+def _unready(desired: DesiredCluster, observed: Observed) -> Sequence[tuple[Reason, str]]:
+    outdated = _outdated(desired, observed)
+    return (
+        (Reason.FORMING, "" if _is_formed(observed) else "the peers have not formed one cluster yet"),
+        (Reason.SPLIT, _split(observed)),
+        (Reason.UPDATING, f"pods to restart: {', '.join(outdated)}" if outdated else ""),
+        (Reason.SCALING, _scaling(desired, observed)),
+        (Reason.PEERS_DOWN, _peers_down(observed)),
+        (
+            Reason.NO_LEADER,
+            "" if observed.leader is not None else "a majority of the peers follows no leader",
+        ),
+        (Reason.REPLICAS_NOT_SOUND, _ill_shards(observed)),
+        (Reason.UPDATING, _damage(observed)),
+    )
+
+
+def _split(observed: Observed) -> str:
+    outside = strangers(observed)
+    return f"{', '.join(outside)} runs a cluster of its own; taken out of the Service" if outside else ""
+
+
+def _scaling(desired: DesiredCluster, observed: Observed) -> str:
+    if len(observed.pods) == desired.spec.replicas:
+        return ""
+    return f"{len(observed.pods)} pods exist, {desired.spec.replicas} are wanted"
+
+
+def _peers_down(observed: Observed) -> str:
+    """Also peers that answer the operator and do not know each other."""
+    good = set(_ready_members(observed))
+    down = [pod.name for pod in observed.pods if pod.name not in good]
+    if down:
+        return f"not ready: {', '.join(down)}"
+    ids = {view.peer for view in observed.peers.values()}
+    apart = [name for name, view in sorted(observed.peers.items()) if not ids <= set(view.peers)]
+    return f"{', '.join(apart)} does not know every peer" if apart else ""
+
+
+def _ill_shards(observed: Observed) -> str:
+    ill = [shard for shard in observed.shards if not shard.healthy]
+    listed = "; ".join(f"{s.label} has {len(s.sound)} of {s.wanted} sound replicas" for s in ill[:5])
+    return listed + (f"; and {len(ill) - 5} more" if len(ill) > 5 else "")
+
+
+def _damage(observed: Observed) -> str:
+    return f"objects to put back: {', '.join(d.name for d in observed.damage[:5])}" if observed.damage else ""
+
+
+def conditions(desired: DesiredCluster, observed: Observed, plan: Plan) -> tuple[Condition, ...]:
+    """Ready, Progressing, Degraded and Blocked."""
+    return (ready(desired, observed), _progressing(plan), _degraded(observed), _held_back(plan))
+
+
+def _progressing(plan: Plan) -> Condition:
+    if not plan.steps:
+        return Condition("Progressing", status=False, reason=Reason.SETTLED, message="nothing is left to do")
+    return Condition("Progressing", status=True, reason=Reason.UPDATING, message=str(plan.steps[0]))
+
+
+def _degraded(observed: Observed) -> Condition:
+    """Something that ran before does not: not said of a cluster that is only forming."""
+    if _is_formed(observed):
+        for reason, message in (
+            (Reason.SPLIT, _split(observed)),
+            (Reason.PEERS_DOWN, _silent(observed)),
+            (Reason.REPLICAS_NOT_SOUND, _ill_shards(observed)),
+        ):
+            if message:
+                return Condition("Degraded", status=True, reason=reason, message=message)
+    return Condition("Degraded", status=False, reason=Reason.HEALTHY, message="nothing is broken")
+
+
+def _silent(observed: Observed) -> str:
+    return "; ".join(f"{pod}: {reason}" for pod, reason in sorted(observed.silent.items()))[:1024]
+
+
+def _held_back(plan: Plan) -> Condition:
+    if not plan.blocked:
+        return Condition("Blocked", status=False, reason=Reason.FREE, message="no step waits for a guard")
+    first = plan.blocked[0]
+    message = f"{first.step}: {first.message}"[:1024]
+    return Condition("Blocked", status=True, reason=first.guard, message=message)
+
+
+def phase(desired: DesiredCluster, observed: Observed, plan: Plan) -> str:
+    """One word for the STATUS column; nothing reads it back."""
+    if desired.spec.paused:
+        return "Paused"
+    if not _is_formed(observed):
+        return "Bootstrapping" if observed.bootstrap else "Pending"
+    state = ready(desired, observed)
+    if state.status:
+        return "Blocked" if plan.blocked else "Ready"
+    words = {Reason.UPDATING: "Updating", Reason.SCALING: "Scaling"}
+    return words.get(Reason(state.reason), "Degraded")
+
+
+def refused(error: Refused) -> tuple[Condition, ...]:
+    """Conditions of a spec that cannot be followed: what runs is left as it is."""
+    return (
+        Condition("Ready", status=False, reason=error.reason, message=error.message),
+        Condition("Progressing", status=False, reason=error.reason, message=error.message),
+        Condition("Blocked", status=True, reason=error.reason, message=error.message),
+    )

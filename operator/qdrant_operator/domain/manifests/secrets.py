@@ -1,0 +1,39 @@
+"""Secrets of a cluster: the key in force, and what an application needs to connect."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+from qdrant_operator.domain import names
+from qdrant_operator.domain.desired import DesiredCluster
+from qdrant_operator.domain.manifests.common import owned
+from qdrant_operator.domain.wire import Kind, Manifest
+
+
+def connection_secret(cluster: DesiredCluster) -> Manifest:
+    """Everything an application needs, with the keys of the Service Binding convention."""
+    host = names.service_host(cluster.name, cluster.namespace)
+    values = {
+        "type": "qdrant",
+        "provider": names.FIELD_MANAGER,
+        "host": host,
+        "port": str(names.REST_PORT),
+        "grpc-port": str(names.GRPC_PORT),
+        "uri": f"http://{host}:{names.REST_PORT}",
+        "grpc-uri": f"{host}:{names.GRPC_PORT}",
+    }
+    if cluster.credentials.api_key:
+        values["api-key"] = cluster.credentials.api_key
+    return _secret(cluster, names.auth_secret(cluster.name), values, "servicebinding.io/qdrant")
+
+
+def peer_auth_secret(cluster: DesiredCluster) -> Manifest:
+    """The key that the peers run with: it survives the loss of the Secret that applications read."""
+    values = {"api-key": cluster.credentials.api_key or ""}
+    return _secret(cluster, names.peer_auth_secret(cluster.name), values, "Opaque")
+
+
+def _secret(cluster: DesiredCluster, name: str, values: Mapping[str, str], kind: str) -> Manifest:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in sorted(values.items())}
+    return owned(Kind.SECRET, cluster, name, type=kind, data=data)

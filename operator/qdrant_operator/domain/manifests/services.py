@@ -1,0 +1,48 @@
+"""Services, disruption budget and service account of a cluster."""
+
+from __future__ import annotations
+
+from qdrant_operator.domain import names
+from qdrant_operator.domain.desired import DesiredCluster
+from qdrant_operator.domain.manifests.common import owned
+from qdrant_operator.domain.wire import Kind, Manifest
+
+REST = {"name": "rest", "port": names.REST_PORT, "targetPort": names.REST_PORT, "protocol": "TCP"}
+GRPC = {"name": "grpc", "port": names.GRPC_PORT, "targetPort": names.GRPC_PORT, "protocol": "TCP"}
+P2P = {"name": "p2p", "port": names.P2P_PORT, "targetPort": names.P2P_PORT, "protocol": "TCP"}
+
+
+def headless_service(cluster: DesiredCluster) -> Manifest:
+    """Gives each peer its name, ready or not: a joining peer needs the others before it is ready."""
+    spec = {
+        "clusterIP": "None",
+        "publishNotReadyAddresses": True,
+        "selector": names.peer_selector(cluster.name),
+        "ports": [REST, GRPC, P2P],
+    }
+    return owned(Kind.SERVICE, cluster, names.headless_service(cluster.name), spec=spec)
+
+
+def client_service(cluster: DesiredCluster) -> Manifest:
+    """Sends applications to peers that are ready and not about to stop."""
+    service = cluster.spec.service
+    spec = {
+        "type": service.type,
+        "selector": {**names.peer_selector(cluster.name), names.LABEL_SERVING: "true"},
+        "ports": [REST, GRPC],
+    }
+    manifest = owned(Kind.SERVICE, cluster, cluster.name, spec=spec)
+    if service.annotations:
+        manifest["metadata"]["annotations"] = dict(service.annotations)
+    return manifest
+
+
+def disruption_budget(cluster: DesiredCluster) -> Manifest:
+    """At most one peer is evicted at a time, which keeps quorum from three peers on."""
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": names.peer_selector(cluster.name)}}
+    return owned(Kind.DISRUPTION_BUDGET, cluster, cluster.name, spec=spec)
+
+
+def service_account(cluster: DesiredCluster) -> Manifest:
+    """Identity of the peers' pods; they hold no token."""
+    return owned(Kind.SERVICE_ACCOUNT, cluster, cluster.name, automountServiceAccountToken=False)

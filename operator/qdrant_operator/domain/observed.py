@@ -1,0 +1,112 @@
+"""What the world shows of one cluster, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from qdrant_operator.domain.soundness import ShardHealth, answering, shard_health
+from qdrant_operator.domain.values import PeerId, PeerView, Silent, View
+from qdrant_operator.domain.wire import Kind, Manifest
+
+
+class BootstrapPhase(StrEnum):
+    """How far the cluster's one formation has come; recorded in status before it is acted upon."""
+
+    STARTED = "Started"
+    """Pod 0 may start alone; no other pod exists."""
+    FORMED = "Formed"
+    """The first peer answered; nobody may start alone any more."""
+    ADOPTED = "Adopted"
+    """Volumes were there before us: nobody may ever start alone."""
+    COMPLETE = "Complete"
+    """All peers agreed once, and the cluster carries our mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """The recorded decision who may start alone."""
+
+    phase: BootstrapPhase
+    pod: str
+    peer: PeerId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """One pod of the StatefulSet."""
+
+    name: str
+    ordinal: int
+    uid: str
+    address: str | None
+    ready: bool
+    serving: bool
+    """Its label lets the client Service send requests to it."""
+    terminating: bool
+    template_hash: str
+    waiting: str = ""
+    """Why its container does not run: the kubelet's reason."""
+    message: str = ""
+    """The kubelet's message, or the container's last words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """An owned object that is missing or says something else than wanted."""
+
+    kind: Kind
+    name: str
+    fields: tuple[str, ...]
+    """Paths that differ; empty when the object is missing."""
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look at everything that belongs to a cluster."""
+
+    bootstrap: Bootstrap | None
+    pods: tuple[PodState, ...]
+    views: Mapping[str, View]
+    """By pod name: what its peer says, or why it says nothing."""
+    damage: tuple[Damage, ...] = ()
+    members: int | None = None
+    """Replicas of the StatefulSet; None when there is none."""
+    claims: tuple[str, ...] = ()
+    """Existing volume claims of the cluster's pods."""
+    listed: frozenset[str] = frozenset()
+    """Addresses to which the client Service may still send requests."""
+    mark: str | None = None
+    """Uid of the QdrantCluster that the cluster's own metadata names."""
+    shards: tuple[ShardHealth, ...] = field(default=())
+
+    @property
+    def peers(self) -> Mapping[str, PeerView]:
+        """Views of the pods whose peers answer."""
+        return {pod: view for pod, view in self.views.items() if isinstance(view, PeerView)}
+
+    @property
+    def silent(self) -> Mapping[str, str]:
+        """Pods whose peers do not answer, and why."""
+        return {pod: view.reason for pod, view in self.views.items() if isinstance(view, Silent)}
+
+    @property
+    def leader(self) -> PeerId | None:
+        """The leader that a majority of the known members follows in the highest term, if there is one."""
+        views = answering(self.views.values())
+        term = max((view.term for view in views), default=0)
+        followers = [view.leader for view in views if view.term == term and view.leader is not None]
+        best = max(set(followers), key=followers.count, default=None)
+        known = max((len(view.peers) for view in views), default=0)
+        return best if best is not None and followers.count(best) * 2 > known else None
+
+    def pod_of(self, peer: PeerId | None) -> str | None:
+        """Pod in which a peer runs."""
+        return next((pod for pod, view in self.peers.items() if view.peer == peer), None)
+
+
+def with_health(observed_views: Mapping[str, View]) -> tuple[ShardHealth, ...]:
+    """Health of all shards in these views."""
+    return shard_health(tuple(observed_views.values()))

@@ -1,0 +1,148 @@
+"""Pods follow their template one at a time, and nobody outside notices.
+
+Before a pod stops: every peer answers, one leader and term, nothing pending, no transfer, every replica is
+sound, a quorum without the pod, and the client Service no longer lists it. The leader goes last. A pod that is
+down already goes first and needs no gate: that is how a bad configuration is repaired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qdrant_operator.domain.observed import Observed, PodState
+from qdrant_operator.domain.steps import (
+    NOTHING,
+    Blocked,
+    Guard,
+    Plan,
+    PutInService,
+    RestartPod,
+    TakeOutOfService,
+)
+from qdrant_operator.domain.values import PeerView
+
+COMMIT_LAG = 16
+"""Entries by which two healthy peers' commits may differ between two reads (Raft sends them in batches)."""
+WHY = "its template changed"
+
+Gate = Callable[[PodState, Observed, int], str | None]
+
+
+def plan_rollout(template_hash: str, wanted: int, observed: Observed) -> Plan:
+    """Restart pods whose template is not the wanted one; put back into service who need not go."""
+    outdated = tuple(pod for pod in observed.pods if pod.template_hash != template_hash)
+    returning = tuple(
+        PutInService(pod.name)
+        for pod in observed.pods
+        if not pod.serving and not pod.terminating and pod.template_hash == template_hash
+    )
+    if returning:
+        return Plan(returning[:1])
+    return _restart(_next(outdated, observed), observed, wanted) if outdated else NOTHING
+
+
+def _next(outdated: tuple[PodState, ...], observed: Observed) -> PodState:
+    """A pod that is down first, then one that is already out of service, then followers, then the leader."""
+    leader = observed.pod_of(observed.leader)
+    return min(
+        outdated,
+        key=lambda pod: (pod.terminating, not is_down(pod), pod.serving, pod.name == leader, -pod.ordinal),
+    )
+
+
+def is_down(pod: PodState) -> bool:
+    """Its container does not run and cannot by itself: restarting it takes nothing away."""
+    return bool(pod.waiting) and not pod.ready
+
+
+def _restart(pod: PodState, observed: Observed, wanted: int) -> Plan:
+    restart = RestartPod(pod.name, pod.uid, WHY)
+    if pod.terminating:
+        return NOTHING
+    if is_down(pod):
+        return Plan((restart,))
+    for guard, gate in GATES:
+        message = gate(pod, observed, wanted)
+        if message:
+            return Plan(blocked=(Blocked(str(restart), guard, message),))
+    if pod.serving:
+        return Plan((TakeOutOfService(pod.name, WHY), restart))
+    if pod.address in observed.listed:
+        message = f"the client Service still lists {pod.name} ({pod.address})"
+        return Plan(blocked=(Blocked(str(restart), Guard.STILL_IN_SERVICE, message),))
+    return Plan((restart,))
+
+
+def _one_at_a_time(pod: PodState, observed: Observed, wanted: int) -> str | None:
+    others = [other for other in observed.pods if other.name != pod.name]
+    down = [other.name for other in others if not other.ready or other.terminating or not other.serving]
+    if down:
+        return f"{', '.join(down)} must be ready and in service first"
+    return None if len(others) + 1 >= wanted else f"only {len(others) + 1} of {wanted} pods exist"
+
+
+def _everybody_answers(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    reasons = [f"{name} does not answer: {reason}" for name, reason in sorted(observed.silent.items())]
+    return "; ".join(reasons) or None
+
+
+def _consensus_settled(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    views = observed.peers
+    if len({(view.leader, view.term) for view in views.values()}) != 1 or observed.leader is None:
+        return "the peers do not agree on one leader and term"
+    unsettled = [name for name, view in sorted(views.items()) if view.pending or not view.consensus_working]
+    if unsettled:
+        return f"consensus is busy or stopped on {', '.join(unsettled)}"
+    commits = [view.commit for view in views.values()]
+    lag = max(commits) - min(commits)
+    return f"a peer is {lag} consensus entries behind" if lag > COMMIT_LAG else None
+
+
+def _no_transfers(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    for view in observed.peers.values():
+        for collection in view.collections:
+            if collection.resharding:
+                return f"collection {collection.name} is being resharded"
+            for transfer in collection.transfers:
+                shard = f"{collection.name}/{transfer.shard}"
+                return f"shard {shard} is moving from peer {transfer.source} to {transfer.target}"
+    return None
+
+
+def _all_sound(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    """Shards of factor 1 stop with their pod: that is the user's choice, and said in status."""
+    ill = [shard.label for shard in observed.shards if shard.sound != shard.holders or not shard.sound]
+    if not ill:
+        return None
+    more = f" and {len(ill) - 5} more" if len(ill) > 5 else ""
+    return f"not every replica is sound: {', '.join(ill[:5])}{more}"
+
+
+def _quorum_without(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    """One or two peers have no quorum without one of them: they are restarted all the same."""
+    known = max((len(view.peers) for view in observed.peers.values()), default=0)
+    voters = [name for name, view in observed.peers.items() if view.voter and name != pod.name]
+    if known < 3 or len(voters) * 2 > known:
+        return None
+    return f"without {pod.name} only {len(voters)} of {known} members vote"
+
+
+GATES: tuple[tuple[Guard, Gate], ...] = (
+    (Guard.ONE_AT_A_TIME, _one_at_a_time),
+    (Guard.PEERS_UNREACHABLE, _everybody_answers),
+    (Guard.CONSENSUS_UNSETTLED, _consensus_settled),
+    (Guard.TRANSFER_RUNNING, _no_transfers),
+    (Guard.REPLICA_NOT_SOUND, _all_sound),
+    (Guard.NO_QUORUM_WITHOUT, _quorum_without),
+)
+"""In the order in which a human would look."""
+
+
+def strangers(observed: Observed) -> tuple[str, ...]:
+    """Pods whose peer is alone in a cluster of its own while the others know each other."""
+    alone = [name for name, view in observed.peers.items() if _alone(view)]
+    return tuple(sorted(alone)) if any(not _alone(view) for view in observed.peers.values()) else ()
+
+
+def _alone(view: PeerView) -> bool:
+    return set(view.peers) <= {view.peer}

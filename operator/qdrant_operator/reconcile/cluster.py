@@ -1,0 +1,111 @@
+"""The QdrantCluster loop: observe, plan, carry out one step, report. The only place that stops pods."""
+
+from __future__ import annotations
+
+from qdrant_operator.domain import cluster_status
+from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.observed import Observed
+from qdrant_operator.domain.planner import plan as plan_cluster
+from qdrant_operator.domain.steps import ApplyObject, Blocked, Plan, RecordBootstrap, RestartPod, Step
+from qdrant_operator.domain.steps import TakeOutOfService as OutOfService
+from qdrant_operator.reconcile.cluster_act import act
+from qdrant_operator.reconcile.cluster_observe import Look, look
+from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.status import write_status
+from qdrant_operator.reconcile.world import Again, World
+
+TOLD = (RecordBootstrap, RestartPod, OutOfService)
+"""Steps that get an Event; putting an object back is told too, when it was damaged and not missing."""
+
+
+class ClusterReconciler:
+    """Takes one pass over one QdrantCluster."""
+
+    def __init__(self, world: World) -> None:
+        """Keep the world; all state of a cluster is in Kubernetes and in Qdrant."""
+        self._world = world
+
+    async def reconcile(self, subject: Manifest) -> Again:
+        """One pass. A QdrantCluster that is being deleted is left to Kubernetes' own garbage collection."""
+        if "deletionTimestamp" in subject["metadata"]:
+            return Again(self._world.options.resync_seconds)
+        try:
+            return await self._pass(subject)
+        except Refused as error:
+            return await self._refuse(subject, error)
+
+    async def _pass(self, subject: Manifest) -> Again:
+        seen = await look(self._world, subject)
+        plan = self._plan(seen)
+        subject = await self._report(subject, seen, plan)
+        if seen.desired.spec.paused:
+            return Again(self._world.options.watch_seconds)
+        for step in batch(plan):
+            await self._carry_out(subject, seen, step)
+        return Again(self._pause(seen.observed, plan))
+
+    def _plan(self, seen: Look) -> Plan:
+        if seen.desired.spec.paused:
+            return Plan()
+        return plan_cluster(seen.desired, seen.observed) + Plan(blocked=seen.blocked)
+
+    def _pause(self, observed: Observed, plan: Plan) -> float:
+        options = self._world.options
+        if plan.steps:
+            return 0.0
+        settled = not plan.blocked and not observed.silent and all(pod.ready for pod in observed.pods)
+        return options.watch_seconds if settled else options.busy_seconds
+
+    async def _report(self, subject: Manifest, seen: Look, plan: Plan) -> Manifest:
+        meta = subject["metadata"]
+        guards = tuple(sorted({wait.guard.value for wait in plan.blocked}))
+        self._world.reporter.blocked(Kind.CLUSTER.kind, meta["namespace"], meta["name"], guards)
+        await self._tell_new_waits(subject, plan.blocked)
+        facts = cluster_status.facts(seen.desired, seen.observed, plan)
+        conditions = cluster_status.conditions(seen.desired, seen.observed, plan)
+        return await write_status(self._world, Kind.CLUSTER, subject, facts, conditions)
+
+    async def _tell_new_waits(self, subject: Manifest, blocked: tuple[Blocked, ...]) -> None:
+        before = {wait["guard"] for wait in (subject.get("status") or {}).get("blocked") or ()}
+        for wait in blocked:
+            if wait.guard.value not in before:
+                before.add(wait.guard.value)
+                text = f"{wait.step}: {wait.message}"
+                await self._world.reporter.event(
+                    subject, kind="Warning", reason=wait.guard.value, message=text
+                )
+
+    async def _carry_out(self, subject: Manifest, seen: Look, step: Step) -> None:
+        name = type(step).__name__
+        try:
+            await act(self._world, subject, seen, step)
+        except Exception:
+            self._world.reporter.step(Kind.CLUSTER.kind, name, "failed")
+            raise
+        self._world.reporter.step(Kind.CLUSTER.kind, name, "done")
+        if isinstance(step, TOLD) or (isinstance(step, ApplyObject) and step.damage.fields):
+            await self._world.reporter.event(subject, kind="Normal", reason=name, message=str(step))
+
+    async def _refuse(self, subject: Manifest, error: Refused) -> Again:
+        """Say it in conditions; what the last good pass knew of the peers stays in status."""
+        status = subject.get("status") or {}
+        known = {k: v for k, v in status.items() if k not in ("conditions", "observedGeneration")}
+        blocked = [{"step": "follow the spec", "guard": error.reason, "message": error.message}]
+        facts = {**known, "phase": "Blocked", "blocked": blocked, "plan": [], "planned": 0}
+        told = {wait["guard"] for wait in status.get("blocked") or ()}
+        if error.reason not in told:
+            await self._world.reporter.event(
+                subject, kind="Warning", reason=error.reason, message=error.message
+            )
+        await write_status(self._world, Kind.CLUSTER, subject, facts, cluster_status.refused(error))
+        return Again(self._world.options.watch_seconds)
+
+
+def batch(plan: Plan) -> tuple[Step, ...]:
+    """Objects in a row are applied in one pass; any other step is carried out alone."""
+    objects = []
+    for step in plan.steps:
+        if not isinstance(step, ApplyObject):
+            break
+        objects.append(step)
+    return tuple(objects) or plan.steps[:1]

@@ -1,0 +1,94 @@
+"""Carries out exactly one step of a cluster's plan; each re-checks what it must before it writes."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from qdrant_operator.domain import names
+from qdrant_operator.domain.cluster_status import bootstrap_facts
+from qdrant_operator.domain.errors import Conflict, Refused
+from qdrant_operator.domain.observed import BootstrapPhase, Damage
+from qdrant_operator.domain.steps import (
+    ApplyObject,
+    MarkCluster,
+    PutInService,
+    RecordBootstrap,
+    RestartPod,
+    Step,
+    TakeOutOfService,
+)
+from qdrant_operator.reconcile.cluster_observe import UID_KEY, Look, live_claims
+from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.world import World
+
+
+async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
+    """Carry out one step.
+
+    Raises:
+        Refused: the step cannot be done and somebody must act.
+        Retryable: nothing or something was done: look again.
+    """
+    match step:
+        case RecordBootstrap():
+            await _record(world, subject, step)
+        case ApplyObject():
+            await _apply(world, subject, step.damage)
+        case MarkCluster():
+            value = {"uid": subject["metadata"]["uid"]}
+            await world.qdrant.put_cluster_key(look.endpoints[step.pod], UID_KEY, value)
+        case TakeOutOfService():
+            await _label(world, subject, step.pod, "false")
+        case PutInService():
+            await _label(world, subject, step.pod, "true")
+        case RestartPod():
+            await _restart(world, subject, step)
+        case _:
+            assert_never(step)
+
+
+async def _record(world: World, subject: Manifest, step: RecordBootstrap) -> None:
+    """The decision to start anew is checked against the live world once more, then written or refused whole."""
+    meta = subject["metadata"]
+    if step.bootstrap.phase is BootstrapPhase.STARTED:
+        live = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+        if live is not None or await live_claims(world, subject):
+            raise Conflict("volumes or a StatefulSet appeared: deciding again", after=0.1)
+    status = {**(subject.get("status") or {}), "bootstrap": bootstrap_facts(step.bootstrap)}
+    await world.kubernetes.patch_status(
+        Kind.CLUSTER, meta["namespace"], meta["name"], resource_version=meta["resourceVersion"], status=status
+    )
+
+
+async def _apply(world: World, subject: Manifest, damage: Damage) -> None:
+    meta = subject["metadata"]
+    if not damage.fields:
+        await _refuse_foreign(world, meta["namespace"], meta["uid"], damage)
+    await world.kubernetes.apply(damage.manifest)
+
+
+async def _refuse_foreign(world: World, namespace: str, owner: str, damage: Damage) -> None:
+    """What our cache does not show may still exist, and belong to somebody else."""
+    live = await world.kubernetes.read(damage.kind, namespace, damage.name)
+    if live is None:
+        return
+    owners = [ref.get("uid") for ref in live["metadata"].get("ownerReferences") or ()]
+    if owner not in owners:
+        message = (
+            f"{damage.kind.kind} {damage.name!r} exists in namespace {namespace!r} and does not belong to this "
+            "QdrantCluster: delete it, or give the QdrantCluster another name"
+        )
+        raise Refused("NameClash", message)
+
+
+async def _label(world: World, subject: Manifest, pod: str, serving: str) -> None:
+    body = {"metadata": {"labels": {names.LABEL_SERVING: serving}}}
+    await world.kubernetes.patch(Kind.POD, subject["metadata"]["namespace"], pod, body)
+
+
+async def _restart(world: World, subject: Manifest, step: RestartPod) -> None:
+    namespace = subject["metadata"]["namespace"]
+    live = await world.kubernetes.read(Kind.POD, namespace, step.pod)
+    if live is None or live["metadata"]["uid"] != step.uid:
+        raise Conflict(f"{step.pod} is another pod already: looking again", after=0.1)
+    await world.kubernetes.delete(Kind.POD, namespace, step.pod, uid=step.uid)

@@ -1,0 +1,88 @@
+"""Which API key a cluster runs with: given, generated once, and kept when a Secret is lost."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from qdrant_operator.api import ClusterSpec
+from qdrant_operator.domain import names
+from qdrant_operator.domain.desired import Credentials
+from qdrant_operator.domain.diff import fingerprint
+from qdrant_operator.domain.steps import Blocked, Guard
+from qdrant_operator.reconcile.access import secret_value
+from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys in force, and what waits because a Secret says otherwise."""
+
+    credentials: Credentials
+    blocked: tuple[Blocked, ...] = ()
+
+
+async def resolve_keys(world: World, subject: Manifest, spec: ClusterSpec) -> Keys:
+    """Find the keys of a cluster.
+
+    Raises:
+        Refused: a Secret that the spec names is missing, lacks the key, or holds an empty value.
+    """
+    if spec.auth.disabled:
+        return Keys(Credentials(None))
+    given = await _given(world, subject, spec)
+    kept = await _kept(world, subject)
+    read_only = await _read_only(world, subject, spec)
+    in_force = kept or given or world.new_key()
+    credentials = Credentials(in_force, *read_only)
+    return Keys(credentials, _changed(given, in_force, spec))
+
+
+def _changed(given: str | None, in_force: str, spec: ClusterSpec) -> tuple[Blocked, ...]:
+    if given is None or given == in_force or spec.auth.api_key is None:
+        return ()
+    name = spec.auth.api_key.secret_ref.name
+    message = (
+        f"Secret {name!r} holds another API key than the peers run with; this version cannot change the key "
+        "of a running cluster: put the old value back"
+    )
+    return (Blocked("change the API key", Guard.KEY_CHANGED, message),)
+
+
+async def _given(world: World, subject: Manifest, spec: ClusterSpec) -> str | None:
+    if spec.auth.api_key is None:
+        return None
+    ref = spec.auth.api_key.secret_ref
+    return await secret_value(world.kubernetes, subject["metadata"]["namespace"], ref.name, ref.key)
+
+
+async def _read_only(
+    world: World, subject: Manifest, spec: ClusterSpec
+) -> tuple[tuple[str, str] | None, str]:
+    if spec.auth.read_only_api_key is None:
+        return None, ""
+    ref = spec.auth.read_only_api_key.secret_ref
+    value = await secret_value(world.kubernetes, subject["metadata"]["namespace"], ref.name, ref.key)
+    salted = fingerprint([subject["metadata"]["uid"], value])
+    return (ref.name, ref.key), salted
+
+
+async def _kept(world: World, subject: Manifest) -> str | None:
+    """The key in force, from either of our two Secrets: losing one loses no key."""
+    meta = subject["metadata"]
+    for name in (names.peer_auth_secret(meta["name"]), names.auth_secret(meta["name"])):
+        key = await _own_key(world, meta["namespace"], name, meta["uid"])
+        if key:
+            return key
+    return None
+
+
+async def _own_key(world: World, namespace: str, name: str, owner: str) -> str | None:
+    """From the cache, and live where the cache has nothing: only a live answer proves that there is no key."""
+    secret = world.kubernetes.cached_one(Kind.SECRET, namespace, name)
+    secret = secret or await world.kubernetes.read(Kind.SECRET, namespace, name)
+    owners = (secret or {}).get("metadata", {}).get("ownerReferences") or []
+    if secret is None or owner not in [reference.get("uid") for reference in owners]:
+        return None
+    return base64.b64decode((secret.get("data") or {}).get("api-key", "")).decode() or None

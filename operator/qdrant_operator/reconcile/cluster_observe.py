@@ -1,0 +1,204 @@
+"""One look at everything that belongs to a QdrantCluster."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from qdrant_operator.api import ClusterSpec
+from qdrant_operator.domain import names
+from qdrant_operator.domain.bootstrap import first_pod, members_wanted
+from qdrant_operator.domain.desired import DesiredCluster, check_config
+from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState
+from qdrant_operator.domain.soundness import shard_health
+from qdrant_operator.domain.steps import Blocked
+from qdrant_operator.domain.values import PeerId, Silent, View
+from qdrant_operator.reconcile import access
+from qdrant_operator.reconcile.cluster_keys import resolve_keys
+from qdrant_operator.reconcile.cluster_objects import find_damage
+from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
+from qdrant_operator.reconcile.world import World
+
+UID_KEY = f"{names.FIELD_MANAGER}-cluster-uid"
+"""Key in the cluster's consensus metadata that names the QdrantCluster it belongs to."""
+STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is wanted, what is there, and how to reach the peers."""
+
+    desired: DesiredCluster
+    observed: Observed
+    endpoints: dict[str, Endpoint]
+    blocked: tuple[Blocked, ...]
+
+
+def parse_spec(subject: Manifest) -> ClusterSpec:
+    """The spec as a value.
+
+    Raises:
+        Refused: `InvalidSpec` (the schema was bypassed), `InvalidConfig`.
+    """
+    try:
+        spec = ClusterSpec.model_validate(subject["spec"])
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        raise Refused("InvalidSpec", f"spec.{field}: {problem['msg']}") from error
+    check_config(spec.config)
+    return spec
+
+
+async def look(world: World, subject: Manifest) -> Look:
+    """Read the world; parts that give no answer are values, not exceptions.
+
+    Raises:
+        Refused: the spec cannot be followed.
+        Retryable: Kubernetes did not answer.
+    """
+    spec = parse_spec(subject)
+    keys = await resolve_keys(world, subject, spec)
+    meta = subject["metadata"]
+    stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+    members = stateful_set["spec"].get("replicas") if stateful_set else None
+    bootstrap = read_bootstrap(subject)
+    desired = DesiredCluster(
+        name=meta["name"],
+        namespace=meta["namespace"],
+        uid=meta["uid"],
+        spec=spec,
+        credentials=keys.credentials,
+        members=members_wanted(bootstrap, spec.replicas, members),
+        first_pod=first_pod(bootstrap),
+    )
+    pods = read_pods(world, meta["namespace"], meta["name"])
+    endpoints = _endpoints(pods, keys.credentials.api_key)
+    views = await _views(world, pods, endpoints)
+    observed = Observed(
+        bootstrap=bootstrap,
+        pods=pods,
+        views=views,
+        damage=find_damage(world.kubernetes, desired) if bootstrap else (),
+        members=members if bootstrap else await _live_members(world, subject),
+        claims=() if bootstrap else await live_claims(world, subject),
+        listed=await _listed(world, subject, pods),
+        mark=await _mark(world, bootstrap, endpoints, views),
+        shards=shard_health(tuple(views.values())),
+    )
+    return Look(desired, observed, endpoints, keys.blocked)
+
+
+def read_bootstrap(subject: Manifest) -> Bootstrap | None:
+    """The recorded decision, if there is one."""
+    recorded = (subject.get("status") or {}).get("bootstrap")
+    if not recorded:
+        return None
+    peer = recorded.get("peerId")
+    phase = BootstrapPhase(recorded["phase"])
+    return Bootstrap(phase, recorded.get("pod") or "", PeerId(peer) if peer is not None else None)
+
+
+async def live_claims(world: World, subject: Manifest) -> tuple[str, ...]:
+    """Volume claims that pods of this cluster would take, whoever made them."""
+    meta = subject["metadata"]
+    claims = await world.kubernetes.list(Kind.CLAIM, meta["namespace"], {})
+    prefix = names.claim_name(meta["name"], 0)[:-1]
+    found = (claim["metadata"]["name"] for claim in claims)
+    return tuple(name for name in found if name.startswith(prefix) and name[len(prefix) :].isdigit())
+
+
+async def _live_members(world: World, subject: Manifest) -> int | None:
+    meta = subject["metadata"]
+    live = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+    return int(live["spec"].get("replicas", 1)) if live else None
+
+
+def read_pods(world: World, namespace: str, cluster: str) -> tuple[PodState, ...]:
+    """The pods of the cluster's StatefulSet, by ordinal."""
+    pods = world.kubernetes.cached(Kind.POD, namespace, names.peer_selector(cluster))
+    named = (pod for pod in pods if pod["metadata"]["name"].rsplit("-", 1)[-1].isdigit())
+    return tuple(sorted((_pod_state(pod) for pod in named), key=lambda pod: pod.ordinal))
+
+
+def _pod_state(pod: Manifest) -> PodState:
+    meta = pod["metadata"]
+    waiting, message = _waiting(pod)
+    return PodState(
+        name=meta["name"],
+        ordinal=access.ordinal(pod),
+        uid=meta["uid"],
+        address=access.address(pod),
+        ready=access.is_ready(pod),
+        serving=(meta.get("labels") or {}).get(names.LABEL_SERVING) == "true",
+        terminating="deletionTimestamp" in meta,
+        template_hash=(meta.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE, ""),
+        waiting=waiting,
+        message=message,
+    )
+
+
+def _waiting(pod: Manifest) -> tuple[str, str]:
+    """Why the pod cannot be scheduled, or its container does not run, and the last words about it."""
+    status = pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return str(condition.get("reason") or "Unschedulable"), str(condition.get("message") or "")
+    for container in status.get("containerStatuses") or ():
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason", "") not in STARTING:
+            ended = (container.get("lastState") or {}).get("terminated") or {}
+            words = ended.get("message") or waiting.get("message") or ""
+            return str(waiting["reason"]), " ".join(str(words).split())[-400:]
+    return "", ""
+
+
+def _endpoints(pods: tuple[PodState, ...], key: str | None) -> dict[str, Endpoint]:
+    return {
+        pod.name: Endpoint(f"http://{pod.address}:{names.REST_PORT}", pod.uid, key)
+        for pod in pods
+        if pod.address and not pod.terminating
+    }
+
+
+async def _views(world: World, pods: tuple[PodState, ...], endpoints: dict[str, Endpoint]) -> dict[str, View]:
+    views = await asyncio.gather(*(_view(world, pod, endpoints.get(pod.name)) for pod in pods))
+    return {pod.name: view for pod, view in zip(pods, views, strict=True)}
+
+
+async def _view(world: World, pod: PodState, endpoint: Endpoint | None) -> View:
+    if endpoint is None:
+        return Silent("its pod is stopping" if pod.terminating else "its pod has no address")
+    try:
+        return await world.qdrant.observe(endpoint)
+    except (Retryable, Refused) as error:
+        return Silent(str(error))
+
+
+async def _listed(world: World, subject: Manifest, pods: tuple[PodState, ...]) -> frozenset[str]:
+    """Addresses in the client Service's endpoint slices; asked only while a pod is being taken out."""
+    if all(pod.serving for pod in pods):
+        return frozenset()
+    meta = subject["metadata"]
+    labels = {"kubernetes.io/service-name": meta["name"]}
+    slices = await world.kubernetes.list(Kind.ENDPOINT_SLICE, meta["namespace"], labels)
+    endpoints = (endpoint for part in slices for endpoint in part.get("endpoints") or ())
+    return frozenset(address for endpoint in endpoints for address in endpoint.get("addresses") or ())
+
+
+async def _mark(
+    world: World, bootstrap: Bootstrap | None, endpoints: dict[str, Endpoint], views: dict[str, View]
+) -> str | None:
+    """Asked only while the cluster forms; no answer is no mark."""
+    forming = bootstrap and bootstrap.phase in (BootstrapPhase.FORMED, BootstrapPhase.ADOPTED)
+    pod = min((name for name, view in views.items() if not isinstance(view, Silent)), default=None)
+    if not forming or pod is None:
+        return None
+    try:
+        value = await world.qdrant.cluster_key(endpoints[pod], UID_KEY)
+    except (Retryable, Refused):
+        return None
+    return value.get("uid") if isinstance(value, dict) else None
