@@ -6,10 +6,11 @@ Every method may raise `Retryable` (look again later) or `Refused` (somebody mus
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from qdrant_operator.domain.storage import S3Credentials, S3Place, StoredObject
 from qdrant_operator.domain.values import PeerView, ShardId
 from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest, ShardSnapshot
 
@@ -20,9 +21,11 @@ __all__ = [
     "Kind",
     "Kubernetes",
     "Manifest",
+    "ObjectStorage",
     "Qdrant",
     "Reporter",
     "ShardSnapshot",
+    "StorageFactory",
 ]
 
 
@@ -133,6 +136,33 @@ class Qdrant(Protocol):
     ) -> AsyncIterator[bytes]:
         """The file in chunks; an early end of the stream raises `Unreachable`."""
         ...
+
+
+class ObjectStorage(Protocol):
+    """One place in object storage, as the loop uses it; files are moved by the snapshot Jobs.
+
+    Raises `Refused("BucketNotFound" | "CredentialsRefused", …)`, or `Unreachable`.
+    """
+
+    async def probe(self) -> None:
+        """Prove that the bucket is there and lets us in."""
+        ...
+
+    async def read(self, key: str) -> bytes | None:
+        """A small object, None when there is none."""
+        ...
+
+    async def list(self, prefix: str) -> tuple[StoredObject, ...]:
+        """Objects whose key begins with this folder (a slash at its end)."""
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete; what is gone already is success."""
+        ...
+
+
+StorageFactory = Callable[[S3Place, S3Credentials | None], ObjectStorage]
+"""Opens a place; None for the credentials: the process's own identity. Nothing is asked before the first call."""
 
 
 class Clock(Protocol):

@@ -7,7 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from qdrant_operator.reconcile.ports import Clock, Kubernetes, Manifest, Qdrant, Reporter
+from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.storage import S3Credentials, S3Place
+from qdrant_operator.reconcile.ports import (
+    Clock,
+    Kubernetes,
+    Manifest,
+    ObjectStorage,
+    Qdrant,
+    Reporter,
+    StorageFactory,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,11 @@ def random_key() -> str:
     return secrets.token_urlsafe(32)
 
 
+def no_storage(place: S3Place, _credentials: S3Credentials | None) -> ObjectStorage:
+    """A process that was given no object storage refuses to touch any."""
+    raise Refused("StorageNotConfigured", f"this process cannot open bucket {place.bucket!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """The outside world as the loop sees it."""
@@ -40,6 +55,8 @@ class World:
     options: Options
     new_key: Callable[[], str] = random_key
     """Makes the API key of a cluster that was given none."""
+    storage: StorageFactory = no_storage
+    """Opens object storage, for the kinds that keep backups."""
 
 
 @dataclass(frozen=True, slots=True)

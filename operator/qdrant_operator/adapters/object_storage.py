@@ -1,0 +1,257 @@
+"""S3 as the `ObjectStorage` port: streams in, streams out, and errors told apart by who must act.
+
+May not decide anything. An upload holds a few parts in memory, whatever the size of the object, and an upload
+that fails or is cut is aborted, so that no hidden parts stay in the bucket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+from obstore.store import S3Config, S3Store
+
+from qdrant_operator.domain.errors import Refused, Unreachable
+from qdrant_operator.domain.storage import S3Credentials, S3Place, StoredObject
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 60.0
+"""Longest silence within one request."""
+RETRY_SECONDS = 60.0
+"""How long one request is repeated before it fails; obstore waits between."""
+CALL_SECONDS = 30.0
+"""Limit of a call that moves little: listing a page, reading or writing a small object."""
+READ_BYTES = 2**20
+"""Least size of a chunk when an object is read."""
+IN_FLIGHT = 2
+"""Parts of one upload that are sent at a time."""
+LISTED = 1000
+"""Objects per page of a listing: S3's own limit."""
+
+
+T = TypeVar("T")
+
+
+class S3Storage:
+    """One bucket; implements `reconcile.ports.ObjectStorage` and `snapshots.ports.Storage`."""
+
+    def __init__(self, place: S3Place, credentials: S3Credentials | None, *, patient: bool = True) -> None:
+        """Open nothing yet. `patient`: repeat failed requests for a minute; else fail within seconds."""
+        self._place = place
+        self._store = _store(place, credentials, patient=patient)
+
+    async def probe(self) -> None:
+        """Prove that the bucket is there and lets us in."""
+
+        async def first() -> None:
+            async for _ in obstore.list(self._store, self._place.prefix or None, chunk_size=1):
+                return
+
+        await self._call("list", first())
+
+    async def read(self, key: str) -> bytes | None:
+        """A small object, None when there is none."""
+
+        async def whole() -> bytes:
+            return bytes(await (await obstore.get_async(self._store, key)).bytes_async())
+
+        try:
+            return await self._call(f"read {key}", whole())
+        except _Absent:
+            return None
+
+    async def list(self, prefix: str) -> tuple[StoredObject, ...]:
+        """Objects whose key begins with this folder (a slash at its end)."""
+
+        async def every() -> tuple[StoredObject, ...]:
+            pages = obstore.list(self._store, prefix, chunk_size=LISTED)
+            return tuple([_stored(one) async for page in pages for one in page])
+
+        return await self._call(f"list {prefix}", every())
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete; what is gone already is success."""
+        for start in range(0, len(keys), LISTED):
+            await self._call("delete", obstore.delete_async(self._store, [*keys[start : start + LISTED]]))
+
+    async def write(self, key: str, content: bytes) -> None:
+        """Write a small object, over an older one if need be."""
+        await self._call(f"write {key}", obstore.put_async(self._store, key, content, use_multipart=False))
+
+    async def write_new(self, key: str, content: bytes) -> None:
+        """Write a small object that must not exist; `Refused("AlreadyExists")` when it does."""
+        put = obstore.put_async(self._store, key, content, mode="create")
+        try:
+            await self._call(f"write {key}", put)
+        except AlreadyExistsError as error:
+            raise Refused("AlreadyExists", f"{self._place.url(key)} exists already") from error
+
+    async def upload(self, key: str, chunks: AsyncIterator[bytes], part_bytes: int) -> None:
+        """Stream an object of any size: memory stays within a few parts.
+
+        An error that `chunks` raises comes out as it is; the upload is aborted then, and when we are cancelled.
+        """
+        source = _Interruptible(chunks)
+        put = obstore.put_async(
+            self._store,
+            key,
+            source,
+            use_multipart=True,
+            chunk_size=part_bytes,
+            max_concurrency=IN_FLIGHT,
+        )
+        upload = asyncio.ensure_future(_awaited(put))
+        try:
+            await self._told(f"upload {key}", asyncio.shield(upload))
+        except asyncio.CancelledError:
+            # Dropping the future would leave the parts behind: ending the source makes obstore abort them.
+            source.interrupt()
+            await _settled(upload)
+            raise
+
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        """An object in chunks of a few MiB.
+
+        Raises:
+            Refused: `ObjectNotFound`.
+        """
+        try:
+            result = await self._call(f"read {key}", obstore.get_async(self._store, key))
+        except _Absent as error:
+            raise Refused("ObjectNotFound", f"{self._place.url(key)} does not exist") from error
+        chunks = aiter(result.stream(min_chunk_size=READ_BYTES))
+        while (chunk := await self._told(f"read {key}", anext(chunks, None))) is not None:
+            yield bytes(chunk)
+
+    async def _call(self, what: str, call: Awaitable[T]) -> T:
+        limit = RETRY_SECONDS + CALL_SECONDS
+        try:
+            return await asyncio.wait_for(self._told(what, call), limit)
+        except TimeoutError as error:
+            raise Unreachable(
+                f"{what} in bucket {self._place.bucket!r}: no answer in {limit:.0f} s"
+            ) from error
+
+    async def _told(self, what: str, call: Awaitable[T]) -> T:
+        """Await, and say in our words what failed."""
+        try:
+            return await call
+        except AlreadyExistsError:
+            raise
+        except (BaseError, FileNotFoundError) as error:
+            raise _explained(self._place, what, error) from error
+
+
+class _Absent(Exception):  # noqa: N818 (an answer, not an error)
+    """The bucket is there, the object is not."""
+
+
+class _Interruptible:
+    """An iterator of chunks that can be ended with an error from outside."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._interrupted = asyncio.Event()
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
+    def __aiter__(self) -> _Interruptible:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = asyncio.ensure_future(_awaited(anext(self._chunks)))
+        stop = asyncio.ensure_future(self._interrupted.wait())
+        await asyncio.wait({chunk, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if self._interrupted.is_set():
+            chunk.cancel()
+            await _settled(chunk)
+            raise InterruptedError("the upload was interrupted")
+        return chunk.result()
+
+
+async def _settled(work: asyncio.Future[Any]) -> None:
+    """Wait for the end of work whose outcome no longer matters."""
+    await asyncio.wait({work}, timeout=CALL_SECONDS)
+    if work.done() and not work.cancelled():
+        work.exception()
+
+
+async def _awaited(call: Awaitable[T]) -> T:
+    return await call
+
+
+def _stored(meta: Any) -> StoredObject:
+    return StoredObject(meta["path"], meta["size"], meta["last_modified"])
+
+
+def _explained(place: S3Place, what: str, error: Exception) -> Exception:
+    """The error in our words. obstore tells some statuses by type and others only in its text."""
+    text = str(error)
+    where = f"bucket {place.bucket!r} at {place.endpoint or 'AWS'}"
+    if "NoSuchBucket" in text:
+        return Refused("BucketNotFound", f"{where} does not exist: create it, or correct storage.s3.bucket")
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _status(text) in (401, 403):
+        return Refused(
+            "CredentialsRefused", f"{where} refused to {what}: {_server_words(text)}; {_remedy(place)}"
+        )
+    if isinstance(error, FileNotFoundError):
+        return _Absent(text)
+    return Unreachable(f"{where} could not {what}: {_first_line(text)}", after=15.0)
+
+
+def _remedy(place: S3Place) -> str:
+    if place.secret is None:
+        return "give the pod an identity that may use the bucket, or name a Secret in storage.s3.credentials"
+    return f"check the keys in Secret {place.secret!r} and the rights of that account"
+
+
+def _status(text: str) -> int | None:
+    _, marker, rest = text.partition("non-2xx status code: ")
+    return int(rest[:3]) if marker and rest[:3].isdigit() else None
+
+
+def _server_words(text: str) -> str:
+    """The `Code` of S3's error document."""
+    _, marker, rest = text.partition("<Code>")
+    return rest.partition("</Code>")[0] if marker else str(_status(text) or _first_line(text))
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:500] if text.strip() else "no reason given"
+
+
+def _store(place: S3Place, credentials: S3Credentials | None, *, patient: bool) -> S3Store:
+    config: S3Config = {"region": place.region}
+    if place.endpoint:
+        config["endpoint"] = place.endpoint
+    if credentials:
+        config["access_key_id"] = credentials.access_key
+        config["secret_access_key"] = credentials.secret_key
+    if credentials and credentials.session_token:
+        config["session_token"] = credentials.session_token
+    return S3Store(
+        place.bucket,
+        config=config,
+        client_options={
+            "allow_http": (place.endpoint or "").startswith("http://"),
+            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+            "read_timeout": timedelta(seconds=READ_SECONDS),
+            # No limit for a whole request: a slow link needs long for a large part, or to read a large object.
+            "timeout": timedelta(hours=24),
+        },
+        retry_config={
+            "max_retries": 10 if patient else 1,
+            "retry_timeout": timedelta(seconds=RETRY_SECONDS if patient else 5.0),
+        },
+    )

@@ -1,0 +1,90 @@
+"""Where backups lie: one place in object storage, and the keys of everything in it.
+
+Values only: talking to the storage is the adapters' work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import quote
+
+from qdrant_operator.api.storage import Storage
+
+ACCESS_KEY = "accessKeyId"
+SECRET_KEY = "secretAccessKey"  # noqa: S105 (a key's name in a Secret, not a secret)
+SESSION_KEY = "sessionToken"
+"""Keys of the Secret that `credentials.secretRef` names; the last one only where the account uses it."""
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Place:
+    """A bucket, and where in it."""
+
+    bucket: str
+    region: str
+    prefix: str = ""
+    """Without slashes at its ends."""
+    endpoint: str | None = None
+    """URL of an S3 server other than AWS."""
+    secret: str | None = None
+    """Secret with the credentials, in the namespace of the snapshot; None: the pod's own identity."""
+
+    def url(self, key: str) -> str:
+        """A key as users write it: s3://bucket/key."""
+        return f"s3://{self.bucket}/{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Credentials:
+    """An access key; its secret part never shows in a log."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as a listing shows it."""
+
+    key: str
+    bytes: int
+    modified: datetime
+    """By the storage's own clock."""
+
+
+def s3_place(storage: Storage) -> S3Place:
+    """The place that a `storage` block names."""
+    s3 = storage.s3
+    secret = s3.credentials.secret_ref.name if s3.credentials else None
+    return S3Place(s3.bucket, s3.region, s3.prefix.strip("/"), s3.endpoint, secret)
+
+
+def backup_folder(place: S3Place, namespace: str, cluster: str, snapshot: str) -> str:
+    """Folder of one backup, with a slash at its end."""
+    return f"{cluster_folder(place, namespace, cluster)}{snapshot}/"
+
+
+def journal_folder(place: S3Place, namespace: str, cluster: str) -> str:
+    """Folder of the journals of a cluster's running and broken runs (no object's name starts with a dot)."""
+    return f"{cluster_folder(place, namespace, cluster)}.runs/"
+
+
+def journal_key(place: S3Place, namespace: str, cluster: str, run: str) -> str:
+    """Journal of one run; `run` is unique for ever, unlike a name."""
+    return f"{journal_folder(place, namespace, cluster)}{run}.json"
+
+
+def cluster_folder(place: S3Place, namespace: str, cluster: str) -> str:
+    """Folder of all backups of a cluster."""
+    start = f"{place.prefix}/" if place.prefix else ""
+    return f"{start}{namespace}/{cluster}/"
+
+
+def shard_file(collection: str, shard: int) -> str:
+    """Path of one shard's file within its backup; the name stays one segment whatever it contains."""
+    segment = quote(collection, safe="").replace(".", "%2E") if collection in (".", "..") else None
+    return f"{segment or quote(collection, safe='')}/shard-{shard}.snapshot"
