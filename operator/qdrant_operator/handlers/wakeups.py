@@ -1,0 +1,65 @@
+"""Which object a change concerns: every change in the caches wakes the loops that may care."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qdrant_operator.domain import names
+from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.handlers.runner import Key, Runner
+
+OWN_KINDS = (Kind.CLUSTER, Kind.COLLECTION, Kind.SCHEDULE, Kind.SNAPSHOT)
+
+
+class Wakeups:
+    """Listens to the store and wakes the runner."""
+
+    def __init__(self, runner: Runner) -> None:
+        """Wake this runner."""
+        self._runner = runner
+
+    def __call__(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> None:
+        """One change: an object before and after (None: it was not or is no more there)."""
+        for key in affected(kind, old, new):
+            self._runner.wake(*key)
+
+
+def affected(kind: Kind, old: Manifest | None, new: Manifest | None) -> Iterator[Key]:
+    """Objects whose loops should look."""
+    present = new or old
+    if present is None:
+        return
+    meta = present["metadata"]
+    labels = meta.get("labels") or {}
+    if kind in OWN_KINDS:
+        if _concerns_user(old, new):
+            yield (kind, meta["namespace"], meta["name"])
+        if names.LABEL_SCHEDULE in labels:
+            yield (Kind.SCHEDULE, meta["namespace"], labels[names.LABEL_SCHEDULE])
+        return
+    for owner in meta.get("ownerReferences") or ():
+        for own in OWN_KINDS:
+            if owner.get("kind") == own.kind:
+                yield (own, meta["namespace"], owner["name"])
+    if kind in (Kind.POD, Kind.CLAIM) and names.LABEL_CLUSTER in labels:
+        yield (Kind.CLUSTER, meta["namespace"], labels[names.LABEL_CLUSTER])
+
+
+def _concerns_user(old: Manifest | None, new: Manifest | None) -> bool:
+    """Not our own status writes: they would wake us to read what we have just written."""
+    if old is None or new is None:
+        return True
+    return _essence(old) != _essence(new)
+
+
+def _essence(manifest: Manifest) -> tuple[object, ...]:
+    meta = manifest["metadata"]
+    bootstrap = (manifest.get("status") or {}).get("bootstrap")
+    return (
+        meta.get("uid"),
+        meta.get("generation"),
+        meta.get("deletionTimestamp"),
+        tuple(meta.get("finalizers") or ()),
+        tuple(sorted((meta.get("labels") or {}).items())),
+        str(bootstrap),
+    )

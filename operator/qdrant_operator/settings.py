@@ -1,0 +1,53 @@
+"""Settings of the operator process: environment → one frozen value, read once, passed down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says."""
+
+    namespaces: tuple[str, ...]
+    """Namespaces to serve (QDRANT_OPERATOR_NAMESPACES, comma-separated); empty: all of them."""
+    image: str
+    """Image that snapshot Jobs run (QDRANT_OPERATOR_IMAGE): the operator's own."""
+    identity: str
+    """Who holds the Lease and reports Events (POD_NAME)."""
+    namespace: str
+    """Where the Lease lives (POD_NAMESPACE)."""
+    lease: str
+    """Name of the Lease (QDRANT_OPERATOR_LEASE); empty: no election, for one process by hand."""
+    log_level: str
+    """QDRANT_OPERATOR_LOG_LEVEL: DEBUG, INFO, WARNING or ERROR."""
+    host: str
+    """Address of the health and metrics endpoint (QDRANT_OPERATOR_HOST)."""
+    port: int
+    """Its port (QDRANT_OPERATOR_PORT)."""
+
+
+def from_environment(environment: Mapping[str, str], version: str) -> Settings:
+    """Read the settings.
+
+    Raises:
+        ValueError: a value that cannot be used, naming the variable.
+    """
+    port = environment.get("QDRANT_OPERATOR_PORT", "8080")
+    if not port.isdigit():
+        raise ValueError(f"QDRANT_OPERATOR_PORT is {port!r}: give a port number")
+    level = environment.get("QDRANT_OPERATOR_LOG_LEVEL", "INFO").upper()
+    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError(f"QDRANT_OPERATOR_LOG_LEVEL is {level!r}: use DEBUG, INFO, WARNING or ERROR")
+    listed = environment.get("QDRANT_OPERATOR_NAMESPACES", "").split(",")
+    return Settings(
+        namespaces=tuple(sorted({name.strip() for name in listed if name.strip()})),
+        image=environment.get("QDRANT_OPERATOR_IMAGE", f"qdrant-operator:{version}"),
+        identity=environment.get("POD_NAME", "qdrant-operator"),
+        namespace=environment.get("POD_NAMESPACE", "default"),
+        lease=environment.get("QDRANT_OPERATOR_LEASE", "qdrant-operator"),
+        log_level=level,
+        host=environment.get("QDRANT_OPERATOR_HOST", "0.0.0.0"),  # noqa: S104 (probes come from outside the pod)
+        port=int(port),
+    )

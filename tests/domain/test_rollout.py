@@ -1,0 +1,119 @@
+"""Pods follow their template one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from tests.domain.clusters import collection, desired, pod, seen, settled, silence, view
+
+from qdrant_operator.domain.observed import Observed
+from qdrant_operator.domain.planner import plan
+from qdrant_operator.domain.steps import Guard, PutInService, RestartPod, TakeOutOfService
+from qdrant_operator.domain.values import PeerId, ShardId, Transfer
+
+NEW = desired(config={"log_level": "DEBUG"})
+
+
+def test_a_settled_cluster_plans_nothing() -> None:
+    """Idle means idle."""
+    assert plan(desired(), settled()).steps == ()
+    assert plan(desired(), settled()).blocked == ()
+
+
+def test_a_follower_goes_first_and_leaves_the_service_before_it_stops() -> None:
+    """The highest follower: first out of the Service, then restarted; the leader is vectors-0."""
+    steps = plan(NEW, settled()).steps
+    assert [type(step) for step in steps] == [TakeOutOfService, RestartPod]
+    assert [step.pod for step in steps if isinstance(step, RestartPod)] == ["vectors-2"]
+
+
+def test_the_leader_goes_last() -> None:
+    """Every follower already has the new template; the leader is vectors-0."""
+    pods = (pod(0), pod(1, NEW), pod(2, NEW))
+    steps = plan(NEW, replace(settled(), pods=pods)).steps
+    assert [step.pod for step in steps if isinstance(step, RestartPod)] == ["vectors-0"]
+
+
+def test_a_pod_that_the_service_still_lists_is_not_restarted() -> None:
+    """Requests still reach it."""
+    pods = (pod(0), pod(1), pod(2, serving=False))
+    listed = replace(settled(), pods=pods, listed=frozenset({"10.0.0.2"}))
+    assert [wait.guard for wait in plan(NEW, listed).blocked] == [Guard.STILL_IN_SERVICE]
+    assert plan(NEW, replace(listed, listed=frozenset())).steps == (
+        RestartPod("vectors-2", "pod-2", "its template changed"),
+    )
+
+
+def test_a_reverted_change_puts_the_pod_back_into_service() -> None:
+    """The spec was changed back after the pod had left the Service and before it stopped."""
+    pods = (pod(0), pod(1), pod(2, serving=False))
+    assert plan(desired(), replace(settled(), pods=pods)).steps == (PutInService("vectors-2"),)
+
+
+def test_a_pod_that_is_down_is_repaired_first_and_without_gates() -> None:
+    """A bad configuration stopped one pod; the next template may reach it although a peer is silent."""
+    broken = pod(1, waiting="CrashLoopBackOff", ready=False)
+    observed = silence(replace(settled(), pods=(pod(0), broken, pod(2))), "vectors-1")
+    assert plan(NEW, observed).steps == (RestartPod("vectors-1", "pod-1", "its template changed"),)
+
+
+def _transfer(observed: Observed) -> Observed:
+    moving = replace(
+        collection(0, {0: (0, 1)}), transfers=(Transfer(ShardId(0), PeerId(100), PeerId(102), "snapshot"),)
+    )
+    return replace(observed, views={**observed.views, "vectors-0": view(0, collections=(moving,))})
+
+
+def _dead_copy(observed: Observed) -> Observed:
+    placement = {0: (0, 1)}
+    views = {f"vectors-{n}": view(n, collections=(collection(n, placement),)) for n in range(3)}
+    views["vectors-1"] = view(1, collections=(collection(1, placement, points={(0, 1): None}),))
+    return seen(observed.pods, dict(views), members=3)
+
+
+def _no_voters(observed: Observed) -> Observed:
+    views = {**observed.views, "vectors-1": replace(observed.peers["vectors-1"], voter=False)}
+    return replace(observed, views=views)
+
+
+def _unsettled(observed: Observed) -> Observed:
+    views = {**observed.views, "vectors-1": replace(observed.peers["vectors-1"], term=7, leader=PeerId(101))}
+    return replace(observed, views=views)
+
+
+GUARDED: dict[Guard, Callable[[Observed], Observed]] = {
+    Guard.ONE_AT_A_TIME: lambda seen: replace(seen, pods=(pod(0, ready=False), pod(1), pod(2))),
+    Guard.PEERS_UNREACHABLE: lambda seen: silence(seen, "vectors-1"),
+    Guard.CONSENSUS_UNSETTLED: _unsettled,
+    Guard.TRANSFER_RUNNING: _transfer,
+    Guard.REPLICA_NOT_SOUND: _dead_copy,
+    Guard.NO_QUORUM_WITHOUT: _no_voters,
+}
+
+
+@pytest.mark.parametrize("guard", GUARDED)
+def test_each_guard_holds_the_restart_back_and_says_so(guard: Guard) -> None:
+    """Nothing is restarted, nothing leaves the Service, and one sentence says why."""
+    result = plan(NEW, GUARDED[guard](settled()))
+    assert result.steps == ()
+    assert [wait.guard for wait in result.blocked] == [guard]
+    assert 0 < len(result.blocked[0].message) <= 1024
+
+
+def test_a_peer_that_formed_its_own_cluster_leaves_the_service() -> None:
+    """Split brain: it must not answer applications, and no pod is restarted meanwhile."""
+    stranger = replace(view(1), peers={PeerId(101): ""}, leader=PeerId(101))
+    observed = replace(settled(), views={**settled().views, "vectors-1": stranger})
+    steps = plan(NEW, observed).steps
+    assert steps == (TakeOutOfService("vectors-1", "it is not a member of the cluster"),)
+
+
+def test_fewer_peers_than_run_is_refused_in_words() -> None:
+    """Taking peers away would take their shards away."""
+    fewer = replace(desired(1), members=3)
+    observed = replace(settled(), pods=tuple(pod(n, fewer) for n in range(3)))
+    result = plan(fewer, observed)
+    assert result.steps == ()
+    assert [wait.guard for wait in result.blocked] == [Guard.SCALE_IN_NEEDS_DRAIN]
