@@ -57,6 +57,11 @@ def list_map(*keys: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
+def quantity_order(left: str, right: str) -> str:
+    """CEL that compares two quantities: below, at or above 0."""
+    return f"quantity(string({left})).compareTo(quantity(string({right})))"
+
+
 LIST_SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 """Schema words for a list in which no value stands twice."""
 FREE_FORM: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}

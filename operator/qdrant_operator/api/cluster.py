@@ -9,16 +9,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from qdrant_operator.api.base import FREE_FORM, Labels, LocalRef, Model, Quantity, SecretKeyRef
+from qdrant_operator.api.base import (
+    FREE_FORM,
+    Labels,
+    LocalRef,
+    Model,
+    Quantity,
+    SecretKeyRef,
+    quantity_order,
+    rule,
+    rules,
+)
 from qdrant_operator.api.pods import PodTemplate
+
+_RELEASE = rules(
+    rule(
+        "self.matches('^v[0-9]{1,4}[.][0-9]{1,4}[.][0-9]{1,4}$')",
+        "spec.version: write a Qdrant release in full, for example v1.19.0",
+    ),
+    rule(
+        "!self.matches('^v[0-9]{1,4}[.][0-9]{1,4}[.][0-9]{1,4}$') || "
+        "int(self.substring(1).split('.')[0]) > 1 || "
+        "(int(self.substring(1).split('.')[0]) == 1 && int(self.split('.')[1]) >= 17)",
+        "spec.version: releases before v1.17.0 are not supported; use v1.17.0 or later",
+    ),
+)
+_UNTAGGED = rules(
+    rule(
+        "!self.contains('@') && !self.matches(':[^/]*$')",
+        "spec.image.repository: leave tag and digest out; the tag is spec.version",
+    )
+)
 
 
 class Image(Model):
     """Where Qdrant's container image comes from; the tag is spec.version."""
 
-    repository: Annotated[str, Field(min_length=1, max_length=512)] = "docker.io/qdrant/qdrant"
+    repository: Annotated[str, Field(min_length=1, max_length=512, json_schema_extra=_UNTAGGED)] = (
+        "docker.io/qdrant/qdrant"
+    )
     """Image without a tag."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When the kubelet pulls the image."""
@@ -29,6 +60,18 @@ class Image(Model):
 class Resources(Model):
     """CPU and memory of each peer."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || "
+                + quantity_order("self.requests[name]", "self.limits[name]")
+                + " <= 0)",
+                "spec.resources: a request is larger than its limit; raise spec.resources.limits or lower "
+                "spec.resources.requests",
+            ),
+        )
+    )
+
     requests: Annotated[Mapping[str, Quantity], Field(max_length=32)] | None = None
     """What the scheduler sets aside, for example cpu: "2" and memory: 8Gi."""
     limits: Annotated[Mapping[str, Quantity], Field(max_length=32)] | None = None
@@ -37,6 +80,28 @@ class Resources(Model):
 
 class Persistence(Model):
     """The volume of each peer."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "quantity(string(self.size)).isGreaterThan(quantity('0'))",
+                "spec.persistence.size: must be greater than 0, for example 10Gi",
+                field=".size",
+            ),
+            rule(
+                quantity_order("self.size", "oldSelf.size") + " == 0",
+                "spec.persistence.size: cannot be changed while the cluster exists; put the old size back, or "
+                "make a new QdrantCluster of the size you need",
+                field=".size",
+            ),
+            rule(
+                "has(self.storageClassName) == has(oldSelf.storageClassName) && "
+                "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+                "spec.persistence.storageClassName: cannot be changed while the cluster exists; put the old "
+                "value back, or make a new QdrantCluster with the class you need",
+            ),
+        )
+    )
 
     size: Quantity = "10Gi"
     """Size of each peer's volume. It cannot be changed later."""
@@ -55,6 +120,16 @@ class KeySource(Model):
 
 class Auth(Model):
     """Who may use the cluster."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!self.disabled || (!has(self.apiKey) && !has(self.readOnlyApiKey))",
+                "spec.auth.disabled: excludes apiKey and readOnlyApiKey; remove the keys, or set disabled to "
+                "false to use them",
+            ),
+        )
+    )
 
     api_key: KeySource | None = None
     """Key that may read and write. Absent: one is generated into the Secret <name>-auth."""
@@ -76,7 +151,7 @@ class Service(Model):
 class ClusterSpec(Model):
     """What the cluster shall be."""
 
-    version: Annotated[str, Field(max_length=20, pattern=r"^v[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}$")]
+    version: Annotated[str, Field(max_length=20, json_schema_extra=_RELEASE)]
     """Qdrant release, for example v1.19.0; v1.17 or later."""
     image: Image = Field(default_factory=Image)
     """Where Qdrant's container image comes from."""

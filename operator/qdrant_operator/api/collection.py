@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from qdrant_operator.api.base import LIST_SET, Blocked, LocalRef, Model, Status, list_map
+from qdrant_operator.api.base import LIST_SET, Blocked, LocalRef, Model, Status, list_map, rule, rules
 from qdrant_operator.api.indexes import PayloadIndex
 from qdrant_operator.api.tuning import Count, Hnsw, Optimizers, Quantization, StrictMode, Wal
 from qdrant_operator.api.vectors import SparseVector, Vector
@@ -20,19 +20,70 @@ from qdrant_operator.api.vectors import SparseVector, Vector
 CollectionName = Annotated[str, Field(min_length=1, max_length=255, pattern=r'^[^<>:"/\\|?*\x00-\x1f]+$')]
 """Names that Qdrant takes for collections and aliases."""
 
+_FIXED_CLUSTER = rules(
+    rule(
+        "self == oldSelf",
+        "spec.clusterRef: cannot be changed; put the old name back, or make another QdrantCollection for the "
+        "other cluster",
+    )
+)
+
+
+def _no_empty_name(field: str) -> dict[str, Any]:
+    return rules(
+        rule("self.all(name, name.size() > 0)", f"spec.{field}: a vector has an empty name; give it one")
+    )
+
 
 class CollectionSpec(Model):
     """What the collection shall be."""
 
-    cluster_ref: LocalRef
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.vectors) || !has(self.namedVectors)",
+                "spec.vectors: excludes spec.namedVectors; for one unnamed vector keep vectors, else move it "
+                "into namedVectors under a name",
+            ),
+            rule(
+                "has(self.vectors) || has(self.namedVectors) || has(self.sparseVectors)",
+                "spec.vectors: a collection needs a vector; set one of vectors, namedVectors and sparseVectors",
+            ),
+            rule(
+                "!has(self.namedVectors) || !has(self.sparseVectors) || "
+                "self.sparseVectors.all(name, !(name in self.namedVectors))",
+                "spec.sparseVectors: a name stands in spec.namedVectors too; give one of them another name",
+            ),
+            rule(
+                "!has(self.writeConsistencyFactor) || self.writeConsistencyFactor <= "
+                "(has(self.replicationFactor) ? self.replicationFactor : 1)",
+                "spec.writeConsistencyFactor: larger than spec.replicationFactor (1 when absent), so no write "
+                "could succeed; lower it or raise replicationFactor",
+            ),
+        )
+    )
+
+    cluster_ref: Annotated[LocalRef, Field(json_schema_extra=_FIXED_CLUSTER)]
     """The QdrantCluster that holds it, in the same namespace."""
     name: CollectionName | None = None
     """Name of the collection in Qdrant; absent: metadata.name. It cannot be changed."""
     vectors: Vector | None = None
     """The one unnamed vector of each point. Excludes namedVectors."""
-    named_vectors: Annotated[Mapping[str, Vector], Field(min_length=1, max_length=64)] | None = None
+    named_vectors: (
+        Annotated[
+            Mapping[str, Vector],
+            Field(min_length=1, max_length=64, json_schema_extra=_no_empty_name("namedVectors")),
+        ]
+        | None
+    ) = None
     """Vectors by name. Excludes vectors."""
-    sparse_vectors: Annotated[Mapping[str, SparseVector], Field(min_length=1, max_length=64)] | None = None
+    sparse_vectors: (
+        Annotated[
+            Mapping[str, SparseVector],
+            Field(min_length=1, max_length=64, json_schema_extra=_no_empty_name("sparseVectors")),
+        ]
+        | None
+    ) = None
     """Sparse vectors by name, beside the others or alone."""
     shard_number: Annotated[int, Field(ge=1, le=10000)] | None = None
     """Shards; absent: one per peer when the collection is made. Qdrant cannot change it in place."""

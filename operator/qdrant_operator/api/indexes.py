@@ -7,16 +7,44 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from qdrant_operator.api.base import Model
+from qdrant_operator.api.base import Model, rule, rules
 from qdrant_operator.api.tuning import Count
 
 IndexType = Literal["keyword", "integer", "float", "bool", "datetime", "uuid", "geo", "text"]
+_TEXT_ONLY = ("tokenizer", "minTokenLen", "maxTokenLen", "lowercase", "phraseMatching")
+
+
+def _only_for(options: tuple[str, ...], types: tuple[str, ...]) -> dict[str, str]:
+    """The rule that these options are set only on indexes of these types."""
+    unset = " && ".join(f"!has(self.{option})" for option in options)
+    names, kinds = ", ".join(options), " or ".join(types)
+    return rule(
+        f"self.type in {list(types)} || ({unset})",
+        f"spec.payloadIndexes: {names}: only for indexes of type {kinds}; remove the option or change the type",
+    )
 
 
 class PayloadIndex(Model):
     """An index on one payload field."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            _only_for(("isTenant",), ("keyword", "uuid")),
+            _only_for(("isPrincipal",), ("integer", "float", "datetime")),
+            _only_for(("lookup", "range"), ("integer",)),
+            _only_for(_TEXT_ONLY, ("text",)),
+            rule(
+                "!has(self.lookup) || !has(self.range) || self.lookup || self.range",
+                "spec.payloadIndexes: lookup and range cannot both be false; set one to true",
+            ),
+            rule(
+                "!has(self.minTokenLen) || !has(self.maxTokenLen) || self.minTokenLen <= self.maxTokenLen",
+                "spec.payloadIndexes: minTokenLen is larger than maxTokenLen; lower it or raise maxTokenLen",
+            ),
+        )
+    )
 
     field: Annotated[str, Field(min_length=1, max_length=255)]
     """Payload field; nested ones with dots, for example author.name."""

@@ -8,9 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from qdrant_operator.api.base import FREE_FORM, Labels, Model, list_map
+from qdrant_operator.api.base import FREE_FORM, Labels, Model, list_map, rule, rules
+
+_OWN_LABELS = rules(
+    rule(
+        "self.all(key, !key.startsWith('qdrantoperator.dev/') && !(key in ['app.kubernetes.io/name', "
+        "'app.kubernetes.io/instance', 'app.kubernetes.io/component', 'app.kubernetes.io/managed-by']))",
+        "spec.podTemplate.metadata.labels: app.kubernetes.io/name, instance, component and managed-by and all "
+        "of qdrantoperator.dev/ belong to the operator; choose other labels",
+    )
+)
 
 
 class Toleration(Model):
@@ -72,6 +81,17 @@ class TopologySpread(Model):
 class EnvVar(Model):
     """One environment variable."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!self.name.startsWith('QDRANT__')",
+                "spec.podTemplate.spec.env: variables that begin with QDRANT__ would override what the operator "
+                "sets; put the setting into spec.config",
+                field=".name",
+            ),
+        )
+    )
+
     name: Annotated[str, Field(min_length=1, max_length=253)]
     """Name of the variable."""
     value: Annotated[str, Field(max_length=32768)] = ""
@@ -81,7 +101,7 @@ class EnvVar(Model):
 class PodMetadata(Model):
     """Labels and annotations that are added to the peers' pods."""
 
-    labels: Labels = Field(default_factory=dict)
+    labels: Annotated[Labels, Field(json_schema_extra=_OWN_LABELS)] = Field(default_factory=dict)
     """Labels that are added."""
     annotations: Labels = Field(default_factory=dict)
     """Annotations that are added."""

@@ -130,4 +130,11 @@ def _without_defaults(node: Any) -> Any:
         return [_without_defaults(item) for item in node]
     if not isinstance(node, dict):
         return node
-    return {key: _without_defaults(value) for key, value in node.items() if key != "default"}
+    if "properties" in node:
+        fields = {name: _without_defaults(schema) for name, schema in node["properties"].items()}
+        node = {**node, "properties": fields}
+    return {
+        key: value if key == "properties" else _without_defaults(value)
+        for key, value in node.items()
+        if key != "default"
+    }

@@ -9,9 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from qdrant_operator.api.base import LIST_SET, LocalRef, Model, Status, list_map
+from qdrant_operator.api.base import LIST_SET, LocalRef, Model, Status, list_map, rule, rules
 from qdrant_operator.api.storage import Storage, Verify
 from qdrant_operator.api.tuning import Count
 
@@ -20,6 +20,36 @@ Globs = Annotated[
     Field(min_length=1, max_length=100, json_schema_extra=LIST_SET),
 ]
 """Names of collections; * and ? stand for any characters and for one."""
+
+
+def _cron_field(value: str, alone: str = "") -> str:
+    """Pattern of one field of a cron expression: values, ranges, steps, lists; `alone` are further words."""
+    item = f"([*]|{value}(-{value})?)(/[1-9][0-9]*)?{alone}"
+    return f"{item}(,{item})*"
+
+
+_CRON = " +".join(
+    (
+        _cron_field("[0-5]?[0-9]"),
+        _cron_field("([01]?[0-9]|2[0-3])"),
+        _cron_field("(0?[1-9]|[12][0-9]|3[01])", "|LW?"),
+        _cron_field("(0?[1-9]|1[0-2]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"),
+        _cron_field("([0-7]|sun|mon|tue|wed|thu|fri|sat)", "(#[1-5]|L)?"),
+    )
+)
+_CRON_RULE = rules(
+    rule(
+        f"self.matches('(?i)^{_CRON}$')",
+        "spec.schedule: not a cron expression; write five fields (minute hour day month weekday), for example "
+        '"0 2 * * *" for every night at two',
+    )
+)
+_ZONE_RULE = rules(
+    rule(
+        "self != 'Local'",
+        "spec.timeZone: Local is not a time zone here; name one, for example Europe/Paris or Etc/UTC",
+    )
+)
 
 
 class Retention(Model):
@@ -34,9 +64,11 @@ class SnapshotScheduleSpec(Model):
 
     cluster_ref: LocalRef
     """The QdrantCluster, in the same namespace."""
-    schedule: Annotated[str, Field(min_length=9, max_length=128)]
+    schedule: Annotated[str, Field(max_length=128, json_schema_extra=_CRON_RULE)]
     """Cron expression of five fields: minute, hour, day of month, month, day of week."""
-    time_zone: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] = "Etc/UTC"
+    time_zone: Annotated[
+        str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$", json_schema_extra=_ZONE_RULE)
+    ] = "Etc/UTC"
     """Time zone of the schedule, for example Europe/Paris."""
     suspend: bool = False
     """True: no new snapshots."""
@@ -72,7 +104,17 @@ class SnapshotScheduleStatus(Status):
 
 
 class SnapshotSpec(Model):
-    """What is saved, and where to."""
+    """What is saved, and where to. A snapshot is of its moment: only deletionPolicy may be changed."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.clusterRef == oldSelf.clusterRef && self.collections == oldSelf.collections && "
+                "self.storage == oldSelf.storage && self.verify == oldSelf.verify",
+                "spec: cannot be changed, except deletionPolicy; make another QdrantSnapshot",
+            ),
+        )
+    )
 
     cluster_ref: LocalRef
     """The QdrantCluster, in the same namespace."""

@@ -9,7 +9,27 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from qdrant_operator.api.base import LocalRef, Model
+from qdrant_operator.api.base import LocalRef, Model, rule, rules
+
+_BUCKET = rules(
+    rule(
+        "self.matches('^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$')",
+        "spec.storage.s3.bucket: not a bucket's name (3 to 63 lower-case letters, digits, dots and -); "
+        "put folders into prefix",
+    )
+)
+_PREFIX = rules(
+    rule(
+        "!self.startsWith('/') && !self.contains('//')",
+        "spec.storage.s3.prefix: must not begin with / or contain //; write it as prod/",
+    )
+)
+_ENDPOINT = rules(
+    rule(
+        "self.matches('^https?://[^/?#@ ]+/?$')",
+        "spec.storage.s3.endpoint: not the URL of a service; write it as https://host or http://host:port",
+    )
+)
 
 
 class S3Credentials(Model):
@@ -22,13 +42,13 @@ class S3Credentials(Model):
 class S3(Model):
     """A bucket that speaks S3."""
 
-    bucket: Annotated[str, Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9.-]+[a-z0-9]$")]
+    bucket: Annotated[str, Field(max_length=63, json_schema_extra=_BUCKET)]
     """Name of the bucket; it must exist."""
-    prefix: Annotated[str, Field(max_length=512, pattern=r"^([^/].*)?$")] = ""
+    prefix: Annotated[str, Field(max_length=512, json_schema_extra=_PREFIX)] = ""
     """Folder in the bucket, for example prod/."""
     region: Annotated[str, Field(min_length=1, max_length=63)] = "us-east-1"
     """Region of the bucket."""
-    endpoint: Annotated[str, Field(max_length=512, pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$")] | None = None
+    endpoint: Annotated[str, Field(max_length=512, json_schema_extra=_ENDPOINT)] | None = None
     """URL of the S3 service; absent: AWS."""
     credentials: S3Credentials | None = None
     """Keys of the account; absent: the pod's own identity (IRSA, instance profile)."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from qdrant_operator.api.base import Model
+from qdrant_operator.api.base import Model, rule, rules
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -172,6 +172,16 @@ class BinaryQuantization(Model):
 
 class Quantization(Model):
     """Smaller copies of the vectors for quick search: exactly one method."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "[has(self.scalar), has(self.product), has(self.binary)].exists_one(given, given)",
+                "quantization: set exactly one of scalar, product and binary; remove quantization altogether "
+                "for none",
+            ),
+        )
+    )
 
     scalar: ScalarQuantization | None = None
     """Eight bits per dimension: the safe choice."""
