@@ -11,13 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from qdrant_operator.adapters.store import OURS, OWNED, Store, has_labels
+from qdrant_operator.adapters.store import OURS, OWNED, Listener, Store, has_labels
 from qdrant_operator.domain import names
 from qdrant_operator.domain.wire import Kind, Manifest
 from tests.fakes.apiserver import FakeApiServer, epoch, key_of
-
-OnChange = Callable[[Kind, Manifest | None, Manifest | None], None]
-
 
 _Event = tuple[Kind, str, Manifest]
 _Events = list[_Event]
@@ -69,14 +66,13 @@ class FakeKubernetes:
         self._held: _Events | None = None
         self._queue: _Events = []
         self._writing = False
-        self._on_change: list[OnChange] = []
         for kind in (*OWNED, *OURS):
             self._store.replace(kind, "", [m for m in self.server.all(kind) if _watched(kind, m)], 0)
         self.server.watchers.append(self._on_event)
 
-    def on_change(self, callback: OnChange) -> None:
-        """Call back for every change a watch brings (own writes bring none), as the informer does."""
-        self._on_change.append(callback)
+    def listen(self, callback: Listener) -> None:
+        """Call back for every change of the cache, own writes included, as the operator's store does."""
+        self._store.listen(callback)
 
     def fail_next(
         self,
@@ -210,10 +206,7 @@ class FakeKubernetes:
             return
         for kind, event, manifest in events:
             gone = event == "DELETED" or not _watched(kind, manifest)
-            change = self._store.drop(kind, manifest) if gone else self._store.put(kind, manifest)
-            if change is not None:
-                for callback in self._on_change:
-                    callback(*change)
+            _ = self._store.drop(kind, manifest) if gone else self._store.put(kind, manifest)
 
 
 def _watched(kind: Kind, manifest: Manifest) -> bool:

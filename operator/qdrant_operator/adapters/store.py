@@ -8,12 +8,15 @@ revision only grows, and Kubernetes declares them comparable within a resource t
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from qdrant_operator.domain import names
 from qdrant_operator.domain.wire import Kind, Manifest
+
+_log = logging.getLogger(__name__)
 
 OWNED: Final = (
     Kind.STATEFUL_SET,
@@ -183,5 +186,9 @@ class Store:
 
     def _tell(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> Change:
         for listener in self._listeners:
-            listener(kind, old, new)
+            try:
+                listener(kind, old, new)
+            except Exception:
+                # One odd object must not stop the watch of its whole kind.
+                _log.exception("a listener failed", extra={"kind": kind.kind})
         return (kind, old, new)

@@ -1,0 +1,81 @@
+"""Health and metrics over HTTP: /healthz restarts a stuck process, /readyz opens the rollout, /metrics tells.
+
+Answers from memory only: a probe must not depend on the API server or on Qdrant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+Check = Callable[[], str | None]
+"""What is wrong, in words; None when nothing is."""
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LAG_LIMIT: Final = 30.0
+"""Seconds the event loop may be late before the process counts as stuck."""
+_BEAT: Final = 1.0
+
+
+class LoopLag:
+    """How late the event loop runs its timers."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Measure from now on."""
+        self._monotonic = monotonic
+        self._due = monotonic()
+        self._worst = 0.0
+
+    async def run(self) -> None:
+        """Beat once a second until cancelled."""
+        while True:
+            self._due = self._monotonic() + _BEAT
+            await asyncio.sleep(_BEAT)
+            self._worst = max(self._monotonic() - self._due, self._worst * 0.9)
+
+    def trouble(self) -> str | None:
+        """A sentence when the loop was lately (some seconds) or is now later than `LAG_LIMIT`."""
+        lag = max(self._worst, self._monotonic() - self._due)
+        return f"the event loop is {lag:.0f} s late" if lag > LAG_LIMIT else None
+
+
+class HttpServer:
+    """Serves probes and metrics until closed."""
+
+    def __init__(self, *, healthy: Check, ready: Check, metrics: Callable[[], bytes]) -> None:
+        """Answer /healthz by `healthy`, /readyz by `ready` and /metrics by `metrics`."""
+        application = web.Application()
+        application.router.add_get("/healthz", _probe(healthy))
+        application.router.add_get("/readyz", _probe(ready))
+        application.router.add_get("/metrics", _page(metrics))
+        self._runner = web.AppRunner(application, access_log=None)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port that was opened (for `port` 0: a free one)."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        return int(self._runner.addresses[0][1])
+
+    async def close(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+
+def _probe(check: Check) -> Handler:
+    async def answer(_request: web.Request) -> web.Response:
+        trouble = check()
+        return web.Response(text=trouble or "ok", status=503 if trouble else 200)
+
+    return answer
+
+
+def _page(metrics: Callable[[], bytes]) -> Handler:
+    async def answer(_request: web.Request) -> web.Response:
+        headers = {"Content-Type": CONTENT_TYPE_LATEST}
+        return web.Response(body=metrics(), headers=headers)
+
+    return answer
