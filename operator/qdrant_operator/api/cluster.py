@@ -43,6 +43,18 @@ _UNTAGGED = rules(
     )
 )
 
+_SIZE = rules(
+    rule(
+        "quantity(string(self)).isGreaterThan(quantity('0'))",
+        "spec.persistence.size: must be greater than 0, for example 10Gi",
+    ),
+    rule(
+        quantity_order("self", "oldSelf") + " == 0",
+        "spec.persistence.size: cannot be changed while the cluster exists; put the old size back, or make a "
+        "new QdrantCluster of the size you need",
+    ),
+)
+
 
 class Image(Model):
     """Where Qdrant's container image comes from; the tag is spec.version."""
@@ -84,17 +96,6 @@ class Persistence(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "quantity(string(self.size)).isGreaterThan(quantity('0'))",
-                "spec.persistence.size: must be greater than 0, for example 10Gi",
-                field=".size",
-            ),
-            rule(
-                quantity_order("self.size", "oldSelf.size") + " == 0",
-                "spec.persistence.size: cannot be changed while the cluster exists; put the old size back, or "
-                "make a new QdrantCluster of the size you need",
-                field=".size",
-            ),
-            rule(
                 "has(self.storageClassName) == has(oldSelf.storageClassName) && "
                 "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
                 "spec.persistence.storageClassName: cannot be changed while the cluster exists; put the old "
@@ -103,7 +104,7 @@ class Persistence(Model):
         )
     )
 
-    size: Quantity = "10Gi"
+    size: Annotated[Quantity, Field(json_schema_extra=_SIZE)] = "10Gi"
     """Size of each peer's volume. It cannot be changed later."""
     storage_class_name: Annotated[str, Field(max_length=253)] | None = None
     """Storage class of the volumes; absent: the default class of the Kubernetes cluster."""
