@@ -1,37 +1,61 @@
-# The same commands as CI. VENV may point to another environment.
+# The same commands as CI. VENV may point to another environment, BASE_PYTHON to another interpreter (>= 3.11).
 VENV ?= .venv
+BASE_PYTHON ?= python3
 PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 SHELL := /bin/bash
+IMAGE ?= qdrant-operator:dev
+LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--no-emit-index-url --no-annotate --no-header pyproject.toml
 
-.PHONY: help install check lint types layers crds crds-check test demo clean
+# What needs no API server. Tests that measure time run alone, in `make test`.
+FAST := tests --ignore tests/integration --ignore tests/contract
+
+.PHONY: help install check format test demo crds image lock clean
 
 help:            ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12 | sort
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	python3 -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BASE_PYTHON) -m venv $(VENV)
+	$(PIP) --require-hashes --only-binary :all: -r constraints.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-install: $(VENV)/.installed  ## a virtual environment with everything, pinned
+install: $(VENV)/.installed  ## a virtual environment with everything, pinned and hashed
 
-check: install   ## format, lint, types, layers, CRD drift, fast tests
+check: install   ## format, lint, types, layers, CRD drift, fast tests (90 s)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy operator sandbox tests bench
 	$(VENV)/bin/lint-imports
 	$(PY) -m qdrant_operator crds --check
-	$(PY) -m pytest -q -n 2 tests --ignore tests/integration --ignore tests/contract
+	$(PY) -m pytest -q -n 2 $(FAST)
 
-test: install    ## every tier, on a real API server
+format: install  ## write what `check` asks of formatting and imports
+	$(VENV)/bin/ruff check --fix --quiet . || true
+	$(VENV)/bin/ruff format .
+
+test: install    ## every tier, on a real API server (10 min)
 	$(PY) -m pytest tests
-
-crds: install    ## write crds/ and the chart's copy
-	$(PY) -m qdrant_operator crds --write
 
 demo: install    ## three manifests become a running, backed-up cluster (KEEP=1 leaves it running)
 	$(PY) -m sandbox.demo $(if $(KEEP),--keep)
 
-clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+crds: install    ## write crds/ and the chart's copy
+	$(PY) -m qdrant_operator crds --write
+
+image: install   ## build the container image (IMAGE=name:tag; needs docker or podman)
+	rm -rf dist
+	$(PY) -m hatchling build --target wheel --directory dist
+	$$(command -v docker || command -v podman) build --tag $(IMAGE) .
+
+lock:            ## pin the dependencies of pyproject.toml anew
+	$(BASE_PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check uv
+	printf '%s\n' 'hatchling>=1.27' 'editables>=0.5' \
+		| build/lock/bin/$(LOCK) - --extra dev --output-file constraints.txt
+	build/lock/bin/$(LOCK) --constraints constraints.txt --output-file constraints-runtime.txt
+
+clean:           ## remove the environment and caches of tools
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
