@@ -1,0 +1,72 @@
+"""A peer's volume: what survives a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sandbox.qdrant_sim.core.answers import Json
+from sandbox.qdrant_sim.core.state import State
+
+if TYPE_CHECKING:
+    from sandbox.qdrant_sim.core.raft import Group
+
+PointId = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A stored point; `vector` is a list, or a map of named vectors."""
+
+    id: PointId
+    vector: Json
+    payload: Json
+    version: int = 0
+
+
+@dataclass(slots=True)
+class Local:
+    """A shard's data on one peer."""
+
+    uuid: str
+    points: dict[PointId, Point] = field(default_factory=dict)
+    dummy: bool = False
+    """The data could not be loaded: consensus does not know, and every operation fails."""
+    changes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFile:
+    """A snapshot on a peer's disk; its bytes are made when somebody reads them."""
+
+    name: str
+    created: str
+    size: int
+    sha256: str
+    chunks: Callable[[], Iterator[bytes]]
+
+
+@dataclass(slots=True)
+class Disk:
+    """Raft state, shards and snapshots of one peer."""
+
+    peer: int = 0
+    uri: str = ""
+    group: Group | None = None
+    state: State = field(default_factory=State)
+    applied: int = 0
+    """Entries of the group's log that are in `state`."""
+    behind: bool = False
+    """The peer has just joined and waits for the leader's snapshot."""
+    removed: bool = False
+    term: int = 0
+    locals: dict[tuple[str, int], Local] = field(default_factory=dict)
+    snapshots: dict[tuple[str, ...], dict[str, SnapshotFile]] = field(default_factory=dict)
+    """By (collection, shard), (collection,) or ()."""
+    operations: int = 0
+
+    @property
+    def fresh(self) -> bool:
+        """Whether there is no Raft state on the volume."""
+        return self.group is None

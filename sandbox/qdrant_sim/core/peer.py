@@ -1,0 +1,202 @@
+"""A running Qdrant process: its role, what it does when consensus tells it something, how it heals itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sandbox.qdrant_sim.core.disk import Disk, Local
+from sandbox.qdrant_sim.core.ops import Abort, Create, Finish, Op, Remove, SetReplica, Start
+from sandbox.qdrant_sim.core.raft import CANDIDATE, FOLLOWER, LEADER, Group
+from sandbox.qdrant_sim.core.settings import Settings
+from sandbox.qdrant_sim.core.state import ACTIVE, DEAD, HEALTHY, INITIALIZING, Collection, Move
+from sandbox.qdrant_sim.core.transfers import Transfers
+
+if TYPE_CHECKING:
+    from sandbox.qdrant_sim.core.universe import Universe
+
+
+class Peer:
+    """One process at one address, on one disk."""
+
+    def __init__(self, universe: Universe, address: str, disk: Disk, settings: Settings) -> None:
+        """The process exists; `Universe.start` brings it up."""
+        self.universe, self.address, self.disk, self.settings = universe, address, disk, settings
+        self.running = False
+        """Its ports are open."""
+        self.paused = False
+        self.exit_code: int | None = None
+        self.log: list[str] = []
+        self.role: str | None = FOLLOWER
+        self.leader: int | None = None
+        self.ready = False
+        self.ballast = 0
+        """Extra bytes in each snapshot this peer makes, to try large files."""
+        self.silent_since: dict[int, float] = {}
+        self.transfers = Transfers(self)
+        self._looked: float | None = None
+        self._healing = False
+        self._waiting: list[tuple[Callable[[], bool], Callable[[], None]]] = []
+
+    @property
+    def id(self) -> int:
+        """Its peer id."""
+        return self.disk.peer
+
+    @property
+    def group(self) -> Group:
+        """Its cluster."""
+        assert self.disk.group is not None, "a peer has a cluster once it runs"
+        return self.disk.group
+
+    # -- roles ----------------------------------------------------------------------------------------------
+
+    def lead(self, term: int) -> None:
+        """Become leader."""
+        self.role, self.leader, self.disk.term = LEADER, self.id, term
+
+    def follow(self, leader: Peer) -> None:
+        """Hear from a leader."""
+        if self.disk.removed:
+            return
+        self.role, self.leader, self.disk.term = FOLLOWER, leader.id, leader.disk.term
+        self.heal_soon(self.universe.pace.heal)
+
+    def campaign(self) -> None:
+        """No leader to be heard: ask for votes in vain. A leader without majority does not notice."""
+        if self.role == LEADER or self.disk.removed:
+            return
+        self.role, self.leader = CANDIDATE, None
+        self.disk.term += 1
+
+    # -- what consensus says --------------------------------------------------------------------------------
+
+    def after(self, op: Op) -> None:
+        """An operation has just been applied to this peer's state."""
+        if isinstance(op, Remove):
+            self._somebody_left(op.peer)
+        else:
+            name = getattr(op, "name", None)
+            if name is not None:
+                self.sync(name)
+            self.transfers.after(op)
+            self._heal_after(op)
+        self.learned()
+
+    def after_snapshot(self) -> None:
+        """The whole state was replaced by the leader's."""
+        for name in {name for name, _ in self.disk.locals} | set(self.disk.state.collections):
+            self.sync(name)
+        self.heal_soon(self.universe.pace.heal)
+        self.learned()
+
+    def learned(self) -> None:
+        """Wake whoever waits for something in this peer's view."""
+        for waiting in list(self._waiting):
+            if waiting[0]():
+                self._waiting.remove(waiting)
+                waiting[1]()
+
+    def when(self, condition: Callable[[], bool], then: Callable[[], None], within: float) -> None:
+        """Run `then` once the condition holds in this peer's view, or when time is up."""
+        if condition():
+            then()
+            return
+        waiting = (condition, then)
+        self._waiting.append(waiting)
+        self.universe.timeline.after(within, lambda: self._give_up(waiting))
+
+    def _give_up(self, waiting: tuple[Callable[[], bool], Callable[[], None]]) -> None:
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+            waiting[1]()
+
+    def sync(self, name: str) -> None:
+        """Make the shards on disk match the replicas that consensus gives this peer."""
+        collection = self.disk.state.collections.get(name)
+        mine = {} if collection is None else self._mine(collection)
+        for key in [k for k in self.disk.locals if k[0] == name]:
+            if key[1] not in mine or (collection and self.disk.locals[key].uuid != collection.uuid):
+                del self.disk.locals[key]
+        for number in mine:
+            if collection is not None and (name, number) not in self.disk.locals:
+                self.disk.locals[name, number] = Local(collection.uuid)
+
+    def _mine(self, collection: Collection) -> dict[int, str]:
+        return {n: s.replicas[self.id] for n, s in collection.shards.items() if self.id in s.replicas}
+
+    def _somebody_left(self, peer: int) -> None:
+        if peer != self.id:
+            return
+        self.disk.removed = True
+        self.disk.state.peers = {self.id: self.disk.uri}
+        self.disk.locals.clear()
+        self.role = FOLLOWER
+        self.group.live.pop(self.id, None)
+        self.group.changed()
+
+    # -- healing --------------------------------------------------------------------------------------------
+
+    def _heal_after(self, op: Op) -> None:
+        pace = self.universe.pace
+        if isinstance(op, Abort):
+            self.heal_soon(pace.heal_after_abort)
+        elif isinstance(op, Create):
+            self.heal_soon(pace.initialize)
+        elif isinstance(op, SetReplica | Finish) or getattr(op, "placement", None):
+            self.heal_soon(pace.heal)
+
+    def heal_soon(self, after: float) -> None:
+        """Look at the own replicas a little later."""
+        if not self._healing:
+            self._healing = True
+            self.universe.timeline.after(after, self._heal)
+
+    def _heal(self) -> None:
+        self._healing = False
+        if not self.running or self.disk.removed or self.disk.behind or self.leader is None:
+            return
+        for collection in self.disk.state.collections.values():
+            for number, state in self._mine(collection).items():
+                if state == INITIALIZING:
+                    self.group.quietly(self, SetReplica(collection.name, number, self.id, ACTIVE))
+            self._recover_one(collection)
+
+    def _recover_one(self, collection: Collection) -> None:
+        """Bring the first Dead replica back from an Active one: one at a time for each collection."""
+        if any(move.target == self.id for move in collection.moves):
+            return
+        for number, state in self._mine(collection).items():
+            source = self._source(collection, number) if state == DEAD else None
+            if source is not None:
+                move = Move(number, source, self.id, keep_source=True, method="wal_delta")
+                self.group.quietly(self, Start(collection.name, move))
+                return
+
+    def _source(self, collection: Collection, number: int) -> int | None:
+        for peer in collection.shards[number].active():
+            found = self.universe.reach(self, peer)
+            if found is not None and (local := found.disk.locals.get((collection.name, number))):
+                return None if local.dummy else peer
+        return None
+
+    # -- readiness ------------------------------------------------------------------------------------------
+
+    def look_ready(self) -> bool:
+        """`/readyz` at its first look starts watching; once ready, always ready."""
+        if not self.ready:
+            now = self.universe.timeline.now
+            if self._looked is None:
+                self._looked = now
+            watched = self.settings.bootstrap is None or now - self._looked >= self.universe.pace.ready
+            self.ready = watched and self._is_sound()
+        return self.ready
+
+    def _is_sound(self) -> bool:
+        if self.disk.removed or self.disk.behind:
+            return False
+        joined = self.settings.bootstrap is None or len(self.disk.state.peers) > 1
+        mine = [state for c in self.disk.state.collections.values() for state in self._mine(c).values()]
+        leader = self.group.leader()
+        caught_up = leader is None or not self.universe.linked(leader, self) or self.leader == leader.id
+        return joined and caught_up and all(state in HEALTHY for state in mine)

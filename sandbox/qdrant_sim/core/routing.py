@@ -1,0 +1,174 @@
+"""Where points live: the shard of each id, and the replicas that answer for a shard."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from sandbox.qdrant_sim.core.answers import Answer, Fault, Json, Later, Reply, internal, wrong_input
+from sandbox.qdrant_sim.core.disk import Local, PointId
+from sandbox.qdrant_sim.core.ops import SetReplica, shown
+from sandbox.qdrant_sim.core.state import ACTIVE, DEAD, TAKES_WRITES, Collection, Shard
+
+if TYPE_CHECKING:
+    from sandbox.qdrant_sim.core.peer import Peer
+
+DEACTIVATION_SECONDS = 30.0
+"""How long a write waits for consensus to mark a replica Dead that it could not reach."""
+Change = Callable[[Local], None]
+
+
+def shards_of(collection: Collection, key: Json) -> list[Shard]:
+    """Shards that a request with this shard key (None: none named; a list: several) is about.
+
+    Raises:
+        Fault: a key that does not exist.
+    """
+    if key is None:
+        return list(collection.shards.values())
+    wanted = key if isinstance(key, list) else [key]
+    for one in wanted:
+        if one not in collection.keys:
+            raise wrong_input(f"Shard key {shown(one)} not found")
+    return [shard for shard in collection.shards.values() if shard.key in wanted]
+
+
+def write_shards(collection: Collection, key: Json) -> list[Shard]:
+    """Shards among which the ids of a write are spread."""
+    if collection.custom and key is None:
+        raise wrong_input("Shard key not specified")
+    return sorted(shards_of(collection, key), key=lambda shard: shard.id)
+
+
+def pick(shards: Sequence[Shard], point: PointId) -> Shard:
+    """The shard of an id."""
+    digest = hashlib.blake2b(str(point).encode(), digest_size=8).digest()
+    return shards[int.from_bytes(digest, "big") % len(shards)]
+
+
+def read(origin: Peer, collection: Collection, shards: Iterable[Shard]) -> list[Local]:
+    """The data of one good replica of each shard.
+
+    Raises:
+        Fault: 500 when no Active replica of a shard can be reached.
+    """
+    return [_one_replica(origin, collection.name, shard) for shard in shards]
+
+
+def _one_replica(origin: Peer, name: str, shard: Shard) -> Local:
+    active = sorted(shard.active(), key=lambda peer: peer != origin.id)
+    for peer in active:
+        for found in _holders(origin, name, shard.id, peer):
+            if not found.dummy:
+                return found
+    reasons = "".join(f"\n  Service internal error: {why_not(origin, peer)}" for peer in active)
+    colon = ":" if reasons else ""
+    after = origin.universe.pace.refused if active else 0.0
+    raise internal(f"{len(active)} of {len(active)} read operations failed{colon}{reasons}", after)
+
+
+def _holders(origin: Peer, name: str, shard: int, peer: int) -> list[Local]:
+    """The data that answers for a replica: its own, or where it has just been moved to."""
+    found = origin.universe.reach(origin, peer)
+    if found is None:
+        return []
+    own = found.disk.locals.get((name, shard))
+    if own is not None:
+        return [own]
+    passed = (one.disk.locals.get((name, shard)) for one in found.transfers.passed_to(name, shard))
+    return [local for local in passed if local is not None]
+
+
+def why_not(origin: Peer, peer: int) -> str:
+    """Why a member did not answer, in Qdrant's words."""
+    uri = origin.disk.state.peers.get(peer)
+    if uri is None:
+        return f"Tonic status error: no address found for peer {peer}"
+    return (
+        "Tonic status error: code: 'The service is currently unavailable', "
+        f'message: "Failed to connect to {uri}/, error: transport error"'
+    )
+
+
+def write(origin: Peer, collection: Collection, changes: dict[int, list[Change]], wait: bool) -> Reply:
+    """Apply changes to every replica that takes writes; replicas that fail become Dead when enough did not.
+
+    Raises:
+        Fault: 500 when fewer replicas than the write consistency factor took it; what was written stays.
+    """
+    failed: list[tuple[int, int]] = []
+    for number, some in changes.items():
+        failed += [
+            (number, peer) for peer in _write_shard(origin, collection, collection.shards[number], some)
+        ]
+    origin.disk.operations += 1
+    answer = _written(origin.disk.operations, wait)
+    if not failed or not wait:
+        for number, peer in failed:
+            origin.group.quietly(origin, SetReplica(collection.name, number, peer, DEAD))
+        return answer
+    return _deactivate(origin, collection.name, failed, answer)
+
+
+def _write_shard(origin: Peer, collection: Collection, shard: Shard, changes: list[Change]) -> list[int]:
+    takers = [peer for peer, state in shard.replicas.items() if state in TAKES_WRITES]
+    failed = [peer for peer in takers if not _write_replica(origin, collection.name, shard.id, peer, changes)]
+    needed = min(collection.params["write_consistency_factor"], len(shard.replicas))
+    done = len(takers) - len(failed)
+    after = origin.universe.pace.refused
+    if not shard.active():
+        raise internal(f"The replica set for shard {shard.id} on peer {origin.id} has no active replica", 0.0)
+    if done < max(needed, 1):
+        reason = why_not(origin, failed[0]) if failed else "not enough replicas take writes"
+        raise internal(
+            f"{len(failed)} out of {len(takers)} shards failed to apply operation. {reason}", after
+        )
+    return [peer for peer in failed if shard.replicas.get(peer) == ACTIVE]
+
+
+def _write_replica(origin: Peer, name: str, shard: int, peer: int, changes: list[Change]) -> bool:
+    locals_ = _holders(origin, name, shard, peer)
+    if not locals_ or locals_[0].dummy:
+        return False
+    found = origin.universe.reach(origin, peer)
+    passed = found.transfers.passed_to(name, shard) if found else []
+    also = [one.disk.locals.get((name, shard)) for one in passed]
+    for local in {id(one): one for one in [*locals_, *also] if one is not None}.values():
+        for change in changes:
+            change(local)
+        local.changes += 1
+    return True
+
+
+def _deactivate(origin: Peer, name: str, failed: list[tuple[int, int]], answer: Answer) -> Later:
+    """Wait until consensus has every failed replica Dead, then let the write be a success."""
+    later, left = Later(), len(failed)
+
+    def one_done(fault: Fault | None) -> None:
+        nonlocal left
+        left -= 1
+        if fault is not None and fault.status == 500:
+            later.resolve(_timed_out().answer)
+        elif left == 0:
+            later.resolve(answer)
+
+    def propose() -> None:
+        for number, peer in failed:
+            change = SetReplica(name, number, peer, DEAD)
+            origin.group.propose(origin, change, DEACTIVATION_SECONDS, one_done)
+
+    origin.universe.timeline.after(origin.universe.pace.refused / 2, propose)
+    return later
+
+
+def _timed_out() -> Fault:
+    return internal(
+        f"Failed to apply operation: deactivation timed out after {DEACTIVATION_SECONDS:g} seconds."
+        " Consistency of this update is not guaranteed. Please retry."
+    )
+
+
+def _written(number: int, wait: bool) -> Answer:
+    status = "completed" if wait else "acknowledged"
+    return Answer(200, {"result": {"operation_id": number, "status": status}, "status": "ok", "time": 0.0})

@@ -1,0 +1,75 @@
+"""Shard transfers as their source drives them, and the short time after one in which writes still find the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.qdrant_sim.core.disk import Local
+from sandbox.qdrant_sim.core.ops import Abort, Finish, Op, Start
+from sandbox.qdrant_sim.core.state import Move
+
+if TYPE_CHECKING:
+    from sandbox.qdrant_sim.core.peer import Peer
+
+GRACE = 1.0
+"""How long after a transfer the source passes on what late callers send it, in seconds."""
+
+
+class Transfers:
+    """The transfers in which one peer is the source."""
+
+    def __init__(self, peer: Peer) -> None:
+        """None are running."""
+        self._peer = peer
+        self._passing: dict[tuple[str, int], tuple[int, float]] = {}
+
+    def after(self, op: Op) -> None:
+        """Consensus has started or ended a transfer."""
+        if isinstance(op, Start) and op.move.source == self._peer.id and self._peer.running:
+            self._begin(op.name, op.move)
+        elif isinstance(op, Finish) and op.move.source == self._peer.id:
+            until = self._peer.universe.timeline.now + GRACE
+            self._passing[op.name, op.move.shard] = (op.move.target, until)
+
+    def cancel_own(self) -> None:
+        """After a restart: transfers with this peer at one end are over."""
+        for collection in self._peer.disk.state.collections.values():
+            for move in collection.moves:
+                if move.touches(self._peer.id):
+                    self._peer.group.quietly(self._peer, Abort(collection.name, move))
+
+    def passed_to(self, name: str, shard: int) -> list[Peer]:
+        """Who must also get what is written to this peer's shard: targets of transfers, running or just done."""
+        collection = self._peer.disk.state.collections.get(name)
+        moves = collection.moves if collection else []
+        targets = [m.target for m in moves if m.shard == shard and m.source == self._peer.id]
+        target, until = self._passing.get((name, shard), (None, 0.0))
+        if target is not None and until >= self._peer.universe.timeline.now:
+            targets.append(target)
+        found = [self._peer.universe.reach(self._peer, one) for one in targets]
+        return [peer for peer in found if peer is not None]
+
+    def _begin(self, name: str, move: Move) -> None:
+        target, source = self._ends(move)
+        local = source.disk.locals.get((name, move.shard))
+        if target is not None and move.method == "snapshot":
+            target.disk.locals[name, move.shard] = Local(local.uuid if local else "")
+        pace = self._peer.universe.pace
+        seconds = pace.transfer + (len(local.points) if local else 0) * pace.transfer_point
+        self._peer.universe.timeline.after(seconds, lambda: self._end(name, move))
+
+    def _ends(self, move: Move) -> tuple[Peer | None, Peer]:
+        return self._peer.universe.reach(self._peer, move.target), self._peer
+
+    def _end(self, name: str, move: Move) -> None:
+        """Copy, and say so; a source that is gone leaves the transfer lingering."""
+        collection = self._peer.disk.state.collections.get(name)
+        if not self._peer.running or collection is None or move not in collection.moves:
+            return
+        target, source = self._ends(move)
+        local = source.disk.locals.get((name, move.shard))
+        if target is None or local is None or local.dummy:
+            self._peer.group.quietly(self._peer, Abort(name, move))
+            return
+        target.disk.locals[name, move.shard] = Local(local.uuid, dict(local.points))
+        self._peer.group.quietly(self._peer, Finish(name, move))
