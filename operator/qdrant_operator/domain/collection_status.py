@@ -1,0 +1,228 @@
+"""What a QdrantCollection's status says: facts and conditions, from what was seen and planned.
+
+`Ready` is what `kubectl wait` trusts: the live collection is as declared and every shard is at its factor with
+sound replicas. Pure; nothing here is ever read back for a decision, but for the aliases this object has made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from qdrant_operator.api import Blocked as BlockedWords
+from qdrant_operator.api import CollectionPhase, CollectionShards, CollectionStatus, Drift
+from qdrant_operator.domain.collection_fields import Change, Difference, differences, lookup
+from qdrant_operator.domain.collection_steps import (
+    CollectionBlocked,
+    CollectionGuard,
+    CollectionPlan,
+    CreateCollection,
+    MoveAliases,
+)
+from qdrant_operator.domain.collection_values import Absent, Desired, Live, Observed
+from qdrant_operator.domain.collections import shown
+from qdrant_operator.domain.conditions import Condition
+from qdrant_operator.domain.payload_indexes import field_path
+from qdrant_operator.domain.values import Silent
+from qdrant_operator.domain.wire import Manifest
+
+SHOWN_STEPS = 10
+"""Steps and drifting fields that status lists; it is read by people."""
+
+
+class Reason(StrEnum):
+    """Reasons of conditions beside the guards' own words."""
+
+    AS_DECLARED = "AsDeclared"
+    STEPS_PENDING = "StepsPending"
+    COLLECTION_ABSENT = "CollectionAbsent"
+    CLUSTER_NOT_READY = "ClusterNotReady"
+    REPLICAS_NOT_SOUND = "ReplicasNotSound"
+    OPTIMIZER_FAILED = "OptimizerFailed"
+    OPTIMIZING = "Optimizing"
+    INDEX_MISSING = "IndexMissing"
+    ALL_INDEXED = "AllIndexed"
+    NOT_KNOWN = "NotKnown"
+
+
+WHY = {
+    Change.PATCH: "it is being changed",
+    Change.FACTOR: "changing the factor of a collection that exists is not supported yet",
+    Change.REBUILD: "Qdrant cannot change it; a new collection, a copy and an alias move are needed",
+}
+
+
+def conditions(desired: Desired, observed: Observed, plan: CollectionPlan) -> tuple[Condition, ...]:
+    """Ready, Synced and Indexed."""
+    synced = _synced(observed, plan)
+    return (_ready(desired, observed, synced), synced, _indexed(desired, observed))
+
+
+def waiting(reason: str, message: str, *, refused: bool) -> tuple[Condition, ...]:
+    """Conditions while the cluster is not asked: because somebody must act first, or because it is silent."""
+    return (
+        Condition("Ready", False if refused else None, reason, message),
+        Condition("Synced", False if refused else None, reason, message),
+        Condition("Indexed", None, reason, message),
+    )
+
+
+def _synced(observed: Observed, plan: CollectionPlan) -> Condition:
+    if plan.blocked:
+        guard = _first(plan.blocked).guard
+        status = None if isinstance(observed.collection, Silent) else False
+        return Condition("Synced", status, guard.value, _messages(plan.blocked))
+    if plan.steps:
+        return Condition("Synced", False, Reason.STEPS_PENDING, f"next: {plan.steps[0]}")
+    if not isinstance(observed.collection, Live):
+        return Condition("Synced", False, Reason.COLLECTION_ABSENT, "the collection is not there")
+    return Condition("Synced", True, Reason.AS_DECLARED, "the collection is as declared")
+
+
+def _first(blocked: tuple[CollectionBlocked, ...]) -> CollectionBlocked:
+    """What needs somebody comes before what ends by itself."""
+    return next((one for one in blocked if one.guard.needs_somebody), blocked[0])
+
+
+def _messages(blocked: tuple[CollectionBlocked, ...]) -> str:
+    ordered = sorted(blocked, key=lambda one: not one.guard.needs_somebody)
+    return "; ".join(dict.fromkeys(one.message for one in ordered))
+
+
+def _ready(desired: Desired, observed: Observed, synced: Condition) -> Condition:
+    if synced.status is not True or not isinstance(observed.collection, Live):
+        return Condition("Ready", synced.status, synced.reason, synced.message)
+    failure = _optimizer_failure(observed.collection)
+    if failure:
+        return Condition("Ready", False, Reason.OPTIMIZER_FAILED, failure)
+    unsound = tuple(shard.label for shard in observed.shards if not shard.healthy)
+    if unsound:
+        return Condition("Ready", False, Reason.REPLICAS_NOT_SOUND, _unsound(observed, unsound))
+    told = f"{_counts(observed)} replicas of {desired.name} are sound"
+    return Condition("Ready", True, Reason.AS_DECLARED, told + _advice(observed.collection))
+
+
+def _unsound(observed: Observed, labels: tuple[str, ...]) -> str:
+    more = f" and {len(labels) - SHOWN_STEPS} more" if len(labels) > SHOWN_STEPS else ""
+    where = ", ".join(labels[:SHOWN_STEPS]) + more
+    return f"{_counts(observed)} replicas are sound; shards without all of theirs: {where}"
+
+
+def _advice(live: Live) -> str:
+    """A factor of writes that makes every restart of a peer an outage for writers."""
+    factor = lookup(live.config, ("params", "replication_factor")) or 1
+    writes = lookup(live.config, ("params", "write_consistency_factor")) or 1
+    if not 1 < factor <= writes:
+        return ""
+    return (
+        f". Advice: writeConsistencyFactor {writes} with replicationFactor {factor} makes writes fail while any"
+        f" peer restarts; {factor - 1} or less does not"
+    )
+
+
+def _optimizer_failure(live: Live) -> str | None:
+    if live.optimizer != "ok":
+        return f"the optimizer failed: {live.optimizer}"
+    return "Qdrant calls the collection red: see the log of its peers" if live.status == "red" else None
+
+
+def _indexed(desired: Desired, observed: Observed) -> Condition:
+    live = observed.collection
+    if not isinstance(live, Live):
+        return Condition("Indexed", None, Reason.NOT_KNOWN, "the collection cannot be read")
+    missing = [i.field for i in desired.spec.payload_indexes if field_path(i.field) not in live.indexes]
+    if missing:
+        return Condition("Indexed", False, Reason.INDEX_MISSING, f"not built yet: {', '.join(missing)}")
+    failure = _optimizer_failure(live)
+    if failure:
+        return Condition("Indexed", False, Reason.OPTIMIZER_FAILED, failure)
+    if live.status != "green":
+        words = {"yellow": "the optimizer is running", "grey": "optimizations wait for the next write"}
+        return Condition("Indexed", False, Reason.OPTIMIZING, words.get(live.status, live.status))
+    return Condition(
+        "Indexed", True, Reason.ALL_INDEXED, "every declared index is there, the optimizer is idle"
+    )
+
+
+def facts(desired: Desired, observed: Observed, plan: CollectionPlan, *, owned_before: bool) -> Manifest:
+    """Status without conditions; a fact that is not known now is absent."""
+    live = observed.collection if isinstance(observed.collection, Live) else None
+    silent = isinstance(observed.collection, Silent)
+    status = CollectionStatus(
+        phase=_phase(desired, observed, plan),
+        active_name=desired.name if live else None,
+        owned=owned_before if silent else live is not None and live.owner == desired.owner,
+        points=live.points if live else None,
+        indexed_vectors=live.indexed_vectors if live else None,
+        segments=live.segments if live else None,
+        optimizer=live.optimizer if live else None,
+        shards=CollectionShards(wanted=_wanted(observed), sound=_sound(observed)) if live else None,
+        shards_sound=_counts(observed) if live else None,
+        plan=tuple(str(step) for step in plan.steps[:SHOWN_STEPS]),
+        blocked=tuple(_words(one) for one in plan.blocked[:SHOWN_STEPS]),
+        drift=tuple(_drift(one) for one in _differences(desired, live))[:SHOWN_STEPS],
+        aliases=_granted(desired, observed, plan),
+    )
+    return status.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude={"conditions", "observed_generation"}
+    )
+
+
+def _words(blocked: CollectionBlocked) -> BlockedWords:
+    return BlockedWords(step=blocked.step, guard=blocked.guard.value, message=blocked.message)
+
+
+def _differences(desired: Desired, live: Live | None) -> tuple[Difference, ...]:
+    return differences(desired.spec, live.config) if live else ()
+
+
+def _drift(one: Difference) -> Drift:
+    return Drift(field=one.field, wanted=shown(one.wanted), actual=shown(one.actual), why=WHY[one.change])
+
+
+def _wanted(observed: Observed) -> int:
+    return sum(shard.wanted for shard in observed.shards)
+
+
+def _sound(observed: Observed) -> int:
+    return sum(min(len(shard.sound), shard.wanted) for shard in observed.shards)
+
+
+def _counts(observed: Observed) -> str:
+    return f"{_sound(observed)}/{_wanted(observed)}"
+
+
+def _granted(desired: Desired, observed: Observed, plan: CollectionPlan) -> tuple[str, ...]:
+    """Aliases that are this object's, written before they are made: a crash in between loses none."""
+    if isinstance(observed.collection, Silent):
+        return tuple(sorted(desired.granted))
+    ours = desired.granted | set(desired.spec.aliases)
+    there = {alias for alias in ours if observed.aliases.get(alias) == desired.name}
+    coming = {alias for step in plan.steps if isinstance(step, MoveAliases) for alias in step.put}
+    return tuple(sorted((there if _owned(desired, observed) else set()) | coming))
+
+
+def _owned(desired: Desired, observed: Observed) -> bool:
+    live = observed.collection
+    return isinstance(live, Live) and live.owner == desired.owner
+
+
+def _phase(desired: Desired, observed: Observed, plan: CollectionPlan) -> CollectionPhase:
+    return next(phase for phase, holds in _phases(desired, observed, plan) if holds)
+
+
+def _phases(
+    desired: Desired, observed: Observed, plan: CollectionPlan
+) -> Iterator[tuple[CollectionPhase, bool]]:
+    live = observed.collection
+    guards = {one.guard for one in plan.blocked}
+    yield CollectionPhase.DELETING, desired.leaving
+    stuck = any(guard.needs_somebody for guard in guards) or CollectionGuard.CLUSTER_PAUSED in guards
+    yield CollectionPhase.BLOCKED, stuck
+    yield CollectionPhase.UNKNOWN, isinstance(live, Silent)
+    creating = any(isinstance(step, CreateCollection) for step in plan.steps)
+    yield CollectionPhase.CREATING, creating or CollectionGuard.PEERS_CATCHING_UP in guards
+    yield CollectionPhase.PENDING, isinstance(live, Absent)
+    yield CollectionPhase.UPDATING, bool(plan.steps or plan.blocked)
+    yield CollectionPhase.DEGRADED, _ready(desired, observed, _synced(observed, plan)).status is not True
+    yield CollectionPhase.READY, True

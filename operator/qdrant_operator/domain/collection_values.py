@@ -1,0 +1,84 @@
+"""What a QdrantCollection asks for and what was seen of it: the values that its planner compares. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from qdrant_operator.api import CollectionSpec
+from qdrant_operator.domain.collection_body import OWNER_KEY
+from qdrant_operator.domain.collection_claims import Claims
+from qdrant_operator.domain.soundness import ShardHealth
+from qdrant_operator.domain.values import Silent
+from qdrant_operator.domain.wire import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What one QdrantCollection asks for, and what Kubernetes knows about it."""
+
+    name: str
+    """Name in Qdrant."""
+    owner: str
+    """What marks a collection as this object's: namespace/name/uid."""
+    spec: CollectionSpec
+    claims: Claims = field(default_factory=Claims)
+    granted: frozenset[str] = frozenset()
+    """Aliases that this object has made: only these are taken away when the spec drops them."""
+    wanted_peers: int = 1
+    """`spec.replicas` of the QdrantCluster."""
+    held: bool = False
+    """Whether our finalizer is on the object."""
+    leaving: bool = False
+    """Whether the object is being deleted."""
+    cluster_leaving: bool = False
+    """Whether the QdrantCluster is gone, being deleted, or never formed: nothing is left to clean up there."""
+    paused: bool = False
+    """Whether the QdrantCluster is paused: observe and report, write nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """No peer that answers knows the collection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The collection as Qdrant tells it."""
+
+    config: Json
+    indexes: Mapping[str, Json] = field(default_factory=dict)
+    """`payload_schema`."""
+    points: int = 0
+    indexed_vectors: int = 0
+    segments: int = 0
+    status: str = "green"
+    optimizer: str = "ok"
+    """ok, or the optimizer's error."""
+    unaware: int = 0
+    """Peers that answer and do not know the collection (yet)."""
+
+    @property
+    def owner(self) -> str | None:
+        """Who has marked the collection."""
+        mark = (self.config.get("metadata") or {}).get(OWNER_KEY)
+        return None if mark is None else str(mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the cluster's peers say."""
+
+    collection: Live | Absent | Silent
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Alias, and the collection it names; all of the cluster's."""
+    collections: frozenset[str] = frozenset()
+    """Names of all collections of the cluster."""
+    members: int = 1
+    """Peers in consensus."""
+    answering: int = 1
+    """Peers that answer."""
+    shards: tuple[ShardHealth, ...] = ()
+    """Health of this collection's shards."""
+    building: frozenset[str] = frozenset()
+    """Payload fields whose index was asked for a moment ago."""

@@ -1,0 +1,286 @@
+"""What to do about one QdrantCollection: declared against observed, as steps and as what holds them back.
+
+Pure: no I/O, no clock. `unknown` is not `absent`: nothing is created or given up on a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qdrant_operator.api import CollectionSpec
+from qdrant_operator.domain.collection_body import OWNER_KEY, create_body, expected_config, update_body
+from qdrant_operator.domain.collection_fields import Change, Difference, differences
+from qdrant_operator.domain.collection_steps import (
+    CollectionBlocked,
+    CollectionGuard,
+    CollectionPlan,
+    CreateCollection,
+    DeleteCollection,
+    HoldDeletion,
+    LetGo,
+    MoveAliases,
+    TakeOver,
+    UpdateCollection,
+    held_back,
+)
+from qdrant_operator.domain.collection_values import Absent, Desired, Live, Observed
+from qdrant_operator.domain.payload_indexes import field_path, index_changes, index_refusals, plan_indexes
+from qdrant_operator.domain.values import Silent
+from qdrant_operator.domain.wire import Json
+
+NOTHING = CollectionPlan()
+
+
+def plan(desired: Desired, observed: Observed) -> CollectionPlan:
+    """Steps towards what is declared, in the order they are taken, and what is held back.
+
+    After the first step the rest of the plan is what a fresh look gives.
+    """
+    planned = _farewell(desired, observed) if desired.leaving else _upkeep(desired, observed)
+    return _paused(planned) if desired.paused and not _may_leave(desired) else planned
+
+
+def _may_leave(desired: Desired) -> bool:
+    return desired.leaving and desired.cluster_leaving
+
+
+def _paused(planned: CollectionPlan) -> CollectionPlan:
+    """The same plan with every step held back."""
+    why = "the QdrantCluster is paused; set its spec.paused to false"
+    waiting = tuple(
+        CollectionBlocked(str(step), CollectionGuard.CLUSTER_PAUSED, why) for step in planned.steps
+    )
+    return CollectionPlan(blocked=(*waiting, *planned.blocked))
+
+
+def _farewell(desired: Desired, observed: Observed) -> CollectionPlan:
+    """Delete what is ours if that is wished; the finalizer goes last."""
+    if not desired.held:
+        return NOTHING
+    kept = _why_kept(desired, observed)
+    if kept:
+        return CollectionPlan((LetGo(kept),))
+    if isinstance(observed.collection, Live):
+        return _deletion(desired, observed)
+    why = (
+        observed.collection.reason
+        if isinstance(observed.collection, Silent)
+        else "only a minority of its peers answers"
+    )
+    return held_back(
+        f"delete collection {desired.name}",
+        CollectionGuard.PEERS_UNREACHABLE,
+        f"cannot tell whether collection {desired.name} is there: {why}",
+    )
+
+
+def _why_kept(desired: Desired, observed: Observed) -> str | None:
+    """Why nothing is deleted in Qdrant; None when something is, or when that cannot be told."""
+    if desired.cluster_leaving:
+        return "its QdrantCluster is gone, going, or never held anything"
+    if desired.spec.deletion_policy == "Retain":
+        return "deletionPolicy is Retain"
+    if desired.claims.rival:
+        return f"collection {desired.name} belongs to {desired.claims.rival}"
+    if isinstance(observed.collection, Absent) and observed.answering * 2 > observed.members:
+        return f"collection {desired.name} is not there"
+    if isinstance(observed.collection, Live) and observed.collection.owner != desired.owner:
+        return f"collection {desired.name} was neither made nor adopted by this object"
+    return None
+
+
+def _deletion(desired: Desired, observed: Observed) -> CollectionPlan:
+    ours = tuple(sorted(alias for alias, name in observed.aliases.items() if name == desired.name))
+    aliases = (MoveAliases(desired.name, (), ours),) if ours else ()
+    gone = LetGo(f"collection {desired.name} is not there")
+    return CollectionPlan((*aliases, DeleteCollection(desired.name), gone))
+
+
+def _upkeep(desired: Desired, observed: Observed) -> CollectionPlan:
+    return _custody(desired) + _collection(desired, observed)
+
+
+def _custody(desired: Desired) -> CollectionPlan:
+    """The finalizer stands exactly while deletionPolicy is Delete."""
+    wanted = desired.spec.deletion_policy == "Delete"
+    if wanted and not desired.held:
+        return CollectionPlan((HoldDeletion(),))
+    if desired.held and not wanted:
+        return CollectionPlan((LetGo("deletionPolicy is Retain"),))
+    return NOTHING
+
+
+def _collection(desired: Desired, observed: Observed) -> CollectionPlan:
+    if desired.claims.rival:
+        return _clash(desired, f"QdrantCollection {desired.claims.rival} is older and has it")
+    wrong = tuple(index_refusals(desired.spec))
+    if wrong:
+        return _invalid(desired, wrong)
+    match observed.collection:
+        case Silent(reason):
+            return held_back(
+                f"look after collection {desired.name}", CollectionGuard.COLLECTION_UNREADABLE, reason
+            )
+        case Absent():
+            return _creation(desired, observed)
+        case Live() as live if live.unaware:
+            return _catching_up(desired, observed, live)
+        case Live() as live:
+            return _adoption(desired, live) or _sync(desired, observed, live)
+
+
+def _clash(desired: Desired, why: str) -> CollectionPlan:
+    remedy = "choose another spec.name or delete one of the two"
+    message = f"the name {desired.name} is taken: {why}; {remedy}"
+    return held_back(f"create collection {desired.name}", CollectionGuard.NAME_CLASH, message)
+
+
+def _invalid(desired: Desired, wrong: tuple[str, ...]) -> CollectionPlan:
+    step = f"look after collection {desired.name}"
+    return CollectionPlan(
+        blocked=tuple(CollectionBlocked(step, CollectionGuard.INVALID_SPEC, sentence) for sentence in wrong)
+    )
+
+
+def _catching_up(desired: Desired, observed: Observed, live: Live) -> CollectionPlan:
+    message = (
+        f"{live.unaware} of {observed.answering} peers do not know collection {desired.name} yet:"
+        " they have just joined, or the collection has just been made"
+    )
+    return held_back(f"look after collection {desired.name}", CollectionGuard.PEERS_CATCHING_UP, message)
+
+
+def _creation(desired: Desired, observed: Observed) -> CollectionPlan:
+    step = f"create collection {desired.name}"
+    pointed = observed.aliases.get(desired.name)
+    if pointed:
+        return _clash(desired, f"it is an alias of collection {pointed}")
+    few = _too_few_peers(desired, observed)
+    if few:
+        return held_back(step, CollectionGuard.TOO_FEW_PEERS, few)
+    expected = max(observed.members, desired.wanted_peers)
+    if observed.answering < expected:
+        message = (
+            f"{observed.answering} of {expected} peers answer; Qdrant would put shards on the others too."
+            " Waiting for all"
+        )
+        return held_back(step, CollectionGuard.PEERS_UNREACHABLE, message)
+    return _made(desired, observed)
+
+
+def _too_few_peers(desired: Desired, observed: Observed) -> str | None:
+    factor, peers = desired.spec.replication_factor or 1, max(observed.members, desired.wanted_peers)
+    if factor <= peers:
+        return None
+    return (
+        f"replicationFactor is {factor}, the cluster has {peers} peers, and replicas of a shard are on"
+        " different peers; lower replicationFactor or raise the QdrantCluster's spec.replicas"
+    )
+
+
+def _made(desired: Desired, observed: Observed) -> CollectionPlan:
+    body = {**create_body(desired.spec), "metadata": {OWNER_KEY: desired.owner}}
+    fresh = Live(expected_config(desired.spec))
+    return CollectionPlan((CreateCollection(desired.name, body),)) + _sync(desired, observed, fresh)
+
+
+def _adoption(desired: Desired, live: Live) -> CollectionPlan | None:
+    """None: the collection is ours already, or may become ours without any change (the step is in `_sync`)."""
+    if live.owner == desired.owner:
+        return None
+    step = f"adopt collection {desired.name}"
+    if desired.spec.adoption == "Never":
+        message = (
+            f"collection {desired.name} exists already and spec.adoption is Never;"
+            " set it to IfMatching or choose another spec.name"
+        )
+        return held_back(step, CollectionGuard.ADOPTION_REFUSED, message)
+    unlike = _unlike(desired.spec, live)
+    if not unlike:
+        return None
+    message = (
+        f"collection {desired.name} exists already and differs: {unlike};"
+        " write the spec as the collection is, or choose another spec.name"
+    )
+    return held_back(step, CollectionGuard.ADOPTION_REFUSED, message)
+
+
+def _unlike(spec: CollectionSpec, live: Live) -> str:
+    fields = [said(one) for one in differences(spec, live.config)]
+    built = ((index, live.indexes.get(field_path(index.field))) for index in spec.payload_indexes)
+    changes = ((index.field, index_changes(index, info)) for index, info in built if info)
+    return "; ".join([*fields, *(f"payloadIndexes[{name}] {text}" for name, text in changes if text)])
+
+
+def said(difference: Difference) -> str:
+    """A difference in words."""
+    return f"{difference.field} is {shown(difference.actual)}, wanted {shown(difference.wanted)}"
+
+
+def shown(value: Json) -> str:
+    """A setting's value for people."""
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{key}: {shown(one)}" for key, one in value.items() if one is not None)
+        return f"{{{inner}}}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "not set" if value is None else str(value)
+
+
+def _sync(desired: Desired, observed: Observed, live: Live) -> CollectionPlan:
+    """Bring a collection in line; for a fresh one this is the forecast of what follows its creation."""
+    spec, name = desired.spec, desired.name
+    theirs = live.owner != desired.owner and isinstance(observed.collection, Live)
+    adopted = CollectionPlan((TakeOver(name, desired.owner),)) if theirs else NOTHING
+    settings = _settings(name, live, differences(spec, live.config))
+    indexes = plan_indexes(spec, name, live.indexes, observed.building)
+    return adopted + settings + indexes + _aliases(desired, observed)
+
+
+def _settings(name: str, live: Live, unlike: tuple[Difference, ...]) -> CollectionPlan:
+    changes = tuple(one for one in unlike if one.change is Change.PATCH)
+    steps = (
+        (UpdateCollection(name, update_body(changes, live.config), tuple(one.field for one in changes)),)
+        if changes
+        else ()
+    )
+    return CollectionPlan(steps, tuple(_refused(one) for one in unlike if one.change is not Change.PATCH))
+
+
+def _refused(unlike: Difference) -> CollectionBlocked:
+    step = f"change {unlike.field} from {shown(unlike.actual)} to {shown(unlike.wanted)}"
+    if unlike.change is Change.FACTOR:
+        guard = CollectionGuard.REPLICATION_FACTOR_CHANGE
+        remedy = (
+            "changing the factor of a collection that exists is not supported yet: write the present factor,"
+            " or make a new collection with the other factor, copy the points and move the alias"
+        )
+    else:
+        guard = CollectionGuard.IMMUTABLE_FIELD_CHANGED
+        remedy = (
+            "Qdrant cannot change it: write the present value, or make a new collection, copy the points and"
+            " move the alias"
+        )
+    return CollectionBlocked(step, guard, f"{said(unlike)}; {remedy}")
+
+
+def _aliases(desired: Desired, observed: Observed) -> CollectionPlan:
+    checked = tuple((alias, _alias_refusal(alias, desired, observed)) for alias in desired.spec.aliases)
+    put = tuple(alias for alias, no in checked if no is None and observed.aliases.get(alias) != desired.name)
+    dropped = desired.granted - set(desired.spec.aliases) - desired.claims.claimed_aliases
+    remove = tuple(sorted(alias for alias in dropped if observed.aliases.get(alias) == desired.name))
+    steps = (MoveAliases(desired.name, put, remove),) if put or remove else ()
+    return CollectionPlan(steps, tuple(no for _, no in checked if no))
+
+
+def _alias_refusal(alias: str, desired: Desired, observed: Observed) -> CollectionBlocked | None:
+    step = f"point alias {alias} to {desired.name}"
+    if alias in observed.collections or alias == desired.name:
+        whose = "this collection's own name" if alias == desired.name else "the name of another collection"
+        message = f"alias {alias} is {whose}; choose another alias"
+        return CollectionBlocked(step, CollectionGuard.ALIAS_IS_COLLECTION, message)
+    rival = (desired.claims.alias_rivals or {}).get(alias)
+    if rival:
+        message = f"alias {alias} belongs to QdrantCollection {rival}, which is older; remove it from one"
+        return CollectionBlocked(step, CollectionGuard.ALIAS_CLASH, message)
+    return None

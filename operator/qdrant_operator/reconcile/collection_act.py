@@ -1,0 +1,126 @@
+"""Carrying out one step for a QdrantCollection: one call to Qdrant, or one patch of the object's finalizers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from qdrant_operator.domain import names
+from qdrant_operator.domain.collection_body import OWNER_KEY
+from qdrant_operator.domain.collection_steps import (
+    CollectionStep,
+    CreateCollection,
+    CreatePayloadIndex,
+    DeleteCollection,
+    DropPayloadIndex,
+    HoldDeletion,
+    LetGo,
+    MoveAliases,
+    ReplacePayloadIndex,
+    TakeOver,
+    UpdateCollection,
+)
+from qdrant_operator.domain.errors import Refused
+from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest, Qdrant
+from qdrant_operator.reconcile.world import World
+
+REASKED_AFTER = timedelta(seconds=60)
+"""An index that was asked for and is not there: Qdrant builds in the background and shows nothing meanwhile.
+Asking again is harmless (each asking is one entry in the shards' queues), asking every second is not."""
+RETRIED_AFTER = timedelta(seconds=30)
+"""A step that Qdrant refused is tried again at this pace: what it disliked may have changed."""
+
+IndexStep = CreatePayloadIndex | ReplacePayloadIndex | DropPayloadIndex
+
+
+async def act(world: World, subject: Manifest, endpoint: Endpoint | None, step: CollectionStep) -> None:
+    """Carry out one step.
+
+    Raises:
+        Refused: Qdrant or Kubernetes says no.
+        Retryable: neither done nor failed for certain: look again.
+    """
+    if isinstance(step, HoldDeletion | LetGo):
+        await _finalizers(world, subject, held=isinstance(step, HoldDeletion))
+        return
+    if endpoint is None:
+        raise Refused("ClusterNotFound", f"there is no peer to ask: {step}")
+    await _ask(world.qdrant, endpoint, step)
+
+
+async def _ask(qdrant: Qdrant, endpoint: Endpoint, step: CollectionStep) -> None:
+    match step:
+        case CreateCollection(name, body):
+            await qdrant.create_collection(endpoint, name, body)
+        case TakeOver(name, owner):
+            await qdrant.update_collection(endpoint, name, {"metadata": {OWNER_KEY: owner}})
+        case UpdateCollection(name, body):
+            await qdrant.update_collection(endpoint, name, body)
+        case CreatePayloadIndex(name, field, schema) | ReplacePayloadIndex(name, field, schema):
+            await qdrant.put_payload_index(endpoint, name, field, schema)
+        case DropPayloadIndex(name, field):
+            await qdrant.delete_payload_index(endpoint, name, field)
+        case MoveAliases():
+            await qdrant.update_aliases(endpoint, step.actions)
+        case DeleteCollection(name):
+            await qdrant.delete_collection(endpoint, name)
+
+
+async def _finalizers(world: World, subject: Manifest, *, held: bool) -> None:
+    """On exactly the version that was read: others' finalizers are theirs."""
+    meta = subject["metadata"]
+    others = [one for one in meta.get("finalizers") or () if one != names.FINALIZER]
+    wanted = [*others, names.FINALIZER] if held else others
+    body = {"metadata": {"resourceVersion": meta["resourceVersion"], "finalizers": wanted}}
+    await world.kubernetes.patch(Kind.COLLECTION, meta["namespace"], meta["name"], body)
+
+
+class Memory:
+    """What this process asked of Qdrant lately for each object: lost at a restart, and then asked once more."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        """`now` is the clock port's."""
+        self._now = now
+        self._recent: dict[str, _Recent] = {}
+
+    def begin(self, uid: str, generation: int) -> None:
+        """A pass begins: what was asked or refused for another generation of the spec counts no more."""
+        if uid not in self._recent or self._recent[uid].generation != generation:
+            self._recent[uid] = _Recent(generation)
+
+    def gone(self, uid: str) -> None:
+        """The object is about to go."""
+        self._recent.pop(uid, None)
+
+    def done(self, uid: str, step: CollectionStep) -> None:
+        """A step was taken."""
+        self._recent[uid].refused.pop(str(step), None)
+        if isinstance(step, IndexStep):
+            self._recent[uid].asked[step.field] = self._now()
+
+    def refused(self, uid: str, step: CollectionStep, why: str) -> None:
+        """A step was refused."""
+        self._recent[uid].refused[str(step)] = (why, self._now())
+
+    def building(self, uid: str) -> frozenset[str]:
+        """Payload fields whose index was asked for a moment ago."""
+        asked = self._recent[uid].asked.items()
+        return frozenset(field for field, when in asked if self._now() - when < REASKED_AFTER)
+
+    def refusal(self, uid: str, step: CollectionStep) -> str | None:
+        """Why a step was refused when it was last tried; None when it was not."""
+        known = self._recent[uid].refused.get(str(step))
+        return known[0] if known else None
+
+    def rests(self, uid: str, step: CollectionStep) -> bool:
+        """Whether a refused step is not to be tried again yet."""
+        known = self._recent[uid].refused.get(str(step))
+        return known is not None and self._now() - known[1] < RETRIED_AFTER
+
+
+@dataclass(slots=True)
+class _Recent:
+    generation: int
+    asked: dict[str, datetime] = field(default_factory=dict)
+    refused: dict[str, tuple[str, datetime]] = field(default_factory=dict)

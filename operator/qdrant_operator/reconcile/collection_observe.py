@@ -1,0 +1,151 @@
+"""What a pass over a QdrantCollection sees: Kubernetes' words from the cache, Qdrant's words from every peer.
+
+No answer is a value here, never an empty answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from qdrant_operator.api import CollectionSpec
+from qdrant_operator.domain import names
+from qdrant_operator.domain.collection_claims import claims, collection_name
+from qdrant_operator.domain.collection_values import Absent, Desired, Live, Observed
+from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.soundness import answering, shard_health
+from qdrant_operator.domain.values import PeerView, Silent, View
+from qdrant_operator.reconcile.access import ClusterAccess
+from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest
+from qdrant_operator.reconcile.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a collection."""
+
+    observed: Observed
+    endpoint: Endpoint
+    """A peer that answers, and knows the collection if any does: the one to talk to."""
+
+
+def parse_spec(subject: Manifest) -> CollectionSpec:
+    """The spec as a value.
+
+    Raises:
+        Refused: `InvalidSpec`, where the API server's own check was bypassed or is older.
+    """
+    try:
+        return CollectionSpec.model_validate(subject["spec"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Refused("InvalidSpec", f"spec.{where}: {first['msg']}") from error
+
+
+def desired(world: World, subject: Manifest, cluster: Manifest | None) -> Desired:
+    """What the object asks for; `cluster` is its QdrantCluster, None when there is none.
+
+    Raises:
+        Refused: `InvalidSpec`.
+    """
+    meta = subject["metadata"]
+    siblings = world.kubernetes.cached(Kind.COLLECTION, meta["namespace"], {})
+    cluster_spec = cluster["spec"] if cluster else {}
+    return Desired(
+        name=collection_name(subject),
+        owner=f"{meta['namespace']}/{meta['name']}/{meta['uid']}",
+        spec=parse_spec(subject),
+        claims=claims(subject, siblings),
+        granted=frozenset((subject.get("status") or {}).get("aliases") or ()),
+        wanted_peers=int(cluster_spec.get("replicas") or 1),
+        held=names.FINALIZER in (meta.get("finalizers") or ()),
+        leaving="deletionTimestamp" in meta,
+        cluster_leaving=cluster is None or "deletionTimestamp" in cluster["metadata"],
+        paused=bool(cluster_spec.get("paused")),
+    )
+
+
+async def look(world: World, access: ClusterAccess, name: str, building: frozenset[str]) -> Look:
+    """Ask every peer, and one that knows the collection for the rest.
+
+    Raises:
+        Retryable: no peer of the cluster answers.
+    """
+    views = await asyncio.gather(*(_view(world, endpoint) for endpoint in access.endpoints))
+    peers = answering(views)
+    if not peers:
+        reasons = "; ".join(view.reason for view in views if isinstance(view, Silent))
+        raise Retryable(f"no peer answers: {reasons}")
+    endpoint = _whom_to_ask(access.endpoints, views, name)
+    collection, aliases = await asyncio.gather(
+        _collection(world, endpoint, name, peers), world.qdrant.aliases(endpoint)
+    )
+    return Look(_observed(name, views, collection, aliases, building), endpoint)
+
+
+def _observed(
+    name: str,
+    views: Sequence[View],
+    collection: Live | Absent | Silent,
+    aliases: Mapping[str, str],
+    building: frozenset[str],
+) -> Observed:
+    peers = answering(views)
+    return Observed(
+        collection=collection,
+        aliases=aliases,
+        collections=frozenset(known.name for view in peers for known in view.collections),
+        members=len({member for view in peers for member in view.peers}),
+        answering=len(peers),
+        shards=tuple(shard for shard in shard_health(views) if shard.collection == name),
+        building=building,
+    )
+
+
+async def _view(world: World, endpoint: Endpoint) -> View:
+    try:
+        return await world.qdrant.observe(endpoint)
+    except (Retryable, Refused) as error:
+        return Silent(str(error))
+
+
+def _knows(view: View, name: str) -> bool:
+    return isinstance(view, PeerView) and any(known.name == name for known in view.collections)
+
+
+def _whom_to_ask(endpoints: Sequence[Endpoint], views: Sequence[View], name: str) -> Endpoint:
+    pairs = list(zip(endpoints, views, strict=True))
+    knowing = [endpoint for endpoint, view in pairs if _knows(view, name)]
+    return (knowing or [endpoint for endpoint, view in pairs if isinstance(view, PeerView)])[0]
+
+
+async def _collection(
+    world: World, endpoint: Endpoint, name: str, peers: Sequence[PeerView]
+) -> Live | Absent | Silent:
+    unaware = sum(not _knows(view, name) for view in peers)
+    if unaware == len(peers):
+        return Absent()
+    try:
+        told = await world.qdrant.collection(endpoint, name)
+    except (Retryable, Refused) as error:
+        return Silent(f"Qdrant does not tell about collection {name}: {error}")
+    return _live(told, unaware)
+
+
+def _live(told: Json, unaware: int) -> Live:
+    """`result` of GET /collections/{name}."""
+    optimizer = told.get("optimizer_status", "ok")
+    return Live(
+        config=told["config"],
+        indexes=told.get("payload_schema") or {},
+        points=told.get("points_count") or 0,
+        indexed_vectors=told.get("indexed_vectors_count") or 0,
+        segments=told.get("segments_count") or 0,
+        status=told.get("status", "green"),
+        optimizer=optimizer if isinstance(optimizer, str) else str(optimizer.get("error", optimizer)),
+        unaware=unaware,
+    )
