@@ -34,8 +34,8 @@ class StatefulSets:
         for statefulset in self._server.all(Kind.STATEFUL_SET):
             if "deletionTimestamp" not in statefulset["metadata"]:
                 self._make_missing(statefulset)
+                self._own_claims(statefulset)
                 self._remove_surplus(statefulset)
-            self._own_claims(statefulset)
             self._write_status(statefulset)
 
     def pods(self, statefulset: Manifest) -> list[Manifest]:
