@@ -29,9 +29,14 @@ _FIXED_CLUSTER = rules(
 )
 
 
-def _no_empty_name(field: str) -> dict[str, Any]:
+def _vector_names(field: str) -> dict[str, Any]:
+    """Qdrant 1.19, `validate_vector_name`: 1 to 200 bytes, none of the characters that file systems refuse."""
     return rules(
-        rule("self.all(name, name.size() > 0)", f"spec.{field}: a vector has an empty name; give it one")
+        rule(
+            "self.all(name, name.size() > 0 && bytes(name).size() <= 200 && "
+            """!name.matches(r'[<>:"/\\\\|?*\\x00-\\x1f]'))""",
+            f"spec.{field}: a vector's name must have 1 to 200 bytes and none of < > : \" / \\ | ? *; rename it",
+        )
     )
 
 
@@ -72,7 +77,7 @@ class CollectionSpec(Model):
     named_vectors: (
         Annotated[
             Mapping[str, Vector],
-            Field(min_length=1, max_length=64, json_schema_extra=_no_empty_name("namedVectors")),
+            Field(min_length=1, max_length=64, json_schema_extra=_vector_names("namedVectors")),
         ]
         | None
     ) = None
@@ -80,7 +85,7 @@ class CollectionSpec(Model):
     sparse_vectors: (
         Annotated[
             Mapping[str, SparseVector],
-            Field(min_length=1, max_length=64, json_schema_extra=_no_empty_name("sparseVectors")),
+            Field(min_length=1, max_length=64, json_schema_extra=_vector_names("sparseVectors")),
         ]
         | None
     ) = None
@@ -181,3 +186,5 @@ class CollectionStatus(Status):
     """Steps that a guard holds back."""
     drift: tuple[Drift, ...] = ()
     """Settings that are not what the spec says."""
+    aliases: tuple[str, ...] = ()
+    """Aliases that this object has made; one that the spec drops is taken away only if it stands here."""

@@ -37,11 +37,12 @@ _CRON = " +".join(
         _cron_field("([0-7]|sun|mon|tue|wed|thu|fri|sat)", "(#[1-5]|L)?"),
     )
 )
+_CRON_WORDS = "@(hourly|daily|midnight|weekly|monthly|yearly|annually)"
 _CRON_RULE = rules(
     rule(
-        f"self.matches('(?i)^{_CRON}$')",
+        f"self.matches('(?i)^({_CRON}|{_CRON_WORDS})$')",
         "spec.schedule: not a cron expression; write five fields (minute hour day month weekday), for example "
-        '"0 2 * * *" for every night at two',
+        '"0 2 * * *" for every night at two, or a word such as @daily',
     )
 )
 _ZONE_RULE = rules(
@@ -65,7 +66,7 @@ class SnapshotScheduleSpec(Model):
     cluster_ref: LocalRef
     """The QdrantCluster, in the same namespace."""
     schedule: Annotated[str, Field(max_length=128, json_schema_extra=_CRON_RULE)]
-    """Cron expression of five fields: minute, hour, day of month, month, day of week."""
+    """Cron expression of five fields: minute, hour, day of month, month, day of week; or @daily and the like."""
     time_zone: Annotated[
         str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$", json_schema_extra=_ZONE_RULE)
     ] = "Etc/UTC"

@@ -1,0 +1,325 @@
+"""Manifests for tests: the least that is accepted of each kind, and one that sets every field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Manifest = dict[str, Any]
+
+STORAGE: Manifest = {"s3": {"bucket": "backups"}}
+LEAST: dict[str, Manifest] = {
+    "QdrantCluster": {"version": "v1.19.0"},
+    "QdrantCollection": {
+        "clusterRef": {"name": "vectors"},
+        "vectors": {"size": 4, "distance": "Cosine"},
+    },
+    "QdrantSnapshotSchedule": {
+        "clusterRef": {"name": "vectors"},
+        "schedule": "0 2 * * *",
+        "storage": STORAGE,
+    },
+    "QdrantSnapshot": {"clusterRef": {"name": "vectors"}, "storage": STORAGE},
+}
+"""The least spec that is accepted."""
+
+
+def manifest(kind: str, spec: Manifest, name: str = "subject") -> Manifest:
+    """A whole object."""
+    return {
+        "apiVersion": "qdrantoperator.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def least(kind: str, **changes: Any) -> Manifest:
+    """The least object of a kind with these fields of its spec set; None takes a field away."""
+    spec = {**LEAST[kind], **changes}
+    return manifest(kind, {key: value for key, value in spec.items() if value is not None})
+
+
+HNSW: Manifest = {
+    "m": 16,
+    "efConstruct": 128,
+    "fullScanThreshold": 10000,
+    "maxIndexingThreads": 0,
+    "onDisk": True,
+    "payloadM": 16,
+    "inlineStorage": False,
+}
+SCALAR: Manifest = {"scalar": {"type": "int8", "quantile": 0.99, "alwaysRam": True}}
+PRODUCT: Manifest = {"product": {"compression": "x16", "alwaysRam": False}}
+BINARY: Manifest = {"binary": {"encoding": "two_bits", "queryEncoding": "scalar8bits", "alwaysRam": True}}
+S3: Manifest = {
+    "s3": {
+        "bucket": "backups",
+        "prefix": "prod/",
+        "region": "eu-west-1",
+        "endpoint": "https://s3.example.com",
+        "credentials": {"secretRef": {"name": "s3"}},
+    }
+}
+SELECTOR: Manifest = {
+    "matchLabels": {"team": "search"},
+    "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}],
+}
+POD_SPEC: Manifest = {
+    "nodeSelector": {"disk": "fast"},
+    "tolerations": [
+        {
+            "key": "vectors",
+            "operator": "Equal",
+            "value": "yes",
+            "effect": "NoExecute",
+            "tolerationSeconds": 60,
+        }
+    ],
+    "affinity": {
+        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
+    },
+    "topologySpreadConstraints": [
+        {
+            "maxSkew": 1,
+            "topologyKey": "topology.kubernetes.io/zone",
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": SELECTOR,
+            "matchLabelKeys": ["team"],
+            "minDomains": 3,
+            "nodeAffinityPolicy": "Honor",
+            "nodeTaintsPolicy": "Honor",
+        }
+    ],
+    "priorityClassName": "high",
+    "serviceAccountName": "vectors",
+    "env": [{"name": "MALLOC_CONF", "value": "background_thread:true"}],
+}
+STRICT_MODE: Manifest = {
+    "enabled": True,
+    "maxQueryLimit": 100,
+    "maxTimeout": 30,
+    "unindexedFilteringRetrieve": False,
+    "unindexedFilteringUpdate": False,
+    "searchMaxHnswEf": 256,
+    "searchAllowExact": False,
+    "searchMaxOversampling": 3.5,
+    "upsertMaxBatchsize": 1000,
+    "searchMaxBatchsize": 100,
+    "maxCollectionVectorSizeBytes": 10**12,
+    "maxCollectionPayloadSizeBytes": 10**12,
+    "maxPointsCount": 10**9,
+    "readRateLimit": 1000,
+    "writeRateLimit": 1000,
+    "filterMaxConditions": 20,
+    "conditionMaxSize": 1000,
+    "multivectorConfig": {"tokens": {"maxVectors": 128}},
+    "sparseConfig": {"bm25": {"maxLength": 1000}},
+    "maxPayloadIndexCount": 20,
+}
+DENSE: Manifest = {
+    "size": 768,
+    "distance": "Cosine",
+    "onDisk": True,
+    "datatype": "float16",
+    "hnsw": HNSW,
+    "quantization": PRODUCT,
+    "multivector": {"comparator": "max_sim"},
+}
+INDEXES: list[Manifest] = [
+    {"field": "tenant", "type": "keyword", "isTenant": True, "onDisk": True},
+    {"field": "year", "type": "integer", "isPrincipal": True, "lookup": False, "range": True},
+    {
+        "field": "body",
+        "type": "text",
+        "tokenizer": "word",
+        "minTokenLen": 2,
+        "maxTokenLen": 20,
+        "lowercase": True,
+        "phraseMatching": True,
+    },
+]
+_FULL: dict[str, Manifest] = {
+    "QdrantCluster": {
+        "version": "v1.19.0",
+        "image": {
+            "repository": "registry.example.com:5000/qdrant",
+            "pullPolicy": "Always",
+            "pullSecrets": [{"name": "registry"}],
+        },
+        "replicas": 5,
+        "resources": {"requests": {"cpu": 2, "memory": "8Gi"}, "limits": {"memory": "8Gi"}},
+        "persistence": {"size": "100Gi", "storageClassName": "fast", "whenDeleted": "Delete"},
+        "auth": {
+            "apiKey": {"secretRef": {"name": "keys", "key": "rw"}},
+            "readOnlyApiKey": {"secretRef": {"name": "keys", "key": "ro"}},
+            "disabled": False,
+        },
+        "config": {"storage": {"performance": {"max_search_threads": 4}}},
+        "podTemplate": {
+            "metadata": {"labels": {"team": "search"}, "annotations": {"note": "peers"}},
+            "spec": POD_SPEC,
+        },
+        "service": {"type": "LoadBalancer", "annotations": {"lb": "internal"}},
+        "paused": True,
+    },
+    "QdrantCollection": {
+        "clusterRef": {"name": "vectors"},
+        "name": "docs",
+        "namedVectors": {
+            "tokens": DENSE,
+            "image": {**DENSE, "quantization": BINARY},
+            "text": {**DENSE, "quantization": SCALAR},
+        },
+        "sparseVectors": {
+            "bm25": {"modifier": "idf", "onDisk": True, "fullScanThreshold": 5000, "datatype": "uint8"}
+        },
+        "shardNumber": 6,
+        "replicationFactor": 3,
+        "writeConsistencyFactor": 2,
+        "readFanOutFactor": 1,
+        "onDiskPayload": True,
+        "hnsw": HNSW,
+        "optimizers": {
+            "deletedThreshold": 0.2,
+            "vacuumMinVectorNumber": 1000,
+            "defaultSegmentNumber": 4,
+            "maxSegmentSize": 200000,
+            "indexingThreshold": 20000,
+            "flushIntervalSec": 5,
+            "maxOptimizationThreads": "auto",
+        },
+        "wal": {"walCapacityMb": 32, "walSegmentsAhead": 1, "walRetainClosed": 2},
+        "quantization": SCALAR,
+        "strictMode": STRICT_MODE,
+        "payloadIndexes": INDEXES,
+        "prunePayloadIndexes": True,
+        "aliases": ["docs-live", "docs-new"],
+        "deletionPolicy": "Delete",
+        "adoption": "Never",
+    },
+    "QdrantSnapshotSchedule": {
+        "clusterRef": {"name": "vectors"},
+        "schedule": "0 2 * * *",
+        "timeZone": "Europe/Paris",
+        "suspend": True,
+        "concurrencyPolicy": "Allow",
+        "startingDeadlineSeconds": 600,
+        "collections": ["docs", "events-*"],
+        "storage": S3,
+        "retention": {"keepLast": 7},
+        "verify": {"mode": "None"},
+        "deletionPolicy": "Retain",
+    },
+    "QdrantSnapshot": {
+        "clusterRef": {"name": "vectors"},
+        "collections": ["docs"],
+        "storage": S3,
+        "verify": {"mode": "Checksum"},
+        "deletionPolicy": "Delete",
+    },
+}
+
+
+def _with_unnamed_vector(spec: Manifest, vector: Manifest, quantization: Manifest) -> Manifest:
+    kept = {key: value for key, value in spec.items() if key != "namedVectors"}
+    return {**kept, "vectors": {**DENSE, "quantization": vector}, "quantization": quantization}
+
+
+_COLLECTION = _FULL["QdrantCollection"]
+FULL: dict[str, tuple[Manifest, ...]] = {
+    **{kind: (spec,) for kind, spec in _FULL.items()},
+    "QdrantCollection": (
+        _COLLECTION,
+        _with_unnamed_vector(_COLLECTION, SCALAR, PRODUCT),
+        _with_unnamed_vector(_COLLECTION, PRODUCT, BINARY),
+        _with_unnamed_vector(_COLLECTION, BINARY, SCALAR),
+    ),
+}
+"""Specs that together set every field there is."""
+
+_TIME = "2026-11-21T02:00:00Z"
+_COMMON: Manifest = {
+    "observedGeneration": 3,
+    "conditions": [
+        {
+            "type": "Ready",
+            "status": "True",
+            "reason": "AllSound",
+            "message": "",
+            "observedGeneration": 3,
+            "lastTransitionTime": _TIME,
+        }
+    ],
+}
+_BLOCKED: list[Manifest] = [{"step": "restart vectors-1", "guard": "ReplicasNotSound", "message": "docs/3"}]
+STATUS: dict[str, Manifest] = {
+    "QdrantCluster": {
+        **_COMMON,
+        "phase": "Ready",
+        "version": "v1.19.0",
+        "leader": "vectors-0",
+        "endpoint": {
+            "rest": "http://vectors.default.svc:6333",
+            "grpc": "vectors.default.svc:6334",
+            "secretName": "vectors-auth",
+        },
+        "peers": [
+            {
+                "pod": "vectors-0",
+                "id": 8371463587641234,
+                "state": "Active",
+                "version": "1.19.0",
+                "shards": 8,
+                "points": 1200345,
+                "bytes": 9123456789,
+            }
+        ],
+        "peersReady": "3/3",
+        "shards": {"wanted": 24, "sound": 24, "dead": 0, "transfers": 0},
+        "shardsSound": "24/24",
+        "plan": ["restart vectors-1 (template)"],
+        "planned": 1,
+        "blocked": _BLOCKED,
+        "bootstrap": {"phase": "Complete", "pod": "vectors-0", "peerId": 8371463587641234},
+        "advice": [{"reason": "NoQuorumMargin", "message": "2 peers"}],
+    },
+    "QdrantCollection": {
+        **_COMMON,
+        "phase": "Ready",
+        "activeName": "docs",
+        "aliases": ["docs-live"],
+        "owned": True,
+        "points": 10**10,
+        "indexedVectors": 10**10,
+        "segments": 24,
+        "optimizer": "ok",
+        "shards": {"wanted": 12, "sound": 12},
+        "shardsSound": "12/12",
+        "plan": ["build index tenant"],
+        "blocked": _BLOCKED,
+        "drift": [{"field": "hnsw.m", "wanted": "32", "actual": "16", "why": "optimizer running"}],
+    },
+    "QdrantSnapshotSchedule": {
+        **_COMMON,
+        "lastScheduleTime": _TIME,
+        "nextScheduleTime": _TIME,
+        "lastSuccessfulTime": _TIME,
+        "active": ["nightly-20261121-0200"],
+        "kept": 7,
+    },
+    "QdrantSnapshot": {
+        **_COMMON,
+        "phase": "Verified",
+        "startedAt": _TIME,
+        "completedAt": _TIME,
+        "location": "s3://backups/prod/nightly-20261121-0200",
+        "bytes": 10**13,
+        "points": 10**10,
+        "collections": [{"name": "docs", "shards": 6, "points": 10**10, "bytes": 10**13}],
+        "progress": "24/24 shards, 9.8/9.8 GiB",
+        "message": "all good",
+        "job": "nightly-20261121-0200",
+        "attempts": 1,
+    },
+}
+"""Statuses that set every field there is."""
