@@ -202,13 +202,17 @@ def _damage(observed: Observed) -> str:
 
 def conditions(desired: DesiredCluster, observed: Observed, plan: Plan) -> tuple[Condition, ...]:
     """Ready, Progressing, Degraded and Blocked."""
-    return (ready(desired, observed), _progressing(plan), _degraded(observed), _held_back(plan))
+    state = ready(desired, observed)
+    return (state, _progressing(state, plan), _degraded(observed), _held_back(plan))
 
 
-def _progressing(plan: Plan) -> Condition:
-    if not plan.steps:
-        return Condition("Progressing", status=False, reason=Reason.SETTLED, message="nothing is left to do")
-    return Condition("Progressing", status=True, reason=Reason.UPDATING, message=str(plan.steps[0]))
+def _progressing(state: Condition, plan: Plan) -> Condition:
+    """Steps are taken, or what was begun (forming, scaling, restarting) is not over."""
+    if plan.steps:
+        return Condition("Progressing", status=True, reason=Reason.UPDATING, message=str(plan.steps[0]))
+    if state.reason in (Reason.FORMING, Reason.UPDATING, Reason.SCALING):
+        return Condition("Progressing", status=True, reason=state.reason, message=state.message)
+    return Condition("Progressing", status=False, reason=Reason.SETTLED, message="nothing is left to do")
 
 
 def _degraded(observed: Observed) -> Condition:

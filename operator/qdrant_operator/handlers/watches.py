@@ -20,7 +20,7 @@ def build_registry(server: ApiServer, feed: Feed) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    def login(**_: Any) -> kopf.AiohttpSession:
+    async def login(**_: Any) -> kopf.AiohttpSession:
         # Each watch holds a connection for good, so there is no bound on this session's connections.
         return kopf.AiohttpSession(server=server.url, aiohttp_session=open_session(server, limit=0))
 

@@ -66,6 +66,9 @@ class ClusterReconciler:
         return await write_status(self._world, Kind.CLUSTER, subject, facts, conditions)
 
     async def _tell_new_waits(self, subject: Manifest, blocked: tuple[Blocked, ...]) -> None:
+        """Events for waits that began now; that peers are slow to appear while a cluster forms is no news."""
+        if not is_formed(subject):
+            blocked = tuple(wait for wait in blocked if " does not run: " in wait.message)
         before = {wait["guard"] for wait in (subject.get("status") or {}).get("blocked") or ()}
         for wait in blocked:
             if wait.guard.value not in before:
@@ -99,6 +102,12 @@ class ClusterReconciler:
             )
         await write_status(self._world, Kind.CLUSTER, subject, facts, cluster_status.refused(error))
         return Again(self._world.options.watch_seconds)
+
+
+def is_formed(subject: Manifest) -> bool:
+    """Whether the cluster was complete once."""
+    bootstrap = (subject.get("status") or {}).get("bootstrap") or {}
+    return bool(bootstrap.get("phase") == "Complete")
 
 
 def batch(plan: Plan) -> tuple[Step, ...]:

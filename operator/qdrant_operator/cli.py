@@ -1,0 +1,90 @@
+"""The command line: `qdrant-operator run`, `crds`, `snapshot`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from qdrant_operator import __version__
+from qdrant_operator.api.crds import crd_files
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    options = _parser().parse_args(arguments)
+    command: int = options.command(options)
+    return command
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="qdrant-operator", description="Qdrant on Kubernetes.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the operator; settings come from QDRANT_OPERATOR_* variables")
+    run.set_defaults(command=_run)
+    _add_crds(commands.add_parser("crds", help="print, write or check the CustomResourceDefinitions"))
+    _add_snapshot(commands.add_parser("snapshot", help="the data path of backups"))
+    return parser
+
+
+def _add_crds(crds: argparse.ArgumentParser) -> None:
+    how = crds.add_mutually_exclusive_group()
+    how.add_argument("--write", action="store_true", help="write the generated files below --root")
+    how.add_argument(
+        "--check", action="store_true", help="fail when a file below --root is not the generated one"
+    )
+    crds.add_argument("--root", type=Path, default=Path(), help="checkout of the project (default: here)")
+    crds.set_defaults(command=_crds)
+
+
+def _add_snapshot(snapshot: argparse.ArgumentParser) -> None:
+    commands = snapshot.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="take the snapshot that the environment describes (in a Job)")
+    run.set_defaults(command=_snapshot_run)
+
+
+def _run(_options: argparse.Namespace) -> int:
+    # Imported here: a snapshot Job and `crds` need neither kopf nor the API server.
+    from qdrant_operator.handlers import logs, startup  # noqa: PLC0415
+    from qdrant_operator.settings import from_environment  # noqa: PLC0415
+
+    try:
+        settings = from_environment(os.environ, __version__)
+    except ValueError as error:
+        print(f"qdrant-operator: {error}", file=sys.stderr)
+        return 2
+    logs.configure(settings.log_level)
+    return startup.run(settings)
+
+
+def _snapshot_run(_options: argparse.Namespace) -> int:
+    from qdrant_operator.snapshots.main import run_from_environment  # noqa: PLC0415
+
+    return run_from_environment()
+
+
+def _crds(options: argparse.Namespace) -> int:
+    files = crd_files()
+    if options.write:
+        for path, text in files.items():
+            (options.root / path).parent.mkdir(parents=True, exist_ok=True)
+            (options.root / path).write_text(text)
+        return 0
+    if options.check:
+        return _check(options.root, files)
+    print("---\n".join(text for path, text in files.items() if path.startswith("crds/")), end="")
+    return 0
+
+
+def _check(root: Path, files: dict[str, str]) -> int:
+    stale = [path for path, text in files.items() if _text(root / path) != text]
+    for path in stale:
+        print(f"{path} is not what the models say: run `make crds`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None

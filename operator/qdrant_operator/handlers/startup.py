@@ -1,0 +1,212 @@
+"""Wires the operator process: reads settings, builds adapters, hands them to the loop, and ends in order.
+
+Order of start: probes answer, the caches fill, the Lease is won, then kopf watches our kinds and the loop runs.
+A process that loses the Lease ends at once: another one may already act.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+
+from qdrant_operator.adapters.apiserver import Transport
+from qdrant_operator.adapters.clock import SystemClock
+from qdrant_operator.adapters.credentials import ApiServer, load_api_server, open_session
+from qdrant_operator.adapters.events import Events
+from qdrant_operator.adapters.http_server import HttpServer, LoopLag
+from qdrant_operator.adapters.informer import Informers
+from qdrant_operator.adapters.kubernetes import HttpKubernetes
+from qdrant_operator.adapters.lease import LeaderLease, LeadershipLost
+from qdrant_operator.adapters.metrics import ClusterReporter, Metrics
+from qdrant_operator.adapters.object_storage import S3Storage
+from qdrant_operator.adapters.qdrant import QdrantRest
+from qdrant_operator.adapters.store import Store
+from qdrant_operator.domain.storage import S3Credentials, S3Place
+from qdrant_operator.domain.wire import Kind
+from qdrant_operator.handlers.runner import Runner
+from qdrant_operator.handlers.wakeups import Wakeups
+from qdrant_operator.handlers.watches import build_registry, build_settings
+from qdrant_operator.reconcile.cluster import ClusterReconciler
+from qdrant_operator.reconcile.collection import CollectionReconciler
+from qdrant_operator.reconcile.schedule import ScheduleReconciler
+from qdrant_operator.reconcile.snapshot import SnapshotReconciler
+from qdrant_operator.reconcile.world import Options, World
+from qdrant_operator.settings import Settings
+
+logger = logging.getLogger(__name__)
+LEASE_CALL_SECONDS = 3.0
+"""Time-out of a call for the Lease: well below its renew deadline of 10 s."""
+STOP_SECONDS = 8.0
+"""Time for running passes to end at SIGTERM; kopf takes some seconds more, the pod's grace is 30."""
+STUCK_SECONDS = 60.0
+"""With work waiting and no pass ended for so long, the process counts as stuck (passes time out earlier)."""
+
+
+@dataclass(slots=True)
+class Process:
+    """Everything that lives as long as the process."""
+
+    settings: Settings
+    server: ApiServer
+    metrics: Metrics
+    lease: LeaderLease | None
+    informers: Informers
+    kubernetes: HttpKubernetes
+    runner: Runner
+    store: Store
+    leading: bool = False
+
+    def healthy(self, lag: LoopLag) -> str | None:
+        """What makes this process useless, if anything."""
+        quiet = time.monotonic() - self.runner.last_pass
+        if self.leading and self.runner.waiting and quiet > STUCK_SECONDS:
+            return f"{self.runner.waiting} objects wait and no pass ended for {quiet:.0f} s"
+        return lag.trouble()
+
+    def ready(self) -> str | None:
+        """A standby is ready too, once its caches are in sync."""
+        missing = self.informers.missing()
+        return f"not listed yet: {', '.join(missing)}" if missing else None
+
+
+def run(settings: Settings) -> int:
+    """Run the operator until SIGTERM; the exit code."""
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: PLC0415 (absent on Windows)
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    return asyncio.run(_main(settings))
+
+
+async def _main(settings: Settings) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with _process(settings) as process:
+        lag = LoopLag()
+        http = HttpServer(
+            healthy=lambda: process.healthy(lag), ready=process.ready, metrics=process.metrics.page
+        )
+        await http.start(settings.host, settings.port)
+        background = [asyncio.create_task(lag.run()), asyncio.create_task(process.informers.run())]
+        try:
+            await _lead(process, stop)
+        finally:
+            await http.close()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+    return 0
+
+
+async def _lead(process: Process, stop: asyncio.Event) -> None:
+    if not await _unless(stop, process.informers.synced.wait()):
+        return
+    if process.lease is None:
+        await _serve(process, stop)
+    elif await _unless(stop, process.lease.acquire()):
+        keeping = asyncio.create_task(_keep(process.lease))
+        await _serve(process, stop)
+        keeping.cancel()
+        await process.lease.release()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
+    """Wait for the work or for `stop`; whether the work was done."""
+    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    done, pending = await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for other in pending:
+        other.cancel()
+    return task in done
+
+
+async def _keep(lease: LeaderLease) -> None:
+    try:
+        await lease.keep()
+    except LeadershipLost as lost:
+        logger.critical("Leadership lost, ending at once", extra={"why": str(lost)})
+        logging.shutdown()
+        os._exit(3)
+
+
+async def _serve(process: Process, stop: asyncio.Event) -> None:
+    process.leading = True
+    process.metrics.leading(holder=True)
+    logger.info("Operator started", extra={"namespaces": process.settings.namespaces or "all"})
+    process.store.listen(Wakeups(process.runner))
+    namespaces = process.settings.namespaces
+    await kopf.operator(
+        registry=build_registry(process.server, process.kubernetes.feed),
+        settings=build_settings(namespaced=bool(namespaces)),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        stop_flag=stop,
+    )
+    await process.runner.stop(STOP_SECONDS)
+    process.metrics.leading(holder=False)
+    logger.info("Operator stopped")
+
+
+@contextlib.asynccontextmanager
+async def _process(settings: Settings) -> AsyncIterator[Process]:
+    server = await load_api_server()
+    async with open_session(server) as session, open_session(server, limit=0) as watching:
+        metrics, store, clock = Metrics(), Store(), SystemClock()
+        lease = _lease(settings, Transport(session, server.url, timeout=LEASE_CALL_SECONDS))
+        acting = Transport(session, server.url, is_holder=lease.is_holder if lease else _always)
+        kubernetes = HttpKubernetes(acting, store)
+        informers = Informers(Transport(watching, server.url), store, namespaces=settings.namespaces)
+        metrics.watch_ages(informers.ages)
+        qdrant = QdrantRest(metrics.called)
+        world = World(
+            kubernetes=kubernetes,
+            qdrant=qdrant,
+            clock=clock,
+            reporter=ClusterReporter(metrics, Events(acting, clock, settings.identity)),
+            options=Options(operator_image=settings.image),
+            storage=_open_storage,
+        )
+        runner = build_runner(world, metrics)
+        try:
+            yield Process(settings, server, metrics, lease, informers, kubernetes, runner, store)
+        finally:
+            await qdrant.close()
+
+
+def build_runner(world: World, metrics: Metrics) -> Runner:
+    """One reconciler for each of our kinds."""
+    reconcilers = {
+        Kind.CLUSTER: ClusterReconciler(world),
+        Kind.COLLECTION: CollectionReconciler(world),
+        Kind.SCHEDULE: ScheduleReconciler(world),
+        Kind.SNAPSHOT: SnapshotReconciler(world),
+    }
+    return Runner(world.kubernetes, reconcilers, metrics.reconciled)
+
+
+def _lease(settings: Settings, transport: Transport) -> LeaderLease | None:
+    if not settings.lease:
+        return None
+    # The pod's name alone is not unique over time: a pod may come back under it.
+    identity = f"{settings.identity}_{socket.gethostname()}_{os.getpid()}_{time.time_ns()}"
+    return LeaderLease(transport, settings.namespace, settings.lease, identity)
+
+
+def _open_storage(place: S3Place, credentials: S3Credentials | None) -> S3Storage:
+    """For the loop's own small requests: an answer within seconds, or a condition that says why not."""
+    return S3Storage(place, credentials, patient=False)
+
+
+def _always() -> bool:
+    return True

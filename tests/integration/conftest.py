@@ -1,0 +1,53 @@
+"""The operator on the sandbox: installed as the chart installs it, under the rights that the chart grants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from qdrant_operator.api.crds import crd_files
+from qdrant_operator.api.rbac import bound, cluster_role
+from sandbox.cluster import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Sandbox
+from sandbox.kubectl import kubectl
+from tests.integration.kube import Kube
+from tests.integration.operator import Operator
+
+
+@pytest.fixture(scope="session")
+def installed(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """CRDs and the operator's rights."""
+    folder = tmp_path_factory.mktemp("install")
+    for path, text in crd_files().items():
+        if path.startswith("crds/"):
+            (folder / Path(path).name).write_text(text)
+    (folder / "rights.yaml").write_text(yaml.safe_dump_all(_rights()))
+    kubectl(sandbox.kubeconfig, "create", "namespace", OPERATOR_NAMESPACE)
+    kubectl(sandbox.kubeconfig, "apply", "-f", str(folder))
+    kubectl(sandbox.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+
+@pytest.fixture(scope="session")
+def kube(sandbox: Sandbox) -> Iterator[Kube]:
+    """An administrator's access."""
+    access = Kube(sandbox.kubeconfig)
+    yield access
+    access.close()
+
+
+@pytest.fixture(scope="module")
+def operator(
+    sandbox: Sandbox, installed: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Operator]:
+    """One operator for all namespaces, for the tests of one file."""
+    process = Operator(sandbox.operator_kubeconfig, tmp_path_factory.mktemp("operator") / "operator.log")
+    process.start()
+    yield process
+    assert process.stop() == 0, process.log.read_text()[-3000:]
+
+
+def _rights() -> list[dict[str, object]]:
+    role = cluster_role()
+    return [role, bound(role, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE)]
