@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 from obstore.exceptions import (
@@ -18,10 +18,13 @@ from obstore.exceptions import (
     PermissionDeniedError,
     UnauthenticatedError,
 )
-from obstore.store import S3Config, S3Store
+from obstore.store import S3Store
 
 from qdrant_operator.domain.errors import Refused, Unreachable
 from qdrant_operator.domain.storage import S3Credentials, S3Place, StoredObject
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config  # exists for type checkers only
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
@@ -114,9 +117,11 @@ class S3Storage:
             await self._told(f"upload {key}", asyncio.shield(upload))
         except asyncio.CancelledError:
             # Dropping the future would leave the parts behind: ending the source makes obstore abort them.
-            source.interrupt()
+            await source.end()
             await _settled(upload)
             raise
+        finally:
+            await source.end()
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """An object in chunks of a few MiB.
@@ -160,24 +165,27 @@ class _Interruptible:
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
-        self._interrupted = asyncio.Event()
+        self._next: asyncio.Future[bytes] | None = None
+        self._ended = False
 
-    def interrupt(self) -> None:
-        self._interrupted.set()
+    async def end(self) -> None:
+        """No chunk is being read when this returns, and none will be."""
+        self._ended = True
+        if self._next and not self._next.done():
+            self._next.cancel()
+            await _settled(self._next)
 
     def __aiter__(self) -> _Interruptible:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = asyncio.ensure_future(_awaited(anext(self._chunks)))
-        stop = asyncio.ensure_future(self._interrupted.wait())
-        await asyncio.wait({chunk, stop}, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if self._interrupted.is_set():
-            chunk.cancel()
-            await _settled(chunk)
+        if self._ended:
             raise InterruptedError("the upload was interrupted")
-        return chunk.result()
+        self._next = asyncio.ensure_future(_awaited(anext(self._chunks)))
+        await asyncio.wait({self._next})
+        if self._next.cancelled():
+            raise InterruptedError("the upload was interrupted")
+        return self._next.result()
 
 
 async def _settled(work: asyncio.Future[Any]) -> None:

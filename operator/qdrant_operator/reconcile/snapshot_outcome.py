@@ -1,0 +1,110 @@
+"""What became of a snapshot's Job: read from its conditions, its pod's last words, and the storage.
+
+The manifest in storage decides: where it is, there is a backup, whatever became of the pod after writing it.
+"""
+
+from __future__ import annotations
+
+from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.manifest import load_manifest
+from qdrant_operator.domain.manifests.jobs import snapshot_labels
+from qdrant_operator.domain.runs import Result, load_journal, load_result, result_of
+from qdrant_operator.domain.storage import MANIFEST
+from qdrant_operator.reconcile.backup_storage import open_storage
+from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.snapshot_subject import Subject
+from qdrant_operator.reconcile.world import World
+
+
+def ended(job: Manifest) -> bool:
+    """The Job is over, and all of its pods with it."""
+    return _condition(job, "Complete") is not None or _condition(job, "Failed") is not None
+
+
+async def outcome(world: World, subject: Subject, job: Manifest) -> Result:
+    """How a Job that is over ended.
+
+    Raises:
+        Retryable: only the storage could say, and it does not answer.
+    """
+    pod = _pod(world, subject, job)
+    told = load_result(_last_words(pod))
+    if told and not told.good:
+        return told
+    if told and told.collections:
+        return told
+    try:
+        return await _stored(world, subject) or told or _killed(job, pod)
+    except Refused as error:
+        # Without a way into the storage the Job's own word must do: a Job that completed wrote its manifest.
+        return told or (_unread(subject, error) if _condition(job, "Complete") else _killed(job, pod))
+
+
+async def progress(world: World, subject: Subject) -> str | None:
+    """How far a running Job is; None when that is not known now, which harms nobody."""
+    if subject.place.secret is None:
+        return None
+    try:
+        storage = await open_storage(world, subject.namespace, subject.place)
+        journal = load_journal(await storage.read(subject.journal) or b"")
+    except (Refused, Retryable):
+        return None
+    return journal.progress if journal else None
+
+
+async def _stored(world: World, subject: Subject) -> Result | None:
+    storage = await open_storage(world, subject.namespace, subject.place)
+    content = await storage.read(f"{subject.folder}{MANIFEST}")
+    if content is None:
+        return None
+    manifest = load_manifest(content, f"{subject.location}{MANIFEST}")
+    return result_of(manifest, verified=subject.verifies)
+
+
+def _unread(subject: Subject, error: Refused) -> Result:
+    return Result(
+        "Complete", f"the Job completed; its manifest at {subject.location} was not read: {error.message}"
+    )
+
+
+def _killed(job: Manifest, pod: Manifest | None) -> Result:
+    """A run that could not say anything."""
+    dead = _terminated(pod) if pod else None
+    if dead and dead.get("reason") == "OOMKilled":
+        why = "its pod ran out of memory"
+    elif dead:
+        why = (
+            f"its pod ended with exit code {dead.get('exitCode')} ({dead.get('reason') or 'no reason given'})"
+        )
+    else:
+        why = (_condition(job, "Failed") or {}).get("message") or "its pod is gone"
+    return Result("JobFailed", f"the run was killed: {why}; there is no manifest, so there is no backup")
+
+
+def _pod(world: World, subject: Subject, job: Manifest) -> Manifest | None:
+    labels = snapshot_labels(subject.cluster, subject.name)
+    pods = world.kubernetes.cached(Kind.POD, subject.namespace, labels)
+    owned = [pod for pod in pods if _owned(pod, job)]
+    return owned[-1] if owned else None
+
+
+def _owned(pod: Manifest, job: Manifest) -> bool:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return any(owner.get("uid") == job["metadata"]["uid"] for owner in owners)
+
+
+def _terminated(pod: Manifest) -> Manifest | None:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
+    found: Manifest | None = (statuses[0].get("state") or {}).get("terminated")
+    return found
+
+
+def _last_words(pod: Manifest | None) -> str | None:
+    dead = _terminated(pod) if pod else None
+    return dead.get("message") if dead else None
+
+
+def _condition(job: Manifest, kind: str) -> Manifest | None:
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    found = (one for one in conditions if one.get("type") == kind and one.get("status") == "True")
+    return next(found, None)

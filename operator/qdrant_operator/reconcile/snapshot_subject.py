@@ -1,0 +1,114 @@
+"""A QdrantSnapshot as the loop reads it: its spec, its names, and what its status says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from qdrant_operator.api import SnapshotSpec
+from qdrant_operator.domain import names
+from qdrant_operator.domain.backups import Phase
+from qdrant_operator.domain.manifests.jobs import job_name
+from qdrant_operator.domain.storage import S3Place, backup_folder, journal_key, s3_place
+from qdrant_operator.reconcile.ports import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One QdrantSnapshot."""
+
+    manifest: Manifest
+    spec: SnapshotSpec
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.manifest["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace, which is its cluster's."""
+        return str(self.manifest["metadata"]["namespace"])
+
+    @property
+    def uid(self) -> str:
+        """Unique for ever."""
+        return str(self.manifest["metadata"]["uid"])
+
+    @property
+    def cluster(self) -> str:
+        """Name of the QdrantCluster."""
+        return self.spec.cluster_ref.name
+
+    @property
+    def job(self) -> str:
+        """Name of its only Job."""
+        return job_name(self.name, self.uid)
+
+    @property
+    def place(self) -> S3Place:
+        """Where it is kept."""
+        return s3_place(self.spec.storage)
+
+    @property
+    def folder(self) -> str:
+        """Its folder in the bucket."""
+        return backup_folder(self.place, self.namespace, self.cluster, self.name)
+
+    @property
+    def journal(self) -> str:
+        """Key of its run's journal."""
+        return journal_key(self.place, self.namespace, self.cluster, self.uid)
+
+    @property
+    def location(self) -> str:
+        """URL of its folder."""
+        return self.place.url(self.folder)
+
+    @property
+    def verifies(self) -> bool:
+        """Files are read back before it counts."""
+        return self.spec.verify.mode == "Checksum"
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """Its status as the cache shows it."""
+        return self.manifest.get("status") or {}
+
+    @property
+    def phase(self) -> Phase:
+        """How far it is: all that the loop reads back from status, for a finished one never changes."""
+        return phase_of(self.manifest)
+
+    @property
+    def held(self) -> bool:
+        """Our finalizer is on it."""
+        return names.FINALIZER in (self.manifest["metadata"].get("finalizers") or ())
+
+    @property
+    def reason(self) -> str:
+        """Reason of its Ready condition."""
+        found = (c.get("reason") for c in self.status.get("conditions") or () if c.get("type") == "Ready")
+        return next(found, None) or ""
+
+    @property
+    def cleans_up(self) -> bool:
+        """Its files go with it."""
+        return self.spec.deletion_policy == "Delete"
+
+
+def read_subject(manifest: Manifest) -> Subject:
+    """Read a manifest that the API server has accepted."""
+    return Subject(manifest, SnapshotSpec.model_validate(manifest["spec"]))
+
+
+def phase_of(manifest: Manifest) -> Phase:
+    """Phase of a QdrantSnapshot; Pending before its first status."""
+    phase = (manifest.get("status") or {}).get("phase")
+    return Phase(phase) if phase else Phase.PENDING
+
+
+def moment(text: str) -> datetime:
+    """A Kubernetes timestamp."""
+    return datetime.fromisoformat(text)

@@ -1,0 +1,70 @@
+"""Files on the peers that interrupted runs could not delete: found by their journals, deleted at the next start.
+
+Touches nothing but files that a journal names, or that can be told from everybody else's (`backups.leftover`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from qdrant_operator.domain.backups import leftover
+from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.instruction import Instruction
+from qdrant_operator.domain.runs import LocalFile, load_journal, time_in_name
+from qdrant_operator.domain.values import ShardId
+from qdrant_operator.domain.wire import Endpoint
+from qdrant_operator.snapshots.ports import Peers, Storage
+
+STALE = timedelta(minutes=2)
+"""A journal that has not moved for so long belongs to a run that is dead. Living ones write every 5 s."""
+
+log = logging.getLogger(__name__)
+
+
+async def sweep(
+    peers: Peers, storage: Storage, instruction: Instruction, endpoints: Mapping[str, Endpoint]
+) -> None:
+    """Delete what dead runs of this cluster left on the peers, then their journals.
+
+    Our own journal must be in storage already: its time is the storage's clock, by which the others are judged.
+    """
+    journals = await storage.list(instruction.journals)
+    now = next(one.modified for one in journals if one.key == instruction.journal)
+    for stale in (one.key for one in journals if now - one.modified > STALE):
+        if await _settled(peers, storage, stale, endpoints):
+            await storage.delete([stale])
+
+
+async def _settled(peers: Peers, storage: Storage, key: str, endpoints: Mapping[str, Endpoint]) -> bool:
+    journal = load_journal(await storage.read(key) or b"")
+    if journal is None:
+        return False
+    # A pod that is no member any more took its files along.
+    files = [(endpoints[file.pod], file) for file in journal.files if file.pod in endpoints]
+    return all([await remove_local(peers, endpoint, file) for endpoint, file in files])
+
+
+async def remove_local(peers: Peers, endpoint: Endpoint, file: LocalFile) -> bool:
+    """Delete a run's file on a peer; False when it is not known whether it is gone."""
+    shard = ShardId(file.shard)
+    try:
+        name = file.name or await _unnamed(peers, endpoint, file)
+        if name is not None:
+            await peers.delete_shard_snapshot(endpoint, file.collection, shard, name)
+            log.info("Local snapshot deleted", extra={"pod": file.pod, "file": name})
+    except Refused as error:
+        # Without the collection or the file there is nothing to delete.
+        return error.reason == "NotFound"
+    except Retryable as error:
+        log.warning("Local snapshot not deleted", extra={"pod": file.pod, "error": str(error)})
+        return False
+    return True
+
+
+async def _unnamed(peers: Peers, endpoint: Endpoint, file: LocalFile) -> str | None:
+    """The file of a request whose answer never came."""
+    there = await peers.shard_snapshots(endpoint, file.collection, ShardId(file.shard))
+    dated = [(one.name, time_in_name(one.name)) for one in there]
+    return leftover(file.before, dated, datetime.fromisoformat(file.asked_at))
