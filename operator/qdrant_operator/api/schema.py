@@ -116,13 +116,14 @@ def _free_form(node: Node) -> Node:
 
 
 def _tidy(node: Node) -> Node:
-    """Descriptions on one line, and no default `{}` where nothing would be filled in."""
+    """Description first and on one line, then the type; no default `{}` where nothing would be filled in."""
     if "description" in node:
         node["description"] = " ".join(node["description"].split())
     fills = any("default" in child for child in node.get("properties", {}).values())
     if node.get("default") == {} and not fills:
         del node["default"]
-    return node
+    first: Node = {key: node[key] for key in ("description", "type") if key in node}
+    return {**first, **node}
 
 
 def _without_defaults(node: Any) -> Any:

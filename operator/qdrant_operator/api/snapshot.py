@@ -24,7 +24,7 @@ Globs = Annotated[
 
 def _cron_field(value: str, alone: str = "") -> str:
     """Pattern of one field of a cron expression: values, ranges, steps, lists; `alone` are further words."""
-    item = f"([*]|{value}(-{value})?)(/[1-9][0-9]*)?{alone}"
+    item = f"(([*]|{value}(-{value})?)(/[1-9][0-9]*)?{alone})"
     return f"{item}(,{item})*"
 
 
