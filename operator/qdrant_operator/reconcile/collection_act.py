@@ -46,10 +46,11 @@ async def act(world: World, subject: Manifest, endpoint: Endpoint | None, step: 
         return
     if endpoint is None:
         raise Refused("ClusterNotFound", f"there is no peer to ask: {step}")
-    await _ask(world.qdrant, endpoint, step)
+    await ask(world.qdrant, endpoint, step)
 
 
-async def _ask(qdrant: Qdrant, endpoint: Endpoint, step: CollectionStep) -> None:
+async def ask(qdrant: Qdrant, endpoint: Endpoint, step: CollectionStep) -> None:
+    """Make the one call of a step that concerns Qdrant."""
     match step:
         case CreateCollection(name, body):
             await qdrant.create_collection(endpoint, name, body)

@@ -19,7 +19,7 @@ from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.soundness import answering, shard_health
 from qdrant_operator.domain.values import PeerView, Silent, View
 from qdrant_operator.reconcile.access import ClusterAccess
-from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest
+from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest, Qdrant
 from qdrant_operator.reconcile.world import World
 
 
@@ -82,7 +82,7 @@ async def look(world: World, access: ClusterAccess, name: str, building: frozens
         raise Retryable(f"no peer answers: {reasons}")
     endpoint = _whom_to_ask(access.endpoints, views, name)
     collection, aliases = await asyncio.gather(
-        _collection(world, endpoint, name, peers), world.qdrant.aliases(endpoint)
+        observe_collection(world.qdrant, endpoint, name, peers), world.qdrant.aliases(endpoint)
     )
     return Look(_observed(name, views, collection, aliases, building), endpoint)
 
@@ -123,14 +123,15 @@ def _whom_to_ask(endpoints: Sequence[Endpoint], views: Sequence[View], name: str
     return (knowing or [endpoint for endpoint, view in pairs if isinstance(view, PeerView)])[0]
 
 
-async def _collection(
-    world: World, endpoint: Endpoint, name: str, peers: Sequence[PeerView]
+async def observe_collection(
+    qdrant: Qdrant, endpoint: Endpoint, name: str, peers: Sequence[PeerView]
 ) -> Live | Absent | Silent:
+    """What `endpoint` tells about the collection; `peers` are the views of all peers that answer."""
     unaware = sum(not _knows(view, name) for view in peers)
     if unaware == len(peers):
         return Absent()
     try:
-        told = await world.qdrant.collection(endpoint, name)
+        told = await qdrant.collection(endpoint, name)
     except (Retryable, Refused) as error:
         return Silent(f"Qdrant does not tell about collection {name}: {error}")
     return _live(told, unaware)

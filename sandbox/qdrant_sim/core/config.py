@@ -69,6 +69,7 @@ def check_patch(body: Json, raw: bytes) -> None:
 def merge(config: dict[str, Json], changes: Json) -> None:
     """Carry out a patch."""
     _merge_vectors(config["params"], changes.get("vectors") or {})
+    _merge_sparse(config["params"], changes.get("sparse_vectors") or {})
     config["params"].update({k: v for k, v in (changes.get("params") or {}).items() if v is not None})
     for name, target in (("hnsw_config", "hnsw_config"), ("optimizers_config", "optimizer_config")):
         config[target] = config[target] | {
@@ -95,7 +96,25 @@ def _merge_vectors(params: dict[str, Json], changes: Json) -> None:
     for name, change in changes.items():
         target = params["vectors"] if name == "" else params["vectors"].get(name)
         if target is not None:
-            target.update({key: value for key, value in change.items() if value is not None})
+            _merge_vector(target, {key: value for key, value in change.items() if value is not None})
+
+
+def _merge_vector(target: dict[str, Json], change: dict[str, Json]) -> None:
+    """A vector's graph settings are merged, its quantization is replaced as one value."""
+    if "hnsw_config" in change:
+        change["hnsw_config"] = (target.get("hnsw_config") or {}) | change["hnsw_config"]
+    target.update(change)
+    if target.get("quantization_config") == "Disabled":
+        del target["quantization_config"]
+
+
+def _merge_sparse(params: dict[str, Json], changes: Json) -> None:
+    for name, change in changes.items():
+        target = params["sparse_vectors"][name]
+        if change.get("modifier"):
+            target["modifier"] = change["modifier"]
+        if change.get("index"):
+            target["index"] = (target.get("index") or {}) | change["index"]
 
 
 def _check(body: Json, raw: bytes) -> None:
