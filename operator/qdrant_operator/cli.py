@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qdrant_operator import __version__
 from qdrant_operator.api.crds import crd_files
+from qdrant_operator.domain.errors import Refused, Retryable
+
+if TYPE_CHECKING:
+    from qdrant_operator.snapshots.ports import Tools
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +50,13 @@ def _add_snapshot(snapshot: argparse.ArgumentParser) -> None:
     commands = snapshot.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="take the snapshot that the environment describes (in a Job)")
     run.set_defaults(command=_snapshot_run)
+    verify = commands.add_parser(
+        "verify", help="read a stored snapshot back and compare every byte's SHA-256"
+    )
+    verify.add_argument("location", help="its folder, as status.location says: s3://bucket/path/")
+    verify.add_argument("--endpoint", help="URL of an S3 server other than AWS")
+    verify.add_argument("--region", default="us-east-1", help="region of the bucket (default: %(default)s)")
+    verify.set_defaults(command=_snapshot_verify)
 
 
 def _run(_options: argparse.Namespace) -> int:
@@ -61,9 +74,50 @@ def _run(_options: argparse.Namespace) -> int:
 
 
 def _snapshot_run(_options: argparse.Namespace) -> int:
+    from qdrant_operator.handlers import logs  # noqa: PLC0415
     from qdrant_operator.snapshots.main import run_from_environment  # noqa: PLC0415
 
-    return run_from_environment()
+    logs.configure("INFO")
+    return run_from_environment(_tools(), os.environ)
+
+
+def _snapshot_verify(options: argparse.Namespace) -> int:
+    """Credentials come from SNAPSHOT_S3_* variables, as in a Job, or from the process's own identity."""
+    from qdrant_operator.domain.storage import S3Place  # noqa: PLC0415
+    from qdrant_operator.snapshots.main import credentials, verify  # noqa: PLC0415
+
+    bucket, _, folder = options.location.removeprefix("s3://").partition("/")
+    place = S3Place(bucket, options.region, endpoint=options.endpoint)
+    try:
+        manifest, findings = verify(_tools(), place, credentials(os.environ), f"{folder.strip('/')}/")
+    except (Refused, Retryable) as error:
+        print(f"qdrant-operator: {error}", file=sys.stderr)
+        return 2
+    for finding in findings:
+        print(finding)
+    files = sum(len(collection.shards) for collection in manifest.collections)
+    print(f"{options.location}: {files} files read, {len(findings)} damaged")
+    return 1 if findings else 0
+
+
+def _tools() -> Tools:
+    from qdrant_operator.adapters.object_storage import S3Storage  # noqa: PLC0415
+    from qdrant_operator.adapters.qdrant import QdrantRest  # noqa: PLC0415
+    from qdrant_operator.snapshots.ports import Tools  # noqa: PLC0415
+
+    @asynccontextmanager
+    async def peers() -> AsyncIterator[QdrantRest]:
+        client = QdrantRest(_unmeasured)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    return Tools(peers, S3Storage)
+
+
+def _unmeasured(_operation: str, _outcome: str, _seconds: float) -> None:
+    """A Job serves no metrics."""
 
 
 def _crds(options: argparse.Namespace) -> int:

@@ -71,7 +71,7 @@ def view(
     return replace(healthy, **changes)
 
 
-def collection(  # noqa: PLR0913 (a shard table has that many sides)
+def collection(
     own: int,
     placement: dict[int, tuple[int, ...]],
     *,

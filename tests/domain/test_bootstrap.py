@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.domain.clusters import desired, pod, seen, settled, view
-
 from qdrant_operator.domain.bootstrap import first_pod, members_wanted
 from qdrant_operator.domain.manifests.config import START_SCRIPT
 from qdrant_operator.domain.manifests.stateful_set import stateful_set, template_hash
@@ -13,6 +11,7 @@ from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.steps import Guard, MarkCluster, RecordBootstrap
 from qdrant_operator.domain.values import PeerId, Silent
+from tests.domain.clusters import desired, pod, seen, settled, view
 
 NOBODY = Observed(None, (), {})
 STARTED = Bootstrap(BootstrapPhase.STARTED, "vectors-0")

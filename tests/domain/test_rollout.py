@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.domain.clusters import collection, desired, pod, seen, settled, silence, view
 
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.steps import Guard, PutInService, RestartPod, TakeOutOfService
 from qdrant_operator.domain.values import PeerId, ShardId, Transfer
+from tests.domain.clusters import collection, desired, pod, seen, settled, silence, view
 
 NEW = desired(config={"log_level": "DEBUG"})
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tests.domain.clusters import collection, view
-
 from qdrant_operator.domain.soundness import shard_health, sound_replicas
 from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId, Silent
+from tests.domain.clusters import collection, view
 
 SHARD = ("docs", ShardId(0))
 PLACEMENT = {0: (0, 1)}

@@ -40,7 +40,7 @@ from qdrant_operator.reconcile.cluster import ClusterReconciler
 from qdrant_operator.reconcile.collection import CollectionReconciler
 from qdrant_operator.reconcile.schedule import ScheduleReconciler
 from qdrant_operator.reconcile.snapshot import SnapshotReconciler
-from qdrant_operator.reconcile.world import Options, World
+from qdrant_operator.reconcile.world import Options, Reconciler, World
 from qdrant_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ async def _process(settings: Settings) -> AsyncIterator[Process]:
 
 def build_runner(world: World, metrics: Metrics) -> Runner:
     """One reconciler for each of our kinds."""
-    reconcilers = {
+    reconcilers: dict[Kind, Reconciler] = {
         Kind.CLUSTER: ClusterReconciler(world),
         Kind.COLLECTION: CollectionReconciler(world),
         Kind.SCHEDULE: ScheduleReconciler(world),
