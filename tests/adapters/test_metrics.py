@@ -1,0 +1,140 @@
+"""What Prometheus reads: right numbers, and no series of what is gone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+
+from qdrant_operator.adapters.http_server import HttpServer, LoopLag
+from qdrant_operator.adapters.metrics import Metrics
+
+
+def _lines(metrics: Metrics, prefix: str) -> list[str]:
+    page = metrics.page().decode().splitlines()
+    return sorted(line.removeprefix("qdrant_operator_") for line in page if line.startswith(prefix))
+
+
+def test_passes_are_counted_by_kind_and_result() -> None:
+    """A pass adds to its result's count and to its kind's duration."""
+    metrics = Metrics()
+    metrics.reconciled("QdrantCluster", "ok", 0.2)
+    metrics.reconciled("QdrantCluster", "ok", 0.3)
+    metrics.reconciled("QdrantCluster", "retry", 0.5)
+
+    assert _lines(metrics, "qdrant_operator_reconcile_total") == [
+        'reconcile_total{kind="QdrantCluster",result="ok"} 2.0',
+        'reconcile_total{kind="QdrantCluster",result="retry"} 1.0',
+    ]
+    assert _lines(metrics, "qdrant_operator_reconcile_duration_seconds_sum") == [
+        'reconcile_duration_seconds_sum{kind="QdrantCluster"} 1.0'
+    ]
+    assert 'reconcile_duration_seconds_bucket{kind="QdrantCluster",le="0.25"} 1.0' in _lines(
+        metrics, "qdrant_operator_reconcile_duration_seconds_bucket"
+    )
+
+
+def test_steps_and_calls_are_counted_by_name_and_outcome() -> None:
+    """Steps by kind, name and outcome; calls to peers by operation and outcome."""
+    metrics = Metrics()
+    metrics.step("QdrantCluster", "roll", "done")
+    metrics.called("observe", "ok", 0.004)
+
+    assert _lines(metrics, "qdrant_operator_steps_total") == [
+        'steps_total{kind="QdrantCluster",outcome="done",step="roll"} 1.0'
+    ]
+    assert _lines(metrics, "qdrant_operator_qdrant_call_duration_seconds_count") == [
+        'qdrant_call_duration_seconds_count{operation="observe",outcome="ok"} 1.0'
+    ]
+
+
+def test_a_guard_that_lets_go_leaves_no_series() -> None:
+    """Only the guards of the latest look are shown, and each object has its own."""
+    metrics = Metrics()
+    metrics.blocked("QdrantCluster", "here", "vectors", ("PeerHoldsShards", "NoQuorum"))
+    metrics.blocked("QdrantCluster", "here", "other", ("NoQuorum",))
+    metrics.blocked("QdrantCluster", "here", "vectors", ("NoQuorum",))
+    assert _lines(metrics, "qdrant_operator_blocked{") == [
+        'blocked{guard="NoQuorum",kind="QdrantCluster",name="other",namespace="here"} 1.0',
+        'blocked{guard="NoQuorum",kind="QdrantCluster",name="vectors",namespace="here"} 1.0',
+    ]
+    metrics.blocked("QdrantCluster", "here", "vectors", ())
+    metrics.blocked("QdrantCluster", "here", "other", ())
+
+    assert _lines(metrics, "qdrant_operator_blocked{") == []
+
+
+def test_the_newest_snapshot_of_a_cluster_is_shown_until_the_cluster_is_gone() -> None:
+    """Time and size per cluster; a forgotten cluster raises no alert about old backups."""
+    metrics = Metrics()
+    for cluster in ("vectors", "other"):
+        metrics.snapshot("here", cluster, completed=datetime(2026, 1, 1, tzinfo=UTC), size=1000)
+    metrics.forget_cluster("here", "other")
+    metrics.forget_cluster("here", "never-seen")
+
+    assert _lines(metrics, "qdrant_operator_snapshot") == [
+        'snapshot_completed_timestamp_seconds{cluster="vectors",namespace="here"} 1.7672256e+09',
+        'snapshot_size_bytes{cluster="vectors",namespace="here"} 1000.0',
+    ]
+
+
+def test_leadership_and_watch_ages_are_as_they_are_now() -> None:
+    """The ages are asked for at each scrape."""
+    metrics = Metrics()
+    ages = {("Pod", "here"): 3.0}
+    metrics.watch_ages(lambda: ages)
+    metrics.leading(True)
+    assert _lines(metrics, "qdrant_operator_watch_age_seconds{") == [
+        'watch_age_seconds{kind="Pod",namespace="here"} 3.0'
+    ]
+    ages["Pod", "here"] = 4.0
+    metrics.leading(False)
+
+    assert _lines(metrics, "qdrant_operator_watch_age_seconds{")[0].endswith(" 4.0")
+    assert _lines(metrics, "qdrant_operator_leader") == ["leader 0.0"]
+
+
+def test_two_operators_in_one_process_do_not_mix() -> None:
+    """No registry is global."""
+    first, second = Metrics(), Metrics()
+    first.step("QdrantCluster", "roll", "done")
+
+    assert _lines(second, "qdrant_operator_steps_total") == []
+
+
+@pytest.mark.parametrize(("path", "trouble"), [("/healthz", "stuck"), ("/readyz", "no pods listed yet")])
+async def test_probes_say_what_is_wrong(path: str, trouble: str) -> None:
+    """503 with the sentence while something is wrong, 200 else; the other probe is not concerned."""
+    state: dict[str, str | None] = {"/healthz": None, "/readyz": None}
+    server = HttpServer(
+        healthy=lambda: state["/healthz"], ready=lambda: state["/readyz"], metrics=lambda: b"up 1\n"
+    )
+    port = await server.start("127.0.0.1", 0)
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            assert await _answer(session, path) == (200, "ok")
+            state[path] = trouble
+            assert await _answer(session, path) == (503, trouble)
+            other = next(key for key in state if key != path)
+            assert await _answer(session, other) == (200, "ok")
+            assert await _answer(session, "/metrics") == (200, "up 1\n")
+    finally:
+        await server.close()
+
+
+async def _answer(session: aiohttp.ClientSession, path: str) -> tuple[int, str]:
+    async with session.get(path) as response:
+        return response.status, await response.text()
+
+
+def test_a_late_event_loop_is_trouble() -> None:
+    """Timers more than thirty seconds late mean a stuck process."""
+    now = 0.0
+    lag = LoopLag(monotonic=lambda: now)
+    assert lag.trouble() is None
+    now = 29.0
+    assert lag.trouble() is None
+    now = 31.0
+
+    assert lag.trouble() == "the event loop is 31 s late"
