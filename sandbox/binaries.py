@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
@@ -136,9 +135,13 @@ def find_qdrant(
         try:
             _download_qdrant(path, sites or Sites(), progress)
         except DownloadError as error:
-            why = ("QDRANT_BIN is not set", f"no download: {error}")
-            return Part("Qdrant peers", Source.SIMULATED, None, why)
+            return simulated_peers(f"QDRANT_BIN is not set; no download: {error}")
     return Part(f"Qdrant {version_of(path)}", Source.DOWNLOAD, path, ("QDRANT_BIN is not set",))
+
+
+def simulated_peers(why: str) -> Part:
+    """Return the choice of simulated peers, for those who want them although there is a Qdrant."""
+    return Part("Qdrant peers", Source.SIMULATED, None, (why,))
 
 
 def version_of(qdrant: Path) -> str:
@@ -229,9 +232,3 @@ def _download_release(url: str, wanted: Callable[[str], bool], target: Path, pro
         extract_member(archive, target.name, target)
     finally:
         archive.unlink(missing_ok=True)
-
-
-def which(program: str) -> Path | None:
-    """Find a program on PATH."""
-    found = shutil.which(program)
-    return Path(found) if found else None

@@ -19,7 +19,7 @@ from sandbox.s3 import ObjectStore
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """A running Kubernetes: `sandbox.kubeconfig`, `sandbox.operator_kubeconfig`, `sandbox.node`."""
-    with Sandbox(with_node=False) as running:
+    with Sandbox() as running:
         yield running
 
 
