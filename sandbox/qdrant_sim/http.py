@@ -13,6 +13,8 @@ from sandbox.qdrant_sim.core.answers import Answer, Call
 
 Respond = Callable[[Call], Awaitable[Answer]]
 SERVER_KEEP_ALIVE_SECONDS = 5.0
+AT_ONCE_SECONDS = 0.001
+"""Nobody gets time to finish; aiohttp takes 0 for "for ever"."""
 MAX_BODY = 256 * 2**20
 
 
@@ -33,7 +35,7 @@ class PeerServer:
         """Stop listening and drop every connection, as a killed process does."""
         if self._socket is not None:
             self._socket.close()
-        await self._server.shutdown(timeout=0)
+        await self._server.shutdown(timeout=AT_ONCE_SECONDS)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         raw = await _body(request)

@@ -30,9 +30,12 @@ CHUNK_BYTES = 2**20
 class QdrantRest:
     """Talks to peers by their own addresses; implements `reconcile.ports.Qdrant`."""
 
-    def __init__(self, observe_latency: ObserveLatency) -> None:
+    def __init__(
+        self, observe_latency: ObserveLatency, *, consensus_seconds: int = CONSENSUS_SECONDS
+    ) -> None:
         """`observe_latency(operation, outcome, seconds)` is told of every call."""
         self._http = PeerHttp(observe_latency)
+        self._consensus_seconds = consensus_seconds
 
     async def close(self) -> None:
         """Close every connection."""
@@ -74,7 +77,7 @@ class QdrantRest:
             path("cluster", "metadata", "keys", key),
             {"wait": "true"},
             value,
-            CONSENSUS_SECONDS + CLIENT_MARGIN_SECONDS,
+            self._consensus_seconds + CLIENT_MARGIN_SECONDS,
         )
         await self._http.json(endpoint, request)
 
@@ -105,13 +108,12 @@ class QdrantRest:
     async def put_payload_index(self, endpoint: Endpoint, name: str, field: str, schema: Json) -> None:
         """Declare an index; returns when consensus has it, the index itself is built in the background."""
         body = {"field_name": field, "field_schema": schema}
-        where = path("collections", name, "index")
-        await self._consensus(endpoint, "put_payload_index", "PUT", where, body)
+        await self._index(endpoint, "put_payload_index", "PUT", path("collections", name, "index"), body)
 
     async def delete_payload_index(self, endpoint: Endpoint, name: str, field: str) -> None:
         """Drop an index."""
         where = path("collections", name, "index", field)
-        await self._consensus(endpoint, "delete_payload_index", "DELETE", where)
+        await self._index(endpoint, "delete_payload_index", "DELETE", where)
 
     async def aliases(self, endpoint: Endpoint) -> Mapping[str, str]:
         """Alias → collection, all of them."""
@@ -119,7 +121,10 @@ class QdrantRest:
         return {one["alias_name"]: one["collection_name"] for one in result["aliases"]}
 
     async def update_aliases(self, endpoint: Endpoint, actions: Json) -> None:
-        """One atomic change of aliases: a list of create_alias, delete_alias and rename_alias objects."""
+        """Change aliases by a list of create_alias, delete_alias and rename_alias objects.
+
+        All or nothing it is not: when Qdrant refuses an action, those before it in the list stay.
+        """
         body = {"actions": actions}
         await self._consensus(endpoint, "update_aliases", "POST", "/collections/aliases", body)
 
@@ -184,9 +189,16 @@ class QdrantRest:
         self, endpoint: Endpoint, operation: str, method: str, where: str, body: Json = None
     ) -> None:
         """A call that consensus must agree on."""
-        limit = {"timeout": str(CONSENSUS_SECONDS)}
-        seconds = CONSENSUS_SECONDS + CLIENT_MARGIN_SECONDS
+        limit = {"timeout": str(self._consensus_seconds)}
+        seconds = self._consensus_seconds + CLIENT_MARGIN_SECONDS
         await self._http.json(endpoint, Request(operation, method, where, limit, body, seconds))
+
+    async def _index(
+        self, endpoint: Endpoint, operation: str, method: str, where: str, body: Json = None
+    ) -> None:
+        """A change of an index. It names no time-out: a collection's strict mode refuses one above its own limit."""
+        seconds = self._consensus_seconds + CLIENT_MARGIN_SECONDS
+        await self._http.json(endpoint, Request(operation, method, where, {}, body, seconds))
 
 
 def _look(operation: str, where: str, **query: str) -> Request:

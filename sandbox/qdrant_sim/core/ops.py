@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sandbox.qdrant_sim.core import answers
-from sandbox.qdrant_sim.core.answers import Json
+from sandbox.qdrant_sim.core.answers import Fault, Json
 from sandbox.qdrant_sim.core.config import merge
 from sandbox.qdrant_sim.core.state import (
     ACTIVE,
@@ -32,6 +32,15 @@ class Op(Protocol):
 
     def apply(self, state: State) -> None:
         """Change the state."""
+
+
+class Halfway(Fault):
+    """A refusal after a part was carried out."""
+
+    def __init__(self, fault: Fault, done: Op) -> None:
+        """`done`: the part."""
+        super().__init__(fault.status, fault.message)
+        self.done = done
 
 
 class _Free:
@@ -145,14 +154,17 @@ class Delete(_Free):
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
-    """Several changes of aliases, all or none."""
+    """Several changes of aliases in one entry; one that fails ends the list, and those before it stay."""
 
     actions: tuple[Json, ...]
 
     def check(self, state: State) -> None:
         trial = State(collections=state.collections, aliases=dict(state.aliases))
-        for action in self.actions:
-            self._one(trial, action)
+        for done, action in enumerate(self.actions):
+            try:
+                self._one(trial, action)
+            except Fault as fault:
+                raise Halfway(fault, Aliases(self.actions[:done])) from fault
 
     def apply(self, state: State) -> None:
         for action in self.actions:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sandbox.qdrant_sim.core.answers import Fault, internal
-from sandbox.qdrant_sim.core.ops import Op, Promote
+from sandbox.qdrant_sim.core.ops import Halfway, Op, Promote
 
 if TYPE_CHECKING:
     from sandbox.qdrant_sim.core.peer import Peer
@@ -148,25 +148,30 @@ class Group:
         self._catch_up(leader)
         try:
             proposal.op.check(leader.disk.state)
+        except Halfway as fault:
+            self._append(leader, proposal, fault.done, fault)
         except Fault as fault:
             proposal.tell(fault)
-            return
-        self.log.append(proposal.op)
-        self._catch_up(leader)
-        self._spread(proposal)
+        else:
+            self._append(leader, proposal, proposal.op, None)
 
-    def _spread(self, proposal: Proposal) -> None:
+    def _append(self, leader: Peer, proposal: Proposal, op: Op, fault: Fault | None) -> None:
+        self.log.append(op)
+        self._catch_up(leader)
+        self._spread(proposal, fault)
+
+    def _spread(self, proposal: Proposal, fault: Fault | None) -> None:
         pace = self.universe.pace
         for peer in sorted(self.live.values(), key=lambda one: one.disk.peer):
             if peer is not self.leader():
                 delay = self.universe.random.uniform(*pace.apply)
                 self.universe.timeline.after(delay, lambda peer=peer: self.deliver(peer))  # type: ignore[misc]
         wait = 0.0 if proposal.origin is self.leader() else pace.apply[1]
-        self.universe.timeline.after(wait, lambda: self._told(proposal))
+        self.universe.timeline.after(wait, lambda: self._told(proposal, fault))
 
-    def _told(self, proposal: Proposal) -> None:
+    def _told(self, proposal: Proposal, fault: Fault | None) -> None:
         self.deliver(proposal.origin)
-        proposal.tell(None)
+        proposal.tell(fault)
 
     def _expire(self, proposal: Proposal, timeout: float) -> None:
         if proposal.told:
