@@ -39,6 +39,10 @@ class World(Protocol):
         """Let somebody else merge-patch an object."""
         ...
 
+    async def finish(self, pod: str) -> None:
+        """Let the kubelet say that a deleted pod's containers have stopped."""
+        ...
+
     async def settle(self) -> None:
         """Let the cluster's controllers take a turn."""
         ...
@@ -60,6 +64,10 @@ class FakeWorld:
     async def edit(self, kind: Kind, name: str, body: Manifest) -> None:
         """Let somebody else merge-patch an object."""
         self.fake.server.patch(kind, self.namespace, name, body, SOMEBODY)
+
+    async def finish(self, pod: str) -> None:
+        """End the grace period."""
+        self.fake.server.finish(Kind.POD, self.namespace, pod)
 
     async def settle(self) -> None:
         """Run each controller once."""
@@ -98,6 +106,12 @@ class RealWorld:
                 continue
             return
 
+    async def finish(self, pod: str) -> None:
+        """Delete with a grace of 0, which is what a kubelet does."""
+        body: Manifest = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+        path = path_of(Kind.POD, self.namespace, pod)
+        await self.transport.write("DELETE", Kind.POD, path, body=body)
+
     async def settle(self) -> None:
         """Real controllers need no push."""
 
@@ -132,6 +146,20 @@ def config_map(namespace: str, name: str, data: dict[str, str], **labels: str) -
         "kind": "ConfigMap",
         "metadata": {"name": name, "namespace": namespace, "labels": {**names.MANAGED, **labels}},
         "data": data,
+    }
+
+
+def bound_pod(namespace: str, name: str) -> Manifest:
+    """A pod on a node: its deletion has a grace period."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(names.MANAGED)},
+        "spec": {
+            "nodeName": "a-node",
+            "terminationGracePeriodSeconds": 30,
+            "containers": [{"name": "qdrant", "image": "qdrant/qdrant:v1.19.0"}],
+        },
     }
 
 

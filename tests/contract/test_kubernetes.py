@@ -15,6 +15,7 @@ from sandbox.kubectl import kubectl
 from tests.contract.kubernetes_worlds import (
     FakeWorld,
     World,
+    bound_pod,
     cluster,
     config_map,
     real_world,
@@ -318,6 +319,38 @@ async def test_a_finalizer_holds_a_deleted_object(world: World) -> None:
         return world.kubernetes.cached_one(Kind.CONFIG_MAP, world.namespace, "settings") is None
 
     await world.until(forgotten)
+
+
+async def test_deletion_raises_the_generation_of_our_kinds(world: World) -> None:
+    """A deletion is a change of what is wanted: observedGeneration tells whether it was seen."""
+    wanted = cluster(world.namespace, "vectors")
+    wanted["metadata"]["finalizers"] = [names.FINALIZER]
+    made = await world.kubernetes.create(wanted)
+    await _delete(world, Kind.CLUSTER, made)
+    held = world.kubernetes.cached_one(Kind.CLUSTER, world.namespace, "vectors")
+
+    assert held is not None
+    assert held["metadata"]["generation"] == 2
+    await world.kubernetes.patch(Kind.CLUSTER, world.namespace, "vectors", {"metadata": {"finalizers": None}})
+    assert await world.kubernetes.read(Kind.CLUSTER, world.namespace, "vectors") is None
+
+
+async def test_a_running_pod_is_deleted_with_grace(world: World) -> None:
+    """The cache shows at once that the pod is going; it is gone when the kubelet says so."""
+    made = await world.kubernetes.create(bound_pod(world.namespace, "vectors-0"))
+    await _delete(world, Kind.POD, made)
+    going = world.kubernetes.cached_one(Kind.POD, world.namespace, "vectors-0")
+    assert going is not None
+    assert going["metadata"]["deletionTimestamp"]
+    await _delete(world, Kind.POD, made)
+    assert world.kubernetes.cached_one(Kind.POD, world.namespace, "vectors-0") is not None
+    await world.finish("vectors-0")
+
+    async def gone() -> bool:
+        return world.kubernetes.cached_one(Kind.POD, world.namespace, "vectors-0") is None
+
+    await world.until(gone)
+    assert await world.kubernetes.read(Kind.POD, world.namespace, "vectors-0") is None
 
 
 async def test_dependents_go_with_their_owner(world: World) -> None:

@@ -19,6 +19,8 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 JSON: Final = "application/json"
 _MESSAGE_LIMIT: Final = 600
+_UNTYPED: Final = "failed to create typed patch object"
+"""How the server words an unknown field or a wrong type in a server-side apply, under code 500 (1.36)."""
 
 
 class NotFound(Retryable):
@@ -140,7 +142,7 @@ def fail(method: str, kind: Kind, path: str, code: int, answer: Manifest, after:
         raise AlreadyExists("AlreadyExists", message)
     if code == 409:
         raise Conflict(message, after=min(after, 1.0))
-    if code in (400, 405, 406, 413, 415, 422):
+    if code in (400, 405, 406, 413, 415, 422) or _UNTYPED in message:
         raise Refused("Invalid", message)
     if code == 403:
         raise _forbidden(method, kind, path, answer, message)

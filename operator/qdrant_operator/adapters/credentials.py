@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
+import yaml
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
@@ -64,7 +65,7 @@ async def load_api_server(kubeconfig: str | None = None, context: str | None = N
     try:
         refresh = await _load(configuration, kubeconfig, context)
         tls = _ssl_context(configuration)
-    except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+    except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
         raise Refused("InvalidCredentials", f"{_source(kubeconfig)} gives no access: {error}") from error
     login = _RefreshingLogin(configuration, refresh, tls)
     return ApiServer(
@@ -133,7 +134,7 @@ class _RefreshingLogin:
         self._fresh_until = time.monotonic() + REFRESH_SECONDS
         try:
             await self._refresh()
-        except (ConfigException, OSError, ValueError) as error:
+        except (ConfigException, yaml.YAMLError, OSError, ValueError) as error:
             raise aiohttp.ClientConnectionError(f"credentials cannot be refreshed: {error}") from error
         if self._tls is not None and self._configuration.cert_file:
             # New connections use the new certificate: files rotate under a living process.

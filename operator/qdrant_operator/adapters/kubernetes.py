@@ -203,19 +203,18 @@ class HttpKubernetes:
 
 
 async def list_all(
-    transport: Transport, kind: Kind, namespace: str, query: Mapping[str, str]
+    transport: Transport, kind: Kind, namespace: str, query: Mapping[str, str], *, page: int = PAGE
 ) -> tuple[list[Manifest], int]:
     """Every page of a list, and the version it was taken at; items get the apiVersion and kind they lack."""
+    identity = {"apiVersion": kind.api_version, "kind": kind.kind}
     items: list[Manifest] = []
-    params = {**query, "limit": str(PAGE)}
+    params = {**query, "limit": str(page)}
     while True:
-        page = await transport.get(kind, path_of(kind, namespace), params)
-        items += [
-            {"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page.get("items") or ()
-        ]
-        token = page["metadata"].get("continue")
+        answer = await transport.get(kind, path_of(kind, namespace), params)
+        items += [{**identity, **item} for item in answer.get("items") or ()]
+        token = answer["metadata"].get("continue")
         if not token:
-            return items, version(page)
+            return items, version(answer)
         params["continue"] = token
 
 
