@@ -11,7 +11,8 @@ from typing import Any, Final
 
 GROUP: Final = "qdrantoperator.dev"
 _WATCHED: Final = ("get", "list", "watch")
-_OWNED: Final = ("get", "list", "watch", "create", "patch", "delete")
+_KEPT: Final = ("get", "list", "watch", "create", "patch")
+"""Made and put back, never deleted by us: Kubernetes removes them with their owner."""
 _KINDS: Final = ("qdrantclusters", "qdrantcollections", "qdrantsnapshots", "qdrantsnapshotschedules")
 
 
@@ -59,29 +60,21 @@ WORK: Final = (
         ("update",),
         "owner references that block the owner's deletion, where the API server checks that right (OpenShift)",
     ),
-    Rule("", ("configmaps", "secrets", "serviceaccounts", "services"), _OWNED, "parts of a QdrantCluster"),
-    Rule(
-        "",
-        ("pods",),
-        ("get", "list", "watch", "patch", "delete"),
-        "in and out of the Service; restarts in a roll",
-    ),
+    Rule("", ("configmaps", "secrets", "serviceaccounts", "services"), _KEPT, "parts of a QdrantCluster"),
+    Rule("", ("pods",), (*_WATCHED, "patch", "delete"), "in and out of the Service; restarts in a roll"),
     Rule("", ("persistentvolumeclaims",), _WATCHED, "a volume that exists forbids a second formation"),
-    Rule("apps", ("statefulsets",), _OWNED, "runs the peers"),
-    Rule("batch", ("jobs",), _OWNED, "runs a snapshot"),
-    Rule("policy", ("poddisruptionbudgets",), _OWNED, "one voluntary disruption at a time"),
-    Rule(
-        "discovery.k8s.io", ("endpointslices",), ("get", "list"), "a pod has left the Service before it stops"
-    ),
+    Rule("apps", ("statefulsets",), _KEPT, "runs the peers"),
+    Rule("batch", ("jobs",), (*_KEPT, "delete"), "runs a snapshot; stopped when the snapshot is deleted"),
+    Rule("policy", ("poddisruptionbudgets",), _KEPT, "one voluntary disruption at a time"),
+    Rule("discovery.k8s.io", ("endpointslices",), ("list",), "a pod has left the Service before it stops"),
     Rule("events.k8s.io", ("events",), ("create", "patch"), "what happened, in words"),
 )
 """Rights wherever the operator serves: everywhere, or in each namespace that it is given."""
 
 EVERYWHERE: Final = (
     Rule(
-        "apiextensions.k8s.io", ("customresourcedefinitions",), _WATCHED, "kopf waits for our kinds to exist"
+        "apiextensions.k8s.io", ("customresourcedefinitions",), ("list", "watch"), "kopf waits for our kinds"
     ),
-    Rule("", ("namespaces",), ("list", "watch"), "kopf learns which namespaces there are"),
 )
 """Further rights of an operator that serves all namespaces."""
 
@@ -93,7 +86,7 @@ def lease_rules(lease: str) -> tuple[Rule, ...]:
         Rule(
             group, resource, ("create",), "the first replica makes the Lease (a name cannot bound a create)"
         ),
-        Rule(group, resource, ("get", "patch", "update"), "renewal by the holder", (lease,)),
+        Rule(group, resource, ("get", "update"), "renewal by the holder", (lease,)),
     )
 
 

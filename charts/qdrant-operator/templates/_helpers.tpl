@@ -1,0 +1,94 @@
+{{- define "qdrant-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 53 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "qdrant-operator.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" }}
+{{- else if contains (include "qdrant-operator.name" .) .Release.Name }}
+{{- .Release.Name | trunc 53 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "qdrant-operator.name" .) | trunc 53 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "qdrant-operator.selector" -}}
+app.kubernetes.io/name: {{ include "qdrant-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "qdrant-operator.labels" -}}
+{{ include "qdrant-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "qdrant-operator.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "qdrant-operator.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "qdrant-operator.image" -}}
+{{- $tag := printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- if .Values.image.digest }}{{ $tag }}@{{ .Values.image.digest }}{{ else }}{{ $tag }}{{ end }}
+{{- end }}
+
+{{- define "qdrant-operator.lease" -}}
+{{- default (include "qdrant-operator.fullname" .) .Values.leaderElection.leaseName }}
+{{- end }}
+
+{{- /* Rights wherever the operator serves. The same rules stand, with a reason each, in the operator's
+       qdrant_operator/api/rbac.py; a test compares the two. */}}
+{{- define "qdrant-operator.rules" -}}
+- apiGroups: [qdrantoperator.dev]
+  resources: [qdrantclusters, qdrantcollections, qdrantsnapshots, qdrantsnapshotschedules]
+  verbs: [get, list, watch]
+- apiGroups: [qdrantoperator.dev]
+  resources: [qdrantclusters/status, qdrantcollections/status, qdrantsnapshots/status, qdrantsnapshotschedules/status]
+  verbs: [patch]
+- apiGroups: [qdrantoperator.dev]
+  resources: [qdrantcollections, qdrantsnapshots]
+  verbs: [patch]
+- apiGroups: [qdrantoperator.dev]
+  resources: [qdrantsnapshots]
+  verbs: [create, delete]
+- apiGroups: [qdrantoperator.dev]
+  resources:
+    [qdrantclusters/finalizers, qdrantcollections/finalizers, qdrantsnapshots/finalizers,
+     qdrantsnapshotschedules/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [configmaps, secrets, serviceaccounts, services]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch, delete]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{- define "qdrant-operator.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "qdrant-operator.serviceAccount" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}
