@@ -17,6 +17,13 @@ from tests.integration.operator import Operator
 
 
 @pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A Kubernetes that runs pods, keeps an audit log and has an S3 server."""
+    with Sandbox(with_s3=True, audit=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def installed(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> None:
     """CRDs and the operator's rights."""
     folder = tmp_path_factory.mktemp("install")

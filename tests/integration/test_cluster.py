@@ -166,6 +166,7 @@ def test_an_idle_healthy_cluster_writes_nothing(
     form(kube, namespace)
     log = sandbox.audit_log
     assert log is not None
+    assert operator_writes(log, namespace) != [], "the log shows the writes of the formation"
     eventually(lambda: not recent_operator_writes(log, namespace, 10), 60)
     mark = log.stat().st_size
     time.sleep(60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from qdrant_operator.domain.names import ANNOTATION_HASH
 from qdrant_operator.domain.observed import Bootstrap, Damage
 
 
@@ -51,7 +52,14 @@ class ApplyObject:
         what = f"{self.damage.kind.kind} {self.damage.name}"
         if not self.damage.fields:
             return f"create {what}"
-        return f"put back {what}: {', '.join(self.damage.fields[:3])}"
+        fields = [field for field in self.damage.fields if not field.endswith(ANNOTATION_HASH)]
+        verb = "put back" if self.restores else "update"
+        return f"{verb} {what}: {', '.join(fields[:3]) or 'fields that are wanted no more'}"
+
+    @property
+    def restores(self) -> bool:
+        """Somebody else changed the object; otherwise we want something new of it."""
+        return bool(self.damage.fields) and not any(f.endswith(ANNOTATION_HASH) for f in self.damage.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,21 @@ class RestartPod:
 
 
 Step = RecordBootstrap | ApplyObject | MarkCluster | TakeOutOfService | PutInService | RestartPod
+
+
+def event_reason(step: Step) -> str | None:
+    """Reason of the Event that tells of a step; None for steps that nobody needs to hear of."""
+    match step:
+        case RecordBootstrap():
+            return f"Bootstrap{step.bootstrap.phase}"
+        case ApplyObject():
+            return "ObjectRestored" if step.restores else None
+        case TakeOutOfService():
+            return "PodOutOfService"
+        case RestartPod():
+            return "PodRestarted"
+        case MarkCluster() | PutInService():
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ def affected(kind: Kind, old: Manifest | None, new: Manifest | None) -> Iterator
     if kind in OWN_KINDS:
         if _concerns_user(old, new):
             yield (kind, meta["namespace"], meta["name"])
+        if kind is Kind.COLLECTION and _phase(old) != _phase(new):
+            yield (Kind.CLUSTER, meta["namespace"], str(present["spec"]["clusterRef"]["name"]))
         if names.LABEL_SCHEDULE in labels:
             yield (Kind.SCHEDULE, meta["namespace"], labels[names.LABEL_SCHEDULE])
         return
@@ -50,6 +52,10 @@ def _concerns_user(old: Manifest | None, new: Manifest | None) -> bool:
     if old is None or new is None:
         return True
     return _essence(old) != _essence(new)
+
+
+def _phase(manifest: Manifest | None) -> object:
+    return ((manifest or {}).get("status") or {}).get("phase")
 
 
 def _essence(manifest: Manifest) -> tuple[object, ...]:

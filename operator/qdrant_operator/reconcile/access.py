@@ -32,6 +32,8 @@ async def cluster_access(kubernetes: Kubernetes, namespace: str, cluster: str) -
         Retryable: the cluster has not formed yet, or no pod of it has an address.
     """
     found = kubernetes.cached_one(Kind.CLUSTER, namespace, cluster)
+    # The watches of our kinds start one after another: only a live answer proves that there is no cluster.
+    found = found or await kubernetes.read(Kind.CLUSTER, namespace, cluster)
     if found is None:
         raise Refused(
             "ClusterNotFound", f"QdrantCluster {cluster!r} does not exist in namespace {namespace!r}"

@@ -6,16 +6,12 @@ from qdrant_operator.domain import cluster_status
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.planner import plan as plan_cluster
-from qdrant_operator.domain.steps import ApplyObject, Blocked, Plan, RecordBootstrap, RestartPod, Step
-from qdrant_operator.domain.steps import TakeOutOfService as OutOfService
+from qdrant_operator.domain.steps import ApplyObject, Blocked, Plan, Step, event_reason
 from qdrant_operator.reconcile.cluster_act import act
 from qdrant_operator.reconcile.cluster_observe import Look, look
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.status import write_status
 from qdrant_operator.reconcile.world import Again, World
-
-TOLD = (RecordBootstrap, RestartPod, OutOfService)
-"""Steps that get an Event; putting an object back is told too, when it was damaged and not missing."""
 
 
 class ClusterReconciler:
@@ -86,8 +82,8 @@ class ClusterReconciler:
             self._world.reporter.step(Kind.CLUSTER.kind, name, "failed")
             raise
         self._world.reporter.step(Kind.CLUSTER.kind, name, "done")
-        if isinstance(step, TOLD) or (isinstance(step, ApplyObject) and step.damage.fields):
-            await self._world.reporter.event(subject, kind="Normal", reason=name, message=str(step))
+        if reason := event_reason(step):
+            await self._world.reporter.event(subject, kind="Normal", reason=reason, message=str(step))
 
     async def _refuse(self, subject: Manifest, error: Refused) -> Again:
         """Say it in conditions; what the last good pass knew of the peers stays in status."""

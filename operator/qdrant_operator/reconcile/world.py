@@ -28,7 +28,7 @@ class Options:
     """Image of the operator itself: snapshot Jobs run it."""
     resync_seconds: float = 120.0
     """Longest pause between two looks at a healthy object."""
-    watch_seconds: float = 10.0
+    watch_seconds: float = 5.0
     """Pause between two looks at a healthy cluster's peers."""
     busy_seconds: float = 1.0
     """Pause between two looks while something is under way."""
