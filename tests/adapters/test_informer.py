@@ -144,6 +144,34 @@ async def test_an_error_of_the_server_is_survived() -> None:
     assert _names(store) == ["a"]
 
 
+async def test_an_answer_beyond_understanding_is_survived() -> None:
+    """An event without an object ends no watch for good: the next list puts things right."""
+    server = _Server([(10, []), (20, [_pod("a", 15)])], [[{"type": "ADDED"}], ["silence"]])
+    store = await _run(server, lambda store, _: _names(store) == ["a"])
+
+    assert _names(store) == ["a"]
+
+
+async def test_users_objects_are_watched_without_a_label() -> None:
+    """Our own kinds carry no label of ours: all of them are listed."""
+    asked: list[dict[str, str]] = []
+
+    async def server(request: web.Request) -> web.StreamResponse:
+        asked.append(dict(request.query))
+        if "watch" in request.query:
+            await asyncio.Event().wait()
+        return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
+
+    async with serving(server) as transport:
+        informers = Informers(transport, Store(), kinds=(Kind.CLUSTER,))
+        task = asyncio.create_task(informers.run())
+        await asyncio.wait_for(informers.synced.wait(), PATIENCE)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert not any("labelSelector" in query for query in asked)
+
+
 async def test_every_kind_and_namespace_has_its_watch_and_age() -> None:
     """Synced means all of them; until then the missing ones have names."""
     open_gate, watching = asyncio.Event(), asyncio.Semaphore(0)

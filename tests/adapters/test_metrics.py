@@ -9,6 +9,7 @@ import pytest
 
 from qdrant_operator.adapters.http_server import HttpServer, LoopLag
 from qdrant_operator.adapters.metrics import Metrics
+from qdrant_operator.domain.wire import Kind
 
 
 def _lines(metrics: Metrics, prefix: str) -> list[str]:
@@ -70,9 +71,13 @@ def test_the_newest_snapshot_of_a_cluster_is_shown_until_the_cluster_is_gone() -
     metrics = Metrics()
     for cluster in ("vectors", "other"):
         metrics.snapshot("here", cluster, completed=datetime(2026, 1, 1, tzinfo=UTC), size=1000)
-    metrics.forget_cluster("here", "other")
-    metrics.forget_cluster("here", "never-seen")
+    for name in ("other", "never-seen"):
+        gone = {"metadata": {"namespace": "here", "name": name}}
+        metrics.blocked("QdrantCluster", "here", name, ("NoQuorum",))
+        metrics.on_change(Kind.CLUSTER, gone, None)
+        metrics.on_change(Kind.POD, {"metadata": {"namespace": "here", "name": "vectors"}}, None)
 
+    assert _lines(metrics, "qdrant_operator_blocked{") == []
     assert _lines(metrics, "qdrant_operator_snapshot") == [
         'snapshot_completed_timestamp_seconds{cluster="vectors",namespace="here"} 1.7672256e+09',
         'snapshot_size_bytes{cluster="vectors",namespace="here"} 1000.0',

@@ -6,6 +6,7 @@ Event's series, and an object gets only so many writes per minute.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections import deque
@@ -22,6 +23,8 @@ FOLD: Final = timedelta(minutes=10)
 """A sentence told again within this time of its last telling belongs to the same series."""
 QUIET: Final = timedelta(seconds=30)
 """Shortest time between two writes that only raise a series' count."""
+PATIENCE_SECONDS: Final = 5.0
+"""Longest time that telling may hold up what is told of."""
 PER_MINUTE: Final = 10
 """Most writes about one object in a minute; what comes on top is dropped."""
 _NOTE_BYTES: Final = 1024
@@ -71,9 +74,11 @@ class Events:
         subject = self._subject(about["metadata"]["uid"], now)
         note = _shortened(message)
         try:
-            await self._tell(subject, about, kind, reason, note, now)
-        except (Retryable, Refused) as error:
-            _log.warning("event %s about %s was not written: %s", reason, about["metadata"]["name"], error)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._tell(subject, about, kind, reason, note, now)
+        except (Retryable, Refused, TimeoutError) as error:
+            name = about["metadata"]["name"]
+            _log.warning("event %s about %s was not written: %s", reason, name, error or "no answer in time")
 
     async def _tell(
         self, subject: _Subject, about: Manifest, kind: str, reason: str, note: str, now: datetime

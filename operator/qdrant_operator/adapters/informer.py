@@ -19,7 +19,7 @@ import aiohttp
 
 from qdrant_operator.adapters.apiserver import Transport, fail, path_of, selector
 from qdrant_operator.adapters.kubernetes import list_all
-from qdrant_operator.adapters.store import OWNED, Store
+from qdrant_operator.adapters.store import OURS, OWNED, Store
 from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.wire import Kind, Manifest
@@ -60,7 +60,7 @@ class Informers:
         silent_seconds: float = SILENT_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Watch `kinds` in these namespaces (none: cluster-wide).
+        """Watch `kinds` in these namespaces (none: cluster-wide): owned ones by our label, ours all of them.
 
         Each watch holds a connection for good: the transport's session needs `limit=0`.
         """
@@ -107,11 +107,15 @@ class Informers:
                 seen = None
             except (Retryable, Refused) as error:
                 _log.warning("watch of %s: %s", watched.kind.plural, error, extra={"failures": failures})
+            except Exception:
+                # Whatever a server may say: a watch that ended for good would leave the loop blind.
+                _log.exception("watch of %s failed, listing again", watched.kind.plural)
+                seen = None
             if failures:
                 await asyncio.sleep(backoff(failures))
 
     async def _list(self, watched: Watched) -> str:
-        query = selector(names.MANAGED)
+        query = _selected(watched.kind)
         items, taken_at = await list_all(self._transport, watched.kind, watched.namespace, query)
         self._store.replace(watched.kind, watched.namespace, items, taken_at)
         self._heard[watched] = self._monotonic()
@@ -138,7 +142,9 @@ class Informers:
         timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=self._silent)
         url = self._transport.url + path
         try:
-            async with self._transport.session.get(url, params=_query(since), timeout=timeout) as response:
+            async with self._transport.session.get(
+                url, params=_query(watched.kind, since), timeout=timeout
+            ) as response:
                 if response.status == _EXPIRED:
                     raise TooOld
                 if response.status >= 400:
@@ -172,10 +178,15 @@ async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         rest.append(last)
 
 
-def _query(since: str) -> dict[str, str]:
+def _selected(kind: Kind) -> dict[str, str]:
+    # Users' objects carry no label of ours.
+    return {} if kind in OURS else selector(names.MANAGED)
+
+
+def _query(kind: Kind, since: str) -> dict[str, str]:
     length = SERVER_SECONDS + random.randint(-20, 20)  # noqa: S311 (spreads the reconnects)
     return {
-        **selector(names.MANAGED),
+        **_selected(kind),
         "watch": "1",
         "resourceVersion": since,
         "allowWatchBookmarks": "true",

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from qdrant_operator.adapters.events import Events
-from qdrant_operator.domain.wire import Manifest
+from qdrant_operator.domain.wire import Kind, Manifest
 
 _PASS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -110,11 +110,15 @@ class Metrics:
         self._completed.labels(namespace, cluster).set(completed.timestamp())
         self._size.labels(namespace, cluster).set(size)
 
-    def forget_cluster(self, namespace: str, cluster: str) -> None:
-        """Remove the snapshot series of a cluster that is gone."""
-        for gauge in (self._completed, self._size):
+    def on_change(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> None:
+        """Listen to the store: what tells of an object ends with the object."""
+        if old is None or new is not None:
+            return
+        meta = old["metadata"]
+        self.blocked(kind.kind, meta["namespace"], meta["name"], ())
+        for gauge in (self._completed, self._size) if kind is Kind.CLUSTER else ():
             with suppress(KeyError):  # a cluster that never had a snapshot
-                gauge.remove(namespace, cluster)
+                gauge.remove(meta["namespace"], meta["name"])
 
     def leading(self, holder: bool) -> None:
         """Tell whether this process holds the lease."""

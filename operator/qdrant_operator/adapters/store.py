@@ -63,6 +63,12 @@ def remains(answer: Manifest) -> bool:
     return answer.get("kind") != "Status" and bool(meta.get("deletionTimestamp")) and bool(waits)
 
 
+def _clusters(manifest: Manifest) -> set[str]:
+    """Clusters whose label selectors may find the object: one in practice, whichever label names it."""
+    labels = manifest["metadata"].get("labels") or {}
+    return {labels[key] for key in (names.LABEL_CLUSTER, names.LABEL_INSTANCE) if key in labels}
+
+
 def _slim(manifest: Manifest) -> Manifest:
     # managedFields are half of a small object's size, and nothing here reads them.
     meta = manifest["metadata"]
@@ -91,12 +97,13 @@ class Store:
 
     def all(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
         """Objects of one namespace with all these labels, sorted by name."""
-        cluster = labels.get(names.LABEL_INSTANCE)
+        cluster = labels.get(names.LABEL_CLUSTER) or labels.get(names.LABEL_INSTANCE)
         if cluster is None:
             candidates = self._objects.get(kind, {}).get(namespace, {})
         else:
             candidates = self._by_cluster.get((kind, namespace, cluster), {})
-        return tuple(candidates[name] for name in sorted(candidates) if has_labels(candidates[name], labels))
+        found = [item for item in candidates.items() if has_labels(item[1], labels)]
+        return tuple(manifest for _, manifest in sorted(found, key=lambda item: item[0]))
 
     def put(self, kind: Kind, manifest: Manifest) -> Change | None:
         """Remember the object unless something newer is known; the change, or None where there was none."""
@@ -156,8 +163,7 @@ class Store:
         if old is not None:
             self._unindex(kind, old)
         self._objects[kind].setdefault(meta["namespace"], {})[meta["name"]] = manifest
-        cluster = (meta.get("labels") or {}).get(names.LABEL_INSTANCE)
-        if cluster is not None:
+        for cluster in _clusters(manifest):
             self._by_cluster.setdefault((kind, meta["namespace"], cluster), {})[meta["name"]] = manifest
 
     def _remove(self, kind: Kind, old: Manifest) -> Change:
@@ -171,12 +177,11 @@ class Store:
 
     def _unindex(self, kind: Kind, old: Manifest) -> None:
         meta = old["metadata"]
-        key = (kind, meta["namespace"], (meta.get("labels") or {}).get(names.LABEL_INSTANCE, ""))
-        bucket = self._by_cluster.get(key)
-        if bucket is not None:
-            bucket.pop(meta["name"], None)
+        for cluster in _clusters(old):
+            bucket = self._by_cluster[kind, meta["namespace"], cluster]
+            del bucket[meta["name"]]
             if not bucket:
-                del self._by_cluster[key]
+                del self._by_cluster[kind, meta["namespace"], cluster]
 
     def _bury(self, uid: str, at: int) -> None:
         self._tombstones[uid] = max(at, self._tombstones.get(uid, 0))
