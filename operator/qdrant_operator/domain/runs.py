@@ -117,7 +117,7 @@ def dump_result(result: Result) -> str:
     if len(text.encode()) > RESULT_BYTES:
         text = json.dumps(asdict(replace(result, collections=())), ensure_ascii=False)
     if len(text.encode()) > RESULT_BYTES:
-        shorter = replace(result, collections=(), message=f"{result.message[:700]}…")
+        shorter = replace(result, collections=(), message=f"{result.message[:600]}…")
         text = json.dumps(asdict(shorter), ensure_ascii=False)
     return text
 

@@ -1,0 +1,165 @@
+"""What a backup takes from where, and what stays: laws over generated clusters and histories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qdrant_operator.domain.backups import (
+    KEEP_FAILED,
+    PART_BYTES,
+    Kept,
+    Phase,
+    chosen_collections,
+    leftover,
+    newest_version,
+    part_bytes,
+    plan_sources,
+    progress_line,
+    prune,
+)
+from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.soundness import sound_replicas
+from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId, Silent, Transfer, View
+from tests.domain.clusters import collection, view
+
+PLACEMENT: dict[int, tuple[int, ...]] = {0: (0, 1), 1: (1, 2), 2: (0, 2)}
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def cluster(placement: dict[int, tuple[int, ...]] = PLACEMENT, peers: int = 3) -> list[View]:
+    """Healthy views of a cluster with one collection."""
+    return [view(n, peers, collections=(collection(n, placement),)) for n in range(peers)]
+
+
+def test_every_shard_is_taken_once_and_the_peers_share_the_work() -> None:
+    """Three shards on three peers: each shard once, each peer gives one."""
+    sources = plan_sources(cluster(), ["docs"])
+    assert [source.label for source in sources] == ["docs/0", "docs/1", "docs/2"]
+    assert {source.peer for source in sources} == {100, 101, 102}
+
+
+@given(
+    st.dictionaries(
+        st.integers(0, 11), st.sets(st.integers(0, 4), min_size=1, max_size=3).map(tuple), min_size=1
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_sources_are_sound_complete_and_the_same_in_any_order(
+    placement: dict[int, tuple[int, ...]], random: object
+) -> None:
+    """Each shard exactly once, from a sound holder, whatever the order of the views."""
+    numbered = {n: holders for n, (_, holders) in enumerate(sorted(placement.items()))}
+    views = cluster(numbered, 5)
+    sources = plan_sources(views, ["docs"])
+    sound = sound_replicas(views)
+    assert [source.shard for source in sources] == sorted(numbered)
+    assert all(source.peer in sound["docs", source.shard] for source in sources)
+    shuffled = list(views)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert plan_sources(shuffled, ["docs"]) == sources
+
+
+def test_dead_replica_is_not_taken() -> None:
+    """A shard whose replica on the first peer is Dead is taken from the second."""
+    states = {(0, 0): ReplicaState.DEAD}
+    views = [view(n, collections=(collection(n, PLACEMENT, states=states),)) for n in range(3)]
+    first = plan_sources(views, ["docs"])[0]
+    assert first.peer == 101
+
+
+def test_empty_replica_beside_a_full_one_is_not_taken() -> None:
+    """A replica that calls itself Active but holds nothing is no source."""
+    points: dict[tuple[int, int], int | None] = {(0, 0): 0}
+    views = [view(n, collections=(collection(n, PLACEMENT, points=points),)) for n in range(3)]
+    assert plan_sources(views, ["docs"])[0].peer == 101
+
+
+def test_shard_without_a_sound_replica_refuses_the_whole_by_name() -> None:
+    """Both holders of shard 1 are silent: no partial backup is planned."""
+    views: list[View] = [cluster()[0], Silent("gone"), Silent("gone")]
+    with pytest.raises(Refused) as refused:
+        plan_sources(views, ["docs"])
+    assert refused.value.reason == "ShardNotSound"
+    assert "docs/1" in refused.value.message
+
+
+def test_sender_of_a_running_transfer_is_not_a_source() -> None:
+    """Qdrant makes no snapshot of a shard that it is just forwarding: the other replica is taken."""
+    moving = Transfer(ShardId(0), PeerId(100), PeerId(102), "snapshot")
+    views: list[View] = [
+        view(n, collections=(replace(collection(n, PLACEMENT), transfers=(moving,)),)) for n in range(3)
+    ]
+    assert plan_sources(views, ["docs"])[0].peer == 101
+
+
+def test_collections_are_chosen_by_globs() -> None:
+    """A name or a pattern chooses; no pattern chooses all; no match is refused and names what there is."""
+    assert chosen_collections(["docs", "events-1", "events-2"], ["events-*"]) == ("events-1", "events-2")
+    assert chosen_collections(["b", "a"], []) == ("a", "b")
+    with pytest.raises(Refused, match="docs") as refused:
+        chosen_collections(["docs"], ["nothing"])
+    assert refused.value.reason == "NothingToSnapshot"
+
+
+KEPT = st.builds(
+    Kept,
+    name=st.uuids().map(str),
+    phase=st.sampled_from(Phase),
+    created=st.integers(0, 1000).map(lambda minutes: NOON + timedelta(minutes=minutes)),
+)
+HISTORIES = st.lists(KEPT, max_size=30, unique_by=lambda one: one.name)
+
+
+@given(HISTORIES, st.one_of(st.none(), st.integers(1, 10)))
+def test_retention_laws(history: list[Kept], keep: int | None) -> None:
+    """The newest good ones stay, failures push nothing out, what runs is untouched, and pruning ends."""
+    doomed = set(prune(history, keep))
+    stays = [one for one in history if one.name not in doomed]
+    good = sorted(one.created for one in history if one.phase.good)
+    stay_good = sorted(one.created for one in stays if one.phase.good)
+    assert stay_good == (good if keep is None else good[-keep:])
+    assert [one for one in history if not one.phase.over] == [one for one in stays if not one.phase.over]
+    failed = sorted(one.created for one in history if one.phase is Phase.FAILED)
+    assert sorted(one.created for one in stays if one.phase is Phase.FAILED) == failed[-KEEP_FAILED:]
+    assert prune(stays, keep) == ()
+
+
+@given(HISTORIES, st.integers(-5, 10))
+def test_last_good_backup_is_never_deleted(history: list[Kept], keep: int) -> None:
+    """Whatever the number says, the newest good one stays."""
+    good = [one for one in history if one.phase.good]
+    newest = max((one.created for one in good), default=None)
+    stays = [one for one in good if one.name not in prune(history, keep)]
+    assert max((one.created for one in stays), default=None) == newest
+
+
+@given(st.integers(0, 50 * 2**40))
+def test_parts_fit_the_limits_of_s3(size: int) -> None:
+    """At most 10,000 parts, each of 8 MiB at least, for files up to 50 TiB."""
+    part = part_bytes(size)
+    assert part >= PART_BYTES
+    assert size <= part * 10_000
+
+
+def test_leftover_is_the_only_new_file_of_that_moment() -> None:
+    """A file that was there before, or that is from another hour, is nobody's leftover; of two none is."""
+    files = [("old", NOON), ("ours", NOON + timedelta(seconds=3)), ("later", NOON + timedelta(hours=1))]
+    assert leftover(["old"], files, NOON) == "ours"
+    assert leftover(["old", "ours"], files, NOON) is None
+    assert leftover([], files, NOON) is None
+
+
+def test_progress_reads_as_in_the_documentation() -> None:
+    """Shards and bytes in the unit of the whole, which never is below what was sent."""
+    assert progress_line(12, 24, int(4.1 * 2**30), int(9.8 * 2**30)) == "12/24 shards, 4.1/9.8 GiB"
+    assert progress_line(1, 1, 200, 100) == "1/1 shards, 200/200 B"
+
+
+def test_newest_version_is_compared_by_number() -> None:
+    """1.19.0 is newer than 1.9.9."""
+    assert newest_version([view(0, version="1.9.9"), view(1, version="1.19.0")]) == "1.19.0"
