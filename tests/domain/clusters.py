@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +29,9 @@ COMPLETE = Bootstrap(BootstrapPhase.COMPLETE, "vectors-0", PeerId(100))
 def desired(replicas: int = 3, **spec: Any) -> DesiredCluster:
     """A wanted cluster named vectors."""
     parsed = ClusterSpec.model_validate({"version": "v1.19.0", "replicas": replicas, **spec})
-    return DesiredCluster("vectors", "default", "uid-1", parsed, Credentials("secret"), members=replicas)
+    return DesiredCluster(
+        "vectors", "default", "uid-1", parsed, Credentials("secret"), members=replicas, version="v1.19.0"
+    )
 
 
 def pod(ordinal: int, wanted: DesiredCluster | None = None, **changes: Any) -> PodState:
@@ -73,7 +76,7 @@ def view(
 
 def collection(
     own: int,
-    placement: dict[int, tuple[int, ...]],
+    placement: Mapping[int, tuple[int, ...]],
     *,
     factor: int = 2,
     points: dict[tuple[int, int], int | None] | None = None,
@@ -100,7 +103,9 @@ def settled(wanted: DesiredCluster | None = None, **changes: Any) -> Observed:
     """A formed cluster with every pod ready and one collection of two shards on every pair of peers."""
     wanted = wanted or desired()
     count = wanted.spec.replicas
-    placement = {n: (n % count, (n + 1) % count) for n in range(count)} if count > 1 else {0: (0,)}
+    placement: Mapping[int, tuple[int, ...]] = (
+        {n: (n % count, (n + 1) % count) for n in range(count)} if count > 1 else {0: (0,)}
+    )
     factor = 2 if count > 1 else 1
     views: dict[str, View] = {
         f"vectors-{n}": view(n, count, collections=(collection(n, placement, factor=factor),))
@@ -109,7 +114,7 @@ def settled(wanted: DesiredCluster | None = None, **changes: Any) -> Observed:
     return seen(tuple(pod(n, wanted) for n in range(count)), views, members=count, **changes)
 
 
-def seen(pods: tuple[PodState, ...], views: dict[str, View], **changes: Any) -> Observed:
+def seen(pods: tuple[PodState, ...], views: Mapping[str, View], **changes: Any) -> Observed:
     """A look at these pods and views."""
     base = Observed(COMPLETE, pods, views, shards=shard_health(tuple(views.values())))
     return replace(base, **changes)

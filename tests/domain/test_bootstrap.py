@@ -45,6 +45,12 @@ def test_one_pod_until_the_first_peer_answers() -> None:
     assert (first_pod(STARTED), first_pod(FORMED)) == ("vectors-0", "")
 
 
+def test_all_adopted_volumes_are_started() -> None:
+    """One of three old peers alone would never find a majority."""
+    adopted = Bootstrap(BootstrapPhase.ADOPTED, "vectors-0")
+    assert members_wanted(adopted, 1, None, ("storage-vectors-0", "storage-vectors-2")) == 3
+
+
 def test_the_permission_is_no_reason_to_restart() -> None:
     """Pod 0 keeps the template it was born with: its hash does not contain the permission."""
     assert template_hash(replace(desired(), first_pod="vectors-0")) == template_hash(desired())

@@ -9,6 +9,8 @@ the permission. A pod 0 that loses its volume before (3) was the whole cluster; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qdrant_operator.domain.names import pod_name
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState
 from qdrant_operator.domain.steps import NOTHING, Blocked, Guard, MarkCluster, Plan, RecordBootstrap
@@ -24,11 +26,18 @@ def plan_decision(cluster: str, observed: Observed) -> Plan:
     return Plan((RecordBootstrap(Bootstrap(phase, pod_name(cluster, 0))),))
 
 
-def members_wanted(bootstrap: Bootstrap | None, replicas: int, present: int | None) -> int:
-    """Replicas that the StatefulSet shall have now; a running peer is never taken away here."""
+def members_wanted(
+    bootstrap: Bootstrap | None, replicas: int, present: int | None, claims: Sequence[str] = ()
+) -> int:
+    """Replicas that the StatefulSet shall have now; a running peer is never taken away here.
+
+    Volumes that were there before us are all started: fewer of their peers than a majority would never agree.
+    """
     if bootstrap is None or bootstrap.phase is BootstrapPhase.STARTED:
         return 1
-    return max(replicas, present or 0)
+    adopted = bootstrap.phase is BootstrapPhase.ADOPTED
+    volumes = [int(claim.rsplit("-", 1)[1]) + 1 for claim in claims] if adopted else []
+    return max(replicas, present or 0, *volumes)
 
 
 def first_pod(bootstrap: Bootstrap | None) -> str:

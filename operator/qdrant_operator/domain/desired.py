@@ -50,13 +50,15 @@ class DesiredCluster:
     credentials: Credentials
     members: int
     """Pods the StatefulSet shall have now; follows spec.replicas as far as that is safe."""
+    version: str
+    """Release to run now; follows spec.version as far as the hop is legal."""
     first_pod: str = ""
     """The only pod that may start a cluster alone; empty once a cluster exists."""
 
     @property
     def image(self) -> str:
         """Image of the peers."""
-        return f"{self.spec.image.repository}:{self.spec.version}"
+        return f"{self.spec.image.repository}:{self.version}"
 
 
 def check_config(config: Mapping[str, Any]) -> None:

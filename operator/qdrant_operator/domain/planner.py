@@ -23,8 +23,7 @@ def plan(desired: DesiredCluster, observed: Observed) -> Plan:
     if decision.steps:
         return decision
     objects = Plan(tuple(ApplyObject(damage) for damage in observed.damage))
-    wanted = desired.spec.replicas
-    formation = plan_formation(desired.uid, wanted, observed)
+    formation = plan_formation(desired.uid, desired.members, observed)
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         return objects + formation + _repair_template(desired, observed)
     return objects + _protect(observed) + _scale(desired, observed) + _roll(desired, observed)

@@ -24,6 +24,8 @@ class Guard(StrEnum):
     VOLUME_LOST = "VolumeLost"
     SCALE_IN_NEEDS_DRAIN = "ScaleInNeedsDrain"
     KEY_CHANGED = "KeyChanged"
+    VERSION_DOWNGRADE = "VersionDowngrade"
+    VERSION_SKIP = "VersionSkip"
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,7 @@ async def _process(settings: Settings) -> AsyncIterator[Process]:
     server = await load_api_server()
     async with open_session(server) as session, open_session(server, limit=0) as watching:
         metrics, store, clock = Metrics(), Store(), SystemClock()
+        store.listen(metrics.on_change)
         lease = _lease(settings, Transport(session, server.url, timeout=LEASE_CALL_SECONDS))
         acting = Transport(session, server.url, is_holder=lease.is_holder if lease else _always)
         kubernetes = HttpKubernetes(acting, store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -15,7 +16,8 @@ from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState
 from qdrant_operator.domain.soundness import shard_health
 from qdrant_operator.domain.steps import Blocked
-from qdrant_operator.domain.values import PeerId, Silent, View
+from qdrant_operator.domain.values import PeerId, PeerView, Silent, View
+from qdrant_operator.domain.versions import next_hop
 from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster_keys import resolve_keys
 from qdrant_operator.reconcile.cluster_objects import find_damage
@@ -63,33 +65,51 @@ async def look(world: World, subject: Manifest) -> Look:
     spec = parse_spec(subject)
     keys = await resolve_keys(world, subject, spec)
     meta = subject["metadata"]
+    bootstrap = read_bootstrap(subject)
+    pods = read_pods(world, meta["namespace"], meta["name"])
+    endpoints = _endpoints(pods, keys.credentials.api_key)
+    views = await _views(world, pods, endpoints)
+    # From here on nothing is awaited that another write could overtake: the caches are read in one go.
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     members = stateful_set["spec"].get("replicas") if stateful_set else None
-    bootstrap = read_bootstrap(subject)
+    hop = next_hop(spec.version, _running(subject, views), _present_version(stateful_set))
+    claims = known_claims(meta["name"], world.kubernetes.cached(Kind.CLAIM, meta["namespace"], {}))
     desired = DesiredCluster(
         name=meta["name"],
         namespace=meta["namespace"],
         uid=meta["uid"],
         spec=spec,
         credentials=keys.credentials,
-        members=members_wanted(bootstrap, spec.replicas, members),
+        members=members_wanted(bootstrap, spec.replicas, members, claims),
+        version=hop.version,
         first_pod=first_pod(bootstrap),
     )
-    pods = read_pods(world, meta["namespace"], meta["name"])
-    endpoints = _endpoints(pods, keys.credentials.api_key)
-    views = await _views(world, pods, endpoints)
     observed = Observed(
         bootstrap=bootstrap,
         pods=pods,
         views=views,
         damage=find_damage(world.kubernetes, desired) if bootstrap else (),
         members=members if bootstrap else await _live_members(world, subject),
-        claims=() if bootstrap else await live_claims(world, subject),
+        claims=claims if bootstrap else await live_claims(world, subject),
         listed=await _listed(world, subject, pods),
         mark=await _mark(world, bootstrap, endpoints, views),
         shards=shard_health(tuple(views.values())),
     )
-    return Look(desired, observed, endpoints, keys.blocked)
+    return Look(desired, observed, endpoints, (*keys.blocked, *hop.blocked))
+
+
+def _running(subject: Manifest, views: Mapping[str, View]) -> set[str]:
+    """Releases that peers run; of those that do not answer, what status remembers."""
+    known = {view.version for view in views.values() if isinstance(view, PeerView)}
+    remembered = (subject.get("status") or {}).get("version")
+    return known or ({remembered} if remembered else set())
+
+
+def _present_version(stateful_set: Manifest | None) -> str | None:
+    if stateful_set is None:
+        return None
+    image: str = stateful_set["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image.rsplit(":", 1)[1]
 
 
 def read_bootstrap(subject: Manifest) -> Bootstrap | None:
@@ -105,9 +125,13 @@ def read_bootstrap(subject: Manifest) -> Bootstrap | None:
 async def live_claims(world: World, subject: Manifest) -> tuple[str, ...]:
     """Volume claims that pods of this cluster would take, whoever made them."""
     meta = subject["metadata"]
-    claims = await world.kubernetes.list(Kind.CLAIM, meta["namespace"], {})
-    prefix = names.claim_name(meta["name"], 0)[:-1]
-    found = (claim["metadata"]["name"] for claim in claims)
+    return known_claims(meta["name"], await world.kubernetes.list(Kind.CLAIM, meta["namespace"], {}))
+
+
+def known_claims(cluster: str, claims: Iterable[Manifest]) -> tuple[str, ...]:
+    """Names of the claims among these that pods of the cluster take."""
+    prefix = names.claim_name(cluster, 0)[:-1]
+    found = (str(claim["metadata"]["name"]) for claim in claims)
     return tuple(name for name in found if name.startswith(prefix) and name[len(prefix) :].isdigit())
 
 
