@@ -31,7 +31,7 @@ MOST_STEPS = 16
 """A finalizer, a creation, a patch, indexes on three fields each made and dropped, aliases: fewer than this."""
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds())
 def test_after_the_first_step_the_rest_is_what_a_fresh_plan_gives(world: World) -> None:
     """Resumable: an operator that dies after a step goes on as if it had not."""
@@ -40,7 +40,7 @@ def test_after_the_first_step_the_rest_is_what_a_fresh_plan_gives(world: World) 
         assert plan(*after(world, planned.steps[0])).steps == planned.steps[1:]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds())
 def test_carrying_out_every_step_leaves_nothing_to_do(world: World) -> None:
     """Ends: after at most a few steps nothing is planned, and the same things are held back as before."""
@@ -64,7 +64,7 @@ def test_the_same_world_gives_the_same_plan_and_every_part_of_it_has_a_sentence(
     assert all(one.step and one.message for one in planned.blocked)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds())
 def test_a_collection_of_somebody_else_is_never_changed_or_deleted(world: World) -> None:
     """Whatever is wanted, a collection that bears another mark is only adopted, when nothing about it differs."""
