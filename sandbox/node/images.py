@@ -56,7 +56,7 @@ def find_image(reference: str, qdrant: Path | None) -> Image:
     repository, tag = split_reference(reference)
     name = repository.rsplit("/", 1)[-1]
     if name == "qdrant" and _QDRANT_TAG.fullmatch(tag):
-        return _qdrant(tag, qdrant)
+        return _qdrant(qdrant)
     if name == "qdrant-operator":
         return Image(Runs.PROGRAM, (sys.executable, "-m", "qdrant_operator"), env=_python_path())
     if name == "python":
@@ -75,9 +75,9 @@ def split_reference(reference: str) -> tuple[str, str]:
     return repository, tag
 
 
-def _qdrant(tag: str, qdrant: Path | None) -> Image:
+def _qdrant(qdrant: Path | None) -> Image:
     runs = Runs.QDRANT if qdrant else Runs.SIMULATED_PEER
-    env = {"RUN_MODE": "production", "QDRANT_IMAGE_VERSION": tag.removeprefix("v").partition("-")[0]}
+    env = {"RUN_MODE": "production", "QDRANT__TELEMETRY_DISABLED": "true"}
     return Image(runs, ("./qdrant",), "/qdrant", env, folders=("/qdrant",))
 
 
