@@ -109,6 +109,16 @@ async def test_a_field_that_we_drop_stays_if_somebody_else_changed_it(world: Wor
     assert (await _read(world, Kind.CONFIG_MAP, "settings"))["data"] == {"a": "1", "b": "theirs"}
 
 
+async def test_a_field_that_we_share_stays_when_we_drop_it(world: World) -> None:
+    """Where we applied somebody's own value, both own the field: our dropping it leaves theirs."""
+    await world.kubernetes.apply(config_map(world.namespace, "settings", {"a": "1", "b": "2"}))
+    await world.edit(Kind.CONFIG_MAP, "settings", {"data": {"b": "theirs"}})
+    await world.kubernetes.apply(config_map(world.namespace, "settings", {"a": "1", "b": "theirs"}))
+    await world.kubernetes.apply(config_map(world.namespace, "settings", {"a": "1"}))
+
+    assert (await _read(world, Kind.CONFIG_MAP, "settings"))["data"] == {"a": "1", "b": "theirs"}
+
+
 async def test_creating_what_exists_is_refused_and_harmless(world: World) -> None:
     """The second create says AlreadyExists and leaves the first one's content."""
     await world.kubernetes.create(config_map(world.namespace, "settings", {"a": "1"}))

@@ -116,3 +116,16 @@ async def test_a_stolen_lease_is_lost(transport: Transport, namespace: str) -> N
     assert (await _lease(transport, namespace))["spec"]["holderIdentity"] == "thief"
     await holder.release()
     assert (await _lease(transport, namespace))["spec"]["holderIdentity"] == "thief"
+
+
+async def test_a_holder_without_a_server_gives_up_in_time(transport: Transport, namespace: str) -> None:
+    """When the API server cannot be reached, the holder stops before another one may start."""
+    holder = _contender(transport, namespace, "holder")
+    await holder.acquire()
+    began = time.monotonic()
+    transport.url = "http://127.0.0.1:1"
+    with pytest.raises(LeadershipLost):
+        await asyncio.wait_for(holder.keep(), PATIENCE)
+
+    assert not holder.is_holder()
+    assert TIMING.renew - 0.5 < time.monotonic() - began < TIMING.duration
