@@ -27,6 +27,15 @@ PASSES = 400
 LOOK_EVERY = 0.02
 """Seconds between two passes while the simulated peers do something."""
 _networks = itertools.count()
+WHOLE: Manifest = {
+    "shardNumber": 3,
+    "replicationFactor": 2,
+    "readFanOutFactor": 1,
+    "hnsw": {"m": 24},
+    "payloadIndexes": [{"field": "tenant", "type": "keyword", "isTenant": True}],
+    "aliases": ["live"],
+}
+"""A spec with a bit of everything."""
 
 
 class ManualClock:
