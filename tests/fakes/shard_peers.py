@@ -23,7 +23,7 @@ def untouched(_: int, chunk: bytes) -> bytes:
 
 
 class FakePeers:
-    """Three peers `http://vectors-N:6333` with one collection, two replicas a shard."""
+    """Three peers `http://vectors-N…:6333` with one collection, two replicas a shard."""
 
     def __init__(self, placement: Mapping[int, tuple[int, ...]], size: int = 5000) -> None:
         """Every shard holds `size` bytes."""
@@ -124,7 +124,7 @@ class FakePeers:
             yield self.on_chunk(self._chunks, content[start : start + CHUNK])
 
     def _at(self, endpoint: Endpoint) -> int:
-        ordinal = int(endpoint.url.removeprefix("http://vectors-").split(":")[0])
+        ordinal = int(endpoint.url.removeprefix("http://vectors-")[0])
         if ordinal in self.down:
             raise Unreachable(f"{endpoint.url} does not answer")
         return ordinal

@@ -19,6 +19,7 @@ from qdrant_operator.domain.backups import Kept, Phase, prune
 from qdrant_operator.domain.conditions import Condition, timestamp
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.schedules import latest_due, next_due, run_name
+from qdrant_operator.reconcile.access import missing_cluster
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.snapshot_subject import moment, phase_of
 from qdrant_operator.reconcile.status import write_status
@@ -81,8 +82,11 @@ class ScheduleReconciler:
             return await self._refuse(look, error)
         acted = await self._make(look, due) if due else None
         await self._prune(look)
-        await self._report(self._look(subject), acted or look.last, following)
-        return self._pause(following)
+        missing = await missing_cluster(
+            self._world.kubernetes, subject["metadata"]["namespace"], look.spec.cluster_ref.name
+        )
+        await self._report(self._look(subject), acted or look.last, following, missing)
+        return Again(self._world.options.watch_seconds) if missing else self._pause(following)
 
     def _look(self, subject: Manifest) -> _Look:
         meta = subject["metadata"]
@@ -125,7 +129,9 @@ class ScheduleReconciler:
             await self._world.kubernetes.delete(Kind.SNAPSHOT, meta["namespace"], name, uid=meta["uid"])
             self._world.reporter.step(Kind.SCHEDULE.kind, "PruneSnapshot", "done")
 
-    async def _report(self, look: _Look, last: datetime | None, following: datetime) -> None:
+    async def _report(
+        self, look: _Look, last: datetime | None, following: datetime, missing: Refused | None
+    ) -> None:
         good = [one for one in look.snapshots if phase_of(one).good]
         done = max((one["status"].get("completedAt") or "" for one in good), default="")
         facts = {
@@ -135,7 +141,8 @@ class ScheduleReconciler:
             "active": list(look.active),
             "kept": len(good),
         }
-        await self._write(look, facts, (_ready(look, following), _last_snapshot(look.snapshots)))
+        ready = _homeless(missing) if missing else _ready(look, following)
+        await self._write(look, facts, (ready, _last_snapshot(look.snapshots)))
 
     async def _refuse(self, look: _Look, error: Refused) -> Again:
         status = look.manifest.get("status") or {}
@@ -194,6 +201,11 @@ def _ready(look: _Look, following: datetime) -> Condition:
     if look.active and look.spec.concurrency_policy == "Forbid":
         return Condition("Ready", True, "Waiting", f"{look.active[0]} must end before another is started")
     return Condition("Ready", True, "Scheduled", f"the next snapshot is due at {timestamp(following)}")
+
+
+def _homeless(missing: Refused) -> Condition:
+    """Snapshots are still made when they are due: each waits for the cluster, and its failure raises the alarm."""
+    return Condition("Ready", False, missing.reason, missing.message)
 
 
 def _last_snapshot(snapshots: Sequence[Manifest]) -> Condition:

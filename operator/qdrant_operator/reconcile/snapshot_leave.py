@@ -13,6 +13,7 @@ from qdrant_operator.domain.backups import Phase
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.reconcile.backup_storage import delete_backup, delete_fragments, open_storage
 from qdrant_operator.reconcile.ports import Kind
+from qdrant_operator.reconcile.snapshot_outcome import ended
 from qdrant_operator.reconcile.snapshot_subject import Subject, moment
 from qdrant_operator.reconcile.world import Again, World
 
@@ -57,7 +58,7 @@ async def hold(world: World, subject: Subject, *, held: bool) -> None:
 async def _job_stands(world: World, subject: Subject) -> bool:
     """A run that goes on would store files after us: it is stopped and waited for."""
     job = world.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
-    if job is None or _late(world, subject):
+    if job is None or ended(job) or _late(world, subject):
         return False
     if "deletionTimestamp" not in job["metadata"]:
         await world.kubernetes.delete(

@@ -1,0 +1,234 @@
+"""A formed cluster, object storage and an API server in memory, and a Job controller that runs the real data path."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from qdrant_operator.domain import names
+from qdrant_operator.domain.instruction import INSTRUCTION, Instruction
+from qdrant_operator.domain.runs import Result, dump_result
+from qdrant_operator.domain.storage import S3Credentials, S3Place
+from qdrant_operator.domain.wire import Endpoint, Kind, Manifest
+from qdrant_operator.reconcile.ports import ObjectStorage, Qdrant
+from qdrant_operator.reconcile.schedule import ScheduleReconciler
+from qdrant_operator.reconcile.snapshot import SnapshotReconciler
+from qdrant_operator.reconcile.world import Again, Options, Reconciler, World
+from qdrant_operator.snapshots.run import Run
+from tests.fakes.apiserver import FakeApiServer
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.object_storage import FakeStorage
+from tests.fakes.shard_peers import FakePeers
+
+NAMESPACE, CLUSTER = "default", "vectors"
+USER = "kubectl"
+S3 = {"s3": {"bucket": "backups", "prefix": "prod", "credentials": {"secretRef": {"name": "keys"}}}}
+PLACEMENT = {0: (0, 1), 1: (1, 2), 2: (0, 2)}
+
+
+class Clock:
+    """Time moves when a test says so."""
+
+    def __init__(self) -> None:
+        """Noon."""
+        self.moment = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """The moment."""
+        return self.moment
+
+    async def sleep(self, seconds: float) -> None:
+        """Move on."""
+        self.moment += timedelta(seconds=seconds)
+
+    def pass_by(self, **amount: float) -> None:
+        """Let time go by."""
+        self.moment += timedelta(**amount)
+
+
+@dataclass
+class Recorder:
+    """Keeps what the loop told."""
+
+    events: list[tuple[str, str]] = field(default_factory=list)
+    newest: dict[str, tuple[datetime, int]] = field(default_factory=dict)
+
+    async def event(self, about: Manifest, *, kind: str, reason: str, message: str) -> None:
+        """One Event; a Warning must say something."""
+        assert message
+        self.events.append((kind, reason))
+
+    def step(self, kind: str, step: str, outcome: str) -> None:
+        """Steps are counted elsewhere."""
+
+    def blocked(self, kind: str, namespace: str, name: str, guards: tuple[str, ...]) -> None:
+        """Nothing of this is ever blocked."""
+
+    def snapshot(self, namespace: str, cluster: str, *, completed: datetime, size: int) -> None:
+        """The newest backup of a cluster."""
+        self.newest[cluster] = (completed, size)
+
+
+class Collections:
+    """The only question that the loop asks Qdrant here."""
+
+    def __init__(self) -> None:
+        """One collection."""
+        self.names: tuple[str, ...] = ("docs",)
+
+    async def collections(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """Names of all collections."""
+        return self.names
+
+
+class SnapshotWorld:
+    """Everything around the two loops."""
+
+    def __init__(self) -> None:
+        """A formed cluster of three pods, its key, the keys of the bucket, and an empty bucket."""
+        self.clock = Clock()
+        self.server = FakeApiServer(self.clock.now)
+        self.kubernetes = FakeKubernetes(self.server, now=self.clock.now)
+        self.storage = FakeStorage()
+        self.peers = FakePeers(PLACEMENT)
+        self.collections = Collections()
+        self.recorder = Recorder()
+        self.add_cluster()
+        self.add_secret("vectors-peer-auth", {"api-key": "k"}, names.MANAGED)
+        self.add_secret("keys", {"accessKeyId": "a", "secretAccessKey": "s"})
+
+    @property
+    def world(self) -> World:
+        """As the reconcilers are given it."""
+        return World(
+            kubernetes=self.kubernetes,
+            qdrant=cast("Qdrant", self.collections),
+            clock=self.clock,
+            reporter=self.recorder,
+            options=Options(operator_image="operator:1"),
+            storage=self._open,
+        )
+
+    def _open(self, place: S3Place, credentials: S3Credentials | None) -> ObjectStorage:
+        return self.storage
+
+    def add_cluster(self) -> None:
+        """A formed cluster and its pods."""
+        cluster = self._create(Kind.CLUSTER, CLUSTER, spec={"version": "v1.19.0", "replicas": 3})
+        self.server.put_status(
+            Kind.CLUSTER, NAMESPACE, CLUSTER, {"bootstrap": {"phase": "Complete"}}, _version(cluster)
+        )
+        for ordinal in range(3):
+            name = names.pod_name(CLUSTER, ordinal)
+            labels = {**names.cluster_labels(CLUSTER), **names.peer_selector(CLUSTER)}
+            self._create(Kind.POD, name, labels=labels, spec={})
+            status = {"phase": "Running", "podIP": f"10.0.0.{ordinal}"}
+            self.server.put_status(Kind.POD, NAMESPACE, name, status)
+
+    def add_secret(self, name: str, values: dict[str, str], labels: Any = None) -> None:
+        """A Secret."""
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        self._create(Kind.SECRET, name, labels=labels, data=data)
+
+    def remove(self, kind: Kind, name: str) -> None:
+        """Delete an object as a user would."""
+        self.server.delete(kind, NAMESPACE, name)
+
+    def add_snapshot(self, name: str = "one", **spec: Any) -> None:
+        """A QdrantSnapshot made by hand."""
+        self._create(Kind.SNAPSHOT, name, spec={"clusterRef": {"name": CLUSTER}, "storage": S3, **spec})
+
+    def add_schedule(self, name: str = "nightly", **spec: Any) -> None:
+        """A QdrantSnapshotSchedule."""
+        defaults = {"clusterRef": {"name": CLUSTER}, "storage": S3, "schedule": "0 2 * * *"}
+        self._create(Kind.SCHEDULE, name, spec={**defaults, **spec})
+
+    def change(self, kind: Kind, name: str, **spec: Any) -> None:
+        """Edit a spec as a user would."""
+        self.server.patch(kind, NAMESPACE, name, {"spec": spec}, USER)
+
+    def get(self, kind: Kind, name: str) -> Manifest | None:
+        """An object."""
+        return self.server.get(kind, NAMESPACE, name)
+
+    def status(self, name: str = "one", kind: Kind = Kind.SNAPSHOT) -> Manifest:
+        """Its status."""
+        found = self.get(kind, name)
+        assert found is not None
+        return found.get("status") or {}
+
+    def condition(self, type_: str, name: str = "one", kind: Kind = Kind.SNAPSHOT) -> tuple[str, str]:
+        """Status and reason of a condition."""
+        found = next(one for one in self.status(name, kind)["conditions"] if one["type"] == type_)
+        return found["status"], found["reason"]
+
+    def jobs(self) -> list[Manifest]:
+        """All Jobs."""
+        return self.server.all(Kind.JOB)
+
+    def snapshots(self) -> list[str]:
+        """Names of all QdrantSnapshots."""
+        return [one["metadata"]["name"] for one in self.server.all(Kind.SNAPSHOT)]
+
+    async def look(self, name: str = "one", kind: Kind = Kind.SNAPSHOT) -> Again | None:
+        """One pass of a loop that has just been started; None when the object is gone."""
+        subject = self.kubernetes.cached_one(kind, NAMESPACE, name)
+        if subject is None:
+            return None
+        loops: dict[Kind, Reconciler] = {
+            Kind.SNAPSHOT: SnapshotReconciler(self.world),
+            Kind.SCHEDULE: ScheduleReconciler(self.world),
+        }
+        return await loops[kind].reconcile(subject)
+
+    async def start(self, name: str = "one") -> Manifest:
+        """Passes until the Job is there."""
+        for _ in range(3):
+            await self.look(name)
+        assert self.jobs(), self.status(name)
+        return self.jobs()[-1]
+
+    async def run(self, job: Manifest) -> Result:
+        """The Job controller and the pod: the real data path on the peers and the storage in memory."""
+        environment = job["spec"]["template"]["spec"]["containers"][0]["env"]
+        text = next(one["value"] for one in environment if one["name"] == INSTRUCTION)
+        result = await Run(Instruction.load(text), self.peers, self.storage, "k").make()
+        self.end(job, "Complete" if result.good else "Failed", dump_result(result))
+        return result
+
+    def end(self, job: Manifest, condition: str, message: str | None, *, exit_code: int = 1) -> None:
+        """The Job is over; its pod's last words are `message`."""
+        pod = f"{job['metadata']['name']}-abcde"
+        owner = {"kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
+        labels = job["spec"]["template"]["metadata"]["labels"]
+        self._create(Kind.POD, pod, labels=labels, owners=[owner], spec={})
+        terminated = {"exitCode": exit_code, "reason": "Error", "message": message}
+        self.server.put_status(
+            Kind.POD, NAMESPACE, pod, {"containerStatuses": [{"state": {"terminated": terminated}}]}
+        )
+        self.end_job(job, condition)
+
+    def end_job(self, job: Manifest, condition: str) -> None:
+        """Only the Job's own word."""
+        told = {"type": condition, "status": "True", "message": "Job has reached the specified backoff limit"}
+        self.server.put_status(Kind.JOB, NAMESPACE, job["metadata"]["name"], {"conditions": [told]})
+
+    async def make(self, name: str = "one") -> None:
+        """A whole snapshot."""
+        await self.run(await self.start(name))
+        await self.look(name)
+
+    def _create(
+        self, kind: Kind, name: str, *, labels: Any = None, owners: Any = None, **fields: Any
+    ) -> Manifest:
+        meta = {"name": name, "namespace": NAMESPACE, "labels": dict(labels or {})}
+        if owners:
+            meta["ownerReferences"] = owners
+        manifest = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta, **fields}
+        return self.server.create(manifest, USER)
+
+
+def _version(manifest: Manifest) -> str:
+    return str(manifest["metadata"]["resourceVersion"])

@@ -1,0 +1,340 @@
+"""The QdrantSnapshot loop on an API server in memory: what stands in Kubernetes and in storage afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
+from qdrant_operator.domain.runs import JournalDocument, Result, dump_journal, dump_result
+from qdrant_operator.domain.wire import Kind
+from qdrant_operator.snapshots import observe
+from tests.fakes.kubernetes import Crash, FakeKubernetes, Write
+from tests.reconcile.snapshot_world import NAMESPACE, SnapshotWorld
+
+FOLDER = "prod/default/vectors/one/"
+
+
+@pytest.fixture
+def world() -> SnapshotWorld:
+    """A formed cluster and an empty bucket."""
+    return SnapshotWorld()
+
+
+async def test_snapshot_becomes_a_verified_backup(world: SnapshotWorld) -> None:
+    """From an object to a manifest in the bucket, one Job, and the sums in status."""
+    world.add_snapshot()
+    job = await world.start()
+    assert (world.status()["phase"], world.condition("Ready")) == ("Running", ("False", "Running"))
+    await world.run(job)
+    await world.look()
+    status = world.status()
+    assert status["phase"] == "Verified"
+    assert (status["location"], status["bytes"], status["points"]) == (f"s3://backups/{FOLDER}", 15000, 3000)
+    assert status["collections"] == [{"name": "docs", "shards": 3, "points": 3000, "bytes": 15000}]
+    assert (world.condition("Ready"), world.condition("Failed")[0]) == (("True", "Verified"), "False")
+    assert len(world.jobs()) == 1
+    assert world.recorder.newest["vectors"][1] == 15000
+
+
+async def test_finished_snapshot_is_left_alone(world: SnapshotWorld) -> None:
+    """No write ever again, also when its Job is gone."""
+    world.add_snapshot()
+    await world.make()
+    world.remove(Kind.JOB, world.jobs()[0]["metadata"]["name"])
+    written = len(world.kubernetes.writes)
+    await world.look()
+    assert len(world.kubernetes.writes) == written
+    assert world.status()["phase"] == "Verified"
+
+
+def no_cluster(world: SnapshotWorld) -> None:
+    """There is no cluster."""
+    world.remove(Kind.CLUSTER, "vectors")
+
+
+def no_secret(world: SnapshotWorld) -> None:
+    """The bucket's keys are missing."""
+    world.remove(Kind.SECRET, "keys")
+
+
+def half_a_secret(world: SnapshotWorld) -> None:
+    """One of the two keys is missing."""
+    world.remove(Kind.SECRET, "keys")
+    world.add_secret("keys", {"accessKeyId": "a"})
+
+
+def no_collection(world: SnapshotWorld) -> None:
+    """The cluster is empty."""
+    world.collections.names = ()
+
+
+def storage_says(error: Exception) -> Callable[[SnapshotWorld], None]:
+    """The bucket answers so."""
+
+    def wrong(world: SnapshotWorld) -> None:
+        world.storage.failure = error
+
+    return wrong
+
+
+WRONG = [
+    (no_cluster, "ClusterNotFound"),
+    (no_secret, "SecretNotFound"),
+    (half_a_secret, "SecretKeyNotFound"),
+    (no_collection, "NothingToSnapshot"),
+    (storage_says(Refused("BucketNotFound", "create it")), "BucketNotFound"),
+    (storage_says(Refused("CredentialsRefused", "check the keys")), "CredentialsRefused"),
+    (storage_says(Unreachable("no route")), "BucketUnreachable"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "reason"), WRONG)
+async def test_what_is_missing_is_named_and_no_job_is_made(
+    world: SnapshotWorld, wrong: Callable[[SnapshotWorld], None], reason: str
+) -> None:
+    """Pending with a closed reason and a sentence, told in one Event; Failed when nobody acts for ten minutes."""
+    wrong(world)
+    world.add_snapshot()
+    for _ in range(3):
+        await world.look()
+    assert (world.status()["phase"], world.condition("Ready")) == ("Pending", ("False", reason))
+    assert world.recorder.events == [("Warning", reason)]
+    world.clock.pass_by(minutes=11)
+    await world.look()
+    assert (world.status()["phase"], world.condition("Failed")) == ("Failed", ("True", reason))
+    assert world.status()["message"]
+    assert world.jobs() == []
+
+
+async def test_snapshot_starts_when_what_was_missing_is_there(world: SnapshotWorld) -> None:
+    """A Secret that is created a little later is soon enough."""
+    no_secret(world)
+    world.add_snapshot()
+    await world.look()
+    world.add_secret("keys", {"accessKeyId": "a", "secretAccessKey": "s"})
+    await world.make()
+    assert world.status()["phase"] == "Verified"
+
+
+async def test_cluster_that_is_still_forming_is_waited_for(world: SnapshotWorld) -> None:
+    """Half an hour of forming is no failure."""
+    world.server.put_status(Kind.CLUSTER, NAMESPACE, "vectors", {"bootstrap": {"phase": "Forming"}})
+    world.add_snapshot()
+    world.clock.pass_by(minutes=30)
+    await world.look()
+    assert (world.status()["phase"], world.condition("Ready")[1]) == ("Pending", "ClusterNotReady")
+
+
+async def test_killed_job_leaves_no_manifest_and_is_reported(world: SnapshotWorld) -> None:
+    """A run that could say nothing: Failed with a sentence, its fragments gone, and the next one succeeds."""
+    world.add_snapshot()
+    job = await world.start()
+    world.storage.put(f"{FOLDER}docs/shard-0.snapshot", b"half")
+    world.end(job, "Failed", None, exit_code=137)
+    await world.look()
+    assert world.condition("Failed") == ("True", "JobFailed")
+    assert "137" in world.status()["message"]
+    assert world.storage.keys(FOLDER) == []
+    world.add_snapshot("two")
+    await world.make("two")
+    assert world.status("two")["phase"] == "Verified"
+
+
+async def test_job_without_a_pod_is_reported(world: SnapshotWorld) -> None:
+    """A pod that was deleted with its node leaves only the Job's own word."""
+    world.add_snapshot()
+    world.end_job(await world.start(), "Failed")
+    await world.look()
+    assert world.condition("Failed") == ("True", "JobFailed")
+    assert "backoff limit" in world.status()["message"]
+
+
+async def test_failure_is_told_in_the_words_of_the_run(
+    world: SnapshotWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's reason becomes the condition's."""
+    monkeypatch.setattr(observe, "PAUSE_SECONDS", 0.0)
+    world.add_snapshot()
+    world.peers.down = {1, 2}
+    await world.make()
+    assert world.condition("Ready") == ("False", "ShardNotSound")
+    assert "docs/1" in world.status()["message"]
+
+
+async def test_manifest_in_storage_counts_when_the_pod_is_gone(world: SnapshotWorld) -> None:
+    """Killed right after writing the manifest: there is a backup, so the snapshot is good."""
+    world.add_snapshot()
+    job = await world.start()
+    await world.run(job)
+    for pod in world.server.all(Kind.POD):
+        if pod["metadata"]["name"].startswith("one-"):
+            world.remove(Kind.POD, pod["metadata"]["name"])
+    world.end_job(job, "Failed")
+    await world.look()
+    assert (world.status()["phase"], world.status()["points"]) == ("Verified", 3000)
+
+
+async def test_completed_job_waits_for_a_storage_that_does_not_answer(world: SnapshotWorld) -> None:
+    """Whether there is a backup is not guessed: the snapshot stays Running until the storage can say."""
+    world.add_snapshot()
+    job = await world.start()
+    await world.run(job)
+    world.remove(Kind.POD, f"{job['metadata']['name']}-abcde")
+    world.storage.failure = Unreachable("no route")
+    with pytest.raises(Retryable):
+        await world.look()
+    assert world.status()["phase"] == "Running"
+    world.storage.failure = None
+    await world.look()
+    assert world.status()["phase"] == "Verified"
+
+
+async def test_deleted_job_fails_the_snapshot_and_is_not_made_again(world: SnapshotWorld) -> None:
+    """A snapshot is one attempt."""
+    world.add_snapshot()
+    job = await world.start()
+    world.remove(Kind.JOB, job["metadata"]["name"])
+    await world.look()
+    await world.look()
+    assert world.condition("Failed") == ("True", "JobDeleted")
+    assert world.jobs() == []
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("number", range(1, 6))
+async def test_operator_killed_at_any_write_makes_one_job(
+    world: SnapshotWorld, number: int, after: bool
+) -> None:
+    """Before or after its n-th write the operator dies; the next one ends with one Job and one backup."""
+    world.add_snapshot(deletionPolicy="Delete")
+    seen = 0
+
+    def die(write: Write, done: bool) -> None:
+        nonlocal seen
+        seen += done is after
+        if done is after and seen == number:
+            raise Crash
+
+    world.kubernetes.on_write = die
+    for _ in range(12):
+        try:
+            await world.look()
+        except Crash:
+            world.kubernetes.disconnect()
+            world.kubernetes = FakeKubernetes(world.server, now=world.clock.now)
+        for job in world.jobs():
+            if not job.get("status"):
+                await world.run(job)
+    assert len(world.jobs()) == 1
+    assert world.status()["phase"] == "Verified"
+    assert f"{FOLDER}manifest.json" in world.storage.keys(FOLDER)
+
+
+async def test_progress_comes_from_the_runs_journal(world: SnapshotWorld) -> None:
+    """What the run wrote last is shown; a storage that is silent for a moment changes nothing."""
+    world.add_snapshot()
+    await world.start()
+    uid = (world.get(Kind.SNAPSHOT, "one") or {})["metadata"]["uid"]
+    line = "1/3 shards, 2.0/6.0 GiB"
+    journal = dump_journal(JournalDocument("one", line, None, ()))
+    world.storage.put(f"prod/default/vectors/.runs/{uid}.json", journal)
+    await world.look()
+    assert world.status()["progress"] == line
+    world.storage.failure = Unreachable("no route")
+    await world.look()
+    assert (world.status()["progress"], world.status()["phase"]) == (line, "Running")
+
+
+async def test_deleting_a_retained_snapshot_leaves_its_files(world: SnapshotWorld) -> None:
+    """Retain is the default: the object goes at once, the backup stays."""
+    world.add_snapshot()
+    await world.make()
+    kept = world.storage.keys(FOLDER)
+    world.remove(Kind.SNAPSHOT, "one")
+    assert world.get(Kind.SNAPSHOT, "one") is None
+    assert world.storage.keys(FOLDER) == kept != []
+
+
+async def test_deleting_a_snapshot_with_delete_removes_its_files_only(world: SnapshotWorld) -> None:
+    """Its own folder goes, another backup of the cluster stays."""
+    for name in ("one", "two"):
+        world.add_snapshot(name, deletionPolicy="Delete")
+        await world.make(name)
+    world.remove(Kind.SNAPSHOT, "one")
+    assert await world.look() is not None
+    assert world.get(Kind.SNAPSHOT, "one") is None
+    assert world.storage.keys(FOLDER) == []
+    assert "prod/default/vectors/two/manifest.json" in world.storage.objects
+
+
+async def test_deleting_a_running_snapshot_stops_its_job_first(world: SnapshotWorld) -> None:
+    """The Job is gone before the files are, so nothing is stored after the clean-up."""
+    world.add_snapshot(deletionPolicy="Delete")
+    job = await world.start()
+    world.storage.put(f"{FOLDER}docs/shard-0.snapshot", b"half")
+    world.remove(Kind.SNAPSHOT, "one")
+    await world.look()
+    stopping = world.get(Kind.JOB, job["metadata"]["name"])
+    assert stopping is not None
+    assert "deletionTimestamp" in stopping["metadata"]
+    assert world.storage.keys(FOLDER) != []
+    world.server.collect_garbage()
+    await world.look()
+    assert (world.storage.keys(FOLDER), world.get(Kind.SNAPSHOT, "one")) == ([], None)
+
+
+async def test_deletion_is_let_go_when_the_keys_are_gone(world: SnapshotWorld) -> None:
+    """As when a namespace is deleted with everything in it: it never hangs, and an Event says what is left."""
+    world.add_snapshot(deletionPolicy="Delete")
+    await world.make()
+    world.remove(Kind.SECRET, "keys")
+    world.remove(Kind.SNAPSHOT, "one")
+    await world.look()
+    assert world.get(Kind.SNAPSHOT, "one") is None
+    assert ("Warning", "FilesLeft") in world.recorder.events
+
+
+async def test_deletion_waits_ten_minutes_for_the_storage(world: SnapshotWorld) -> None:
+    """A storage that is away for a while gets its chance; one that stays away does not hold the object."""
+    world.add_snapshot(deletionPolicy="Delete")
+    await world.make()
+    world.remove(Kind.SNAPSHOT, "one")
+    world.storage.failure = Unreachable("no route")
+    with pytest.raises(Retryable):
+        await world.look()
+    assert world.get(Kind.SNAPSHOT, "one") is not None
+    world.clock.pass_by(minutes=11)
+    await world.look()
+    assert world.get(Kind.SNAPSHOT, "one") is None
+    assert ("Warning", "FilesLeft") in world.recorder.events
+
+
+async def test_snapshot_that_found_its_folder_taken_deletes_nobodys_backup(world: SnapshotWorld) -> None:
+    """One that failed because a backup lay there already leaves that backup alone when it is deleted."""
+    world.add_snapshot()
+    await world.make()
+    kept = world.storage.keys(FOLDER)
+    world.remove(Kind.SNAPSHOT, "one")
+    world.server.collect_garbage()
+    world.add_snapshot(deletionPolicy="Delete")
+    await world.make()
+    assert world.condition("Failed") == ("True", "LocationOccupied")
+    world.remove(Kind.SNAPSHOT, "one")
+    world.server.collect_garbage()
+    await world.look()
+    assert world.get(Kind.SNAPSHOT, "one") is None
+    assert set(kept) <= set(world.storage.keys(FOLDER))
+
+
+async def test_pods_own_identity_needs_no_secret(world: SnapshotWorld) -> None:
+    """Without a Secret the operator does not ask the bucket: only the pod's identity counts there."""
+    world.storage.failure = Refused("CredentialsRefused", "the operator has no rights there")
+    world.add_snapshot(storage={"s3": {"bucket": "backups"}})
+    job = await world.start()
+    said = dump_result(Result("Verified", "3 shards of 1 collections", bytes=15000, points=3000))
+    world.end(job, "Complete", said, exit_code=0)
+    await world.look()
+    assert (world.status()["phase"], world.status()["bytes"]) == ("Verified", 15000)
+    assert job["spec"]["template"]["spec"]["serviceAccountName"] == "vectors"
