@@ -24,7 +24,7 @@ from qdrant_operator.domain.collection_steps import (
 )
 from qdrant_operator.domain.collection_values import Absent, Desired, Live, Observed
 from qdrant_operator.domain.collections import plan
-from sandbox.qdrant_sim.core.config import merge, new_config
+from sandbox.qdrant_sim.core.config import merged, new_config
 
 OWNER = "default/docs/uid-1"
 DOCS: dict[str, Any] = {"clusterRef": {"name": "vectors"}, "vectors": {"size": 4, "distance": "Dot"}}
@@ -86,14 +86,8 @@ def _changed(collection: Live, step: CollectionStep) -> Live:
 
 
 def _patched(collection: Live, body: dict[str, Any]) -> dict[str, Any]:
-    """The simulated Qdrant's own rules for a PATCH, on a copy."""
-    config: dict[str, Any] = _copy(collection.config)
-    merge(config, body)
-    return config
-
-
-def _copy(value: Any) -> Any:
-    return {key: _copy(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+    """The simulated Qdrant's own rules for a PATCH."""
+    return merged(collection.config, body)
 
 
 def _some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:

@@ -30,6 +30,8 @@ REASKED_AFTER = timedelta(seconds=60)
 Asking again is harmless (each asking is one entry in the shards' queues), asking every second is not."""
 RETRIED_AFTER = timedelta(seconds=30)
 """A step that Qdrant refused is tried again at this pace: what it disliked may have changed."""
+FORGOTTEN_AFTER = timedelta(minutes=10)
+"""Longer than the longest pause between two passes over one object."""
 
 IndexStep = CreatePayloadIndex | ReplacePayloadIndex | DropPayloadIndex
 
@@ -87,12 +89,16 @@ class Memory:
 
     def begin(self, uid: str, generation: int) -> None:
         """A pass begins: what was asked or refused for another generation of the spec counts no more."""
-        if uid not in self._recent or self._recent[uid].generation != generation:
-            self._recent[uid] = _Recent(generation)
+        known = self._recent.get(uid)
+        if known is None or known.generation != generation:
+            self._forget()
+            known = self._recent[uid] = _Recent(generation, self._now())
+        known.begun = self._now()
 
-    def gone(self, uid: str) -> None:
-        """The object is about to go."""
-        self._recent.pop(uid, None)
+    def _forget(self) -> None:
+        """Objects that had no pass for long are gone."""
+        oldest = self._now() - FORGOTTEN_AFTER
+        self._recent = {uid: known for uid, known in self._recent.items() if known.begun > oldest}
 
     def done(self, uid: str, step: CollectionStep) -> None:
         """A step was taken."""
@@ -123,5 +129,6 @@ class Memory:
 @dataclass(slots=True)
 class _Recent:
     generation: int
+    begun: datetime
     asked: dict[str, datetime] = field(default_factory=dict)
     refused: dict[str, tuple[str, datetime]] = field(default_factory=dict)
