@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sandbox.qdrant_sim.core import api_cluster, api_collections, api_points, api_snapshots, auth
-from sandbox.qdrant_sim.core.answers import Answer, Call, Fault, Later, Reply, malformed
+from sandbox.qdrant_sim.core.answers import Answer, Call, Fault, Later, Reply, internal, invalid, malformed
 from sandbox.qdrant_sim.core.peer import Peer
 
 Handler = Callable[[Peer, Call], Reply]
@@ -73,11 +73,23 @@ def handle(peer: Peer, call: Call) -> Reply:
     if refused is not None:
         return refused
     try:
+        _in_cluster_mode(peer, call)
         return _route(call)(peer, call)
     except Fault as fault:
         return _late(peer, fault) if fault.after else fault.answer
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         return malformed(f"missing or wrong field: {error}", len(call.raw)).answer
+
+
+def _in_cluster_mode(peer: Peer, call: Call) -> None:
+    """Cluster calls need a cluster; timeouts need at least a second."""
+    if call.query.get("timeout") == "0":
+        raise invalid("query parameters", "timeout: value 0 invalid, must be 1 or larger")
+    if peer.settings.clustered or call.segments[:1] != ("cluster",) or len(call.segments) == 1:
+        return
+    if call.segments == ("cluster", "telemetry"):
+        raise internal("Could not get telemetry from cluster")
+    raise Fault(405, "Qdrant is running in standalone mode")
 
 
 def _route(call: Call) -> Handler:

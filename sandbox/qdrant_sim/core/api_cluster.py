@@ -58,10 +58,11 @@ def cluster(peer: Peer, call: Call) -> Reply:
 def cluster_telemetry(peer: Peer, call: Call) -> Reply:
     """Asks every member; a member that is gone costs as long as a refused connection."""
     answer = ok(views.cluster_telemetry(peer, int(call.query.get("details_level") or 2)))
-    if all(peer.universe.reach(peer, member) for member in peer.disk.state.peers):
+    patience = peer.universe.patience(peer, peer.disk.state.peers)
+    if not patience:
         return answer
     later = Later()
-    peer.universe.timeline.after(peer.universe.pace.refused, lambda: later.resolve(answer))
+    peer.universe.timeline.after(patience, lambda: later.resolve(answer))
     return later
 
 

@@ -21,6 +21,9 @@ from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.qdrant_sim.core.proposing import commit, committed
 from sandbox.qdrant_sim.core.state import INITIALIZING, Collection, Move, Shard
 
+TO_ITSELF = (
+    '{}.to_peer_id: cannot transfer shard to itself, "to_peer_id" must be different than {} in "from_peer_id"'
+)
 INDEX_TYPES = ("keyword", "integer", "float", "geo", "text", "bool", "datetime", "uuid")
 
 
@@ -37,9 +40,17 @@ def exists(peer: Peer, call: Call) -> Reply:
 
 
 def info(peer: Peer, call: Call) -> Reply:
-    """Asks every shard: 500 when one has no replica in reach."""
+    """Asks every shard: 500 when one has no replica in reach.
+
+    Configuration and indexes are those that one of the asked peers knows by now: just after a change the
+    answer may still be the old one.
+    """
     collection = peer.disk.state.collection(call.segments[1])
-    return ok(views.collection_info(collection, routing.read(peer, collection, collection.shards.values())))
+    locals_ = routing.read(peer, collection, collection.shards.values())
+    teller = routing.teller(peer, collection)
+    known = teller.disk.state.collections.get(collection.name, collection)
+    schema = teller.indexes_built(known)
+    return ok(views.collection_info(known, schema, locals_))
 
 
 def layout(peer: Peer, call: Call) -> Reply:
@@ -109,13 +120,20 @@ def put_index(peer: Peer, call: Call) -> Reply:
             "data did not match any variant of untagged enum PayloadFieldSchema", len(call.raw)
         )
     name = peer.disk.state.collection(call.segments[1]).name
-    return committed(peer, call, PutIndex(name, call.body["field_name"], schema), _operation(peer, call))
+    return _index(peer, call, PutIndex(name, call.body["field_name"], schema))
 
 
 def drop_index(peer: Peer, call: Call) -> Reply:
     """Drop a payload index."""
     name = peer.disk.state.collection(call.segments[1]).name
-    return committed(peer, call, DropIndex(name, call.segments[3]), _operation(peer, call))
+    return _index(peer, call, DropIndex(name, call.segments[3]))
+
+
+def _index(peer: Peer, call: Call, op: PutIndex | DropIndex) -> Reply:
+    """With `wait` the answer comes when the index is built, else when consensus has it."""
+    answer, build = _operation(peer, call), peer.universe.pace.index if call.wait else 0.0
+    after = peer.universe.timeline.after
+    return commit(peer, call, op, lambda later: after(build, lambda: later.resolve(answer)))
 
 
 def _operation(peer: Peer, call: Call) -> Answer:
@@ -126,8 +144,9 @@ def _operation(peer: Peer, call: Call) -> Answer:
 
 def shard_keys(peer: Peer, call: Call) -> Reply:
     """Shard keys of a collection."""
-    keys = peer.disk.state.collection(call.segments[1]).keys
-    return ok({"shard_keys": [{"key": key} for key in sorted(keys, key=str)]})
+    collection = peer.disk.state.collection(call.segments[1])
+    listed = [{"key": key} for key in sorted(collection.keys, key=str)]
+    return ok({"shard_keys": listed} if collection.custom else {})
 
 
 def create_key(peer: Peer, call: Call) -> Reply:
@@ -142,11 +161,11 @@ def _create_key(peer: Peer, call: Call, body: Json) -> Reply:
     among = body.get("placement") or list(state.peers)
     for member in among:
         _known(peer, member)
+    CreateKey(collection.name, body["shard_key"], ()).check(state)
     number = body.get("shards_number") or collection.params["shard_number"]
     factor = body.get("replication_factor") or collection.params["replication_factor"]
     placed = peer.universe.choices.place(collection.name, number, factor, tuple(among))
     op = CreateKey(collection.name, body["shard_key"], tuple(placed))
-    op.check(state)
     return commit(peer, call, op, lambda later: _when_active(peer, call, collection.name, later))
 
 
@@ -162,11 +181,12 @@ def redistribute(peer: Peer, call: Call) -> Reply:
     collection = peer.disk.state.collection(call.segments[1])
     operation, body = next(iter((call.body or {"": None}).items()))
     if operation in ("move_shard", "replicate_shard"):
-        return _start(peer, call, collection, body, keep_source=operation == "replicate_shard")
+        return _start(peer, call, collection, operation, body)
     if operation == "abort_transfer":
         return commit(peer, call, Abort(collection.name, _running(collection, body)))
     if operation == "drop_replica":
         _shard_exists(collection, body["shard_id"])
+        _known(peer, body["peer_id"])
         return commit(peer, call, DropReplica(collection.name, body["shard_id"], body["peer_id"]))
     if operation == "create_sharding_key":
         return _create_key(peer, call, body)
@@ -177,14 +197,15 @@ def redistribute(peer: Peer, call: Call) -> Reply:
     )
 
 
-def _start(peer: Peer, call: Call, collection: Collection, body: Json, *, keep_source: bool) -> Reply:
+def _start(peer: Peer, call: Call, collection: Collection, operation: str, body: Json) -> Reply:
     source, target = body["from_peer_id"], body["to_peer_id"]
     if source == target:
-        raise answers.invalid("JSON body", f"to_peer_id: cannot be the same as from_peer_id: {source}")
+        raise answers.invalid("JSON body", f"{TO_ITSELF.format(operation, source)}")
     _shard_exists(collection, body["shard_id"])
     _known(peer, target)
     _known(peer, source)
-    move = Move(body["shard_id"], source, target, keep_source, body.get("method") or "snapshot")
+    keep_source, method = operation == "replicate_shard", body.get("method") or "snapshot"
+    move = Move(body["shard_id"], source, target, keep_source, method)
     return commit(peer, call, Start(collection.name, move))
 
 
@@ -193,7 +214,9 @@ def _running(collection: Collection, body: Json) -> Move:
     for move in collection.moves:
         if (move.shard, move.source, move.target) == ends:
             return move
-    raise answers.not_found(f"Shard transfer {ends[1]} -> {ends[2]} of shard {ends[0]} not found")
+    raise answers.not_found(
+        f"Shard transfer {ends[1]} -> {ends[2]} for collection {collection.name}:{ends[0]} does not exist"
+    )
 
 
 def _known(peer: Peer, member: int) -> None:

@@ -51,7 +51,7 @@ def retrieve(peer: Peer, call: Call) -> Reply:
     collection = peer.disk.state.collection(call.segments[1])
     found = {point.id: point for point in _all(peer, collection, call.body)}
     wanted = [found[one] for one in call.body["ids"] if one in found]
-    return ok([_record(point, call.body, payload=True) for point in wanted])
+    return ok([_record(point, call.body) for point in wanted])
 
 
 def one(peer: Peer, call: Call) -> Reply:

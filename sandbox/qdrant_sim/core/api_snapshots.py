@@ -15,6 +15,7 @@ from sandbox.qdrant_sim.core.answers import (
     Reply,
     not_found,
     ok,
+    plain,
     wrong_input,
 )
 from sandbox.qdrant_sim.core.disk import Local, SnapshotFile
@@ -56,8 +57,11 @@ def list_files(peer: Peer, call: Call) -> Reply:
 
 
 def download(peer: Peer, call: Call) -> Reply:
-    """A file's bytes."""
-    file = _file(peer, call)
+    """A file's bytes; an error is plain text here."""
+    try:
+        file = _file(peer, call)
+    except Fault as fault:
+        return plain(fault.message, fault.status)
     return Answer(200, stream=file.chunks, length=file.size)
 
 
@@ -151,7 +155,7 @@ def _shard_of(peer: Peer, call: Call) -> tuple[str, int]:
     collection = peer.disk.state.collection(call.segments[1])
     shard = int(call.segments[3])
     if shard not in collection.shards:
-        raise not_found(f"Shard {shard} not found")
+        raise not_found(f"shard {shard} not found")
     return collection.name, shard
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import Any
 
@@ -27,6 +28,7 @@ OPTIMIZERS = {
     "prevent_unoptimized": None,
 }
 WAL = {"wal_capacity_mb": 32, "wal_segments_ahead": 0, "wal_retain_closed": 1}
+MAX_DIMENSIONS = 65536
 PARAMS = ("vectors", "sparse_vectors", "sharding_method")
 MINIMA = {
     "hnsw_config": {"ef_construct": 4, "full_scan_threshold": 10},
@@ -42,7 +44,7 @@ def new_config(body: Json, raw: bytes, peers: int) -> dict[str, Json]:
     """
     _check(body, raw)
     custom = body.get("sharding_method") == "custom"
-    params = {name: body[name] for name in PARAMS if body.get(name) is not None} | {
+    params = {name: copy.deepcopy(body[name]) for name in PARAMS if body.get(name) is not None} | {
         "shard_number": body.get("shard_number") or (1 if custom else peers),
         "replication_factor": body.get("replication_factor") or 1,
         "write_consistency_factor": body.get("write_consistency_factor") or 1,
@@ -66,8 +68,14 @@ def check_patch(body: Json, raw: bytes) -> None:
     _check_sections(body, raw)
 
 
-def merge(config: dict[str, Json], changes: Json) -> None:
-    """Carry out a patch."""
+def merged(config: dict[str, Json], changes: Json) -> dict[str, Json]:
+    """The configuration after a patch; the old one stays as it is."""
+    changed = copy.deepcopy(config)
+    _merge(changed, changes)
+    return changed
+
+
+def _merge(config: dict[str, Json], changes: Json) -> None:
     _merge_vectors(config["params"], changes.get("vectors") or {})
     _merge_sparse(config["params"], changes.get("sparse_vectors") or {})
     config["params"].update({k: v for k, v in (changes.get("params") or {}).items() if v is not None})
@@ -82,8 +90,8 @@ def merge(config: dict[str, Json], changes: Json) -> None:
             "strict_mode_config"
         ]
     if changes.get("metadata"):
-        merged = (config.get("metadata") or {}) | changes["metadata"]
-        config["metadata"] = {key: value for key, value in merged.items() if value is not None}
+        together = (config.get("metadata") or {}) | changes["metadata"]
+        config["metadata"] = {key: value for key, value in together.items() if value is not None}
 
 
 def vector_params(config: dict[str, Json]) -> dict[str, Json]:
@@ -123,11 +131,19 @@ def _check(body: Json, raw: bytes) -> None:
     vectors = body.get("vectors")
     if vectors is not None and not _vectors_ok(vectors):
         raise malformed("data did not match any variant of untagged enum VectorsConfig", len(raw))
+    for one in vector_params({"params": body}).values():
+        _check_size(one["size"])
     _check_sections(body, raw)
     for name in ("shard_number", "replication_factor", "write_consistency_factor"):
         value = body.get(name)
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise malformed(f"invalid value: integer `{value}`, expected a nonzero u32", len(raw))
+        if isinstance(value, int) and value < 1:
+            raise _too_small(name, value, 1)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_DIMENSIONS:
+        message = f"vectors.size: value {size} invalid, must be from 1 to {MAX_DIMENSIONS}"
+        raise invalid("JSON body", message)
 
 
 def _vectors_ok(vectors: Json) -> bool:
@@ -138,7 +154,7 @@ def _vectors_ok(vectors: Json) -> bool:
 
 def _vector_ok(one: Json) -> bool:
     size = one.get("size") if isinstance(one, dict) else None
-    return isinstance(size, int) and 0 < size <= 65536 and one.get("distance") in DISTANCES
+    return isinstance(size, int) and size > 0 and one.get("distance") in DISTANCES
 
 
 def _check_sections(body: Json, raw: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sandbox.qdrant_sim.core import answers
 from sandbox.qdrant_sim.core.answers import Fault, Json
-from sandbox.qdrant_sim.core.config import merge
+from sandbox.qdrant_sim.core.config import merged
 from sandbox.qdrant_sim.core.state import (
     ACTIVE,
     DEAD,
@@ -119,7 +119,9 @@ class Create:
         if self.name in state.collections:
             raise answers.conflict(f"Collection `{self.name}` already exists!")
         if self.name in state.aliases:
-            raise answers.conflict(f"Alias with name `{self.name}` already exists!")
+            raise answers.wrong_input(
+                f"Can't create collection with name {self.name}. Alias with the same name already exists"
+            )
 
     def apply(self, state: State) -> None:
         state.collections[self.name] = self.collection.copy()
@@ -137,7 +139,8 @@ class Update:
             raise answers.no_collection(self.name)
 
     def apply(self, state: State) -> None:
-        merge(state.collections[self.name].config, self.changes)
+        collection = state.collections[self.name]
+        collection.config = merged(collection.config, self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,8 @@ class PutIndex:
             raise answers.no_collection(self.name)
 
     def apply(self, state: State) -> None:
-        state.collections[self.name].schema[self.field] = self.schema
+        collection = state.collections[self.name]
+        collection.schema = collection.schema | {self.field: self.schema}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +219,8 @@ class DropIndex:
             raise answers.no_collection(self.name)
 
     def apply(self, state: State) -> None:
-        state.collections[self.name].schema.pop(self.field, None)
+        collection = state.collections[self.name]
+        collection.schema = {name: one for name, one in collection.schema.items() if name != self.field}
 
 
 @dataclass(frozen=True, slots=True)

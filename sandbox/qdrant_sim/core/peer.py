@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sandbox.qdrant_sim.core.answers import Json
 from sandbox.qdrant_sim.core.disk import Disk, Local
-from sandbox.qdrant_sim.core.ops import Abort, Create, Finish, Op, Remove, SetReplica, Start
+from sandbox.qdrant_sim.core.ops import (
+    Abort,
+    Create,
+    DropIndex,
+    Finish,
+    Op,
+    PutIndex,
+    Remove,
+    SetReplica,
+    Start,
+)
 from sandbox.qdrant_sim.core.raft import CANDIDATE, FOLLOWER, LEADER, Group
 from sandbox.qdrant_sim.core.settings import Settings
 from sandbox.qdrant_sim.core.state import ACTIVE, DEAD, HEALTHY, INITIALIZING, Collection, Move
@@ -30,12 +41,17 @@ class Peer:
         self.role: str | None = FOLLOWER
         self.leader: int | None = None
         self.ready = False
+        self.joined = False
+        """It became a member in this run of the process."""
         self.ballast = 0
         """Extra bytes in each snapshot this peer makes, to try large files."""
+        self.shunned: set[tuple[str, int, int]] = set()
+        """Replicas (collection, shard, peer) that failed a write and are left out until consensus says more."""
         self.silent_since: dict[int, float] = {}
         self.transfers = Transfers(self)
         self._looked: float | None = None
         self._healing = False
+        self._building: dict[str, tuple[dict[str, Json], float]] = {}
         self._waiting: list[tuple[Callable[[], bool], Callable[[], None]]] = []
 
     @property
@@ -80,6 +96,8 @@ class Peer:
             if name is not None:
                 self.sync(name)
             self.transfers.after(op)
+            if isinstance(op, SetReplica):
+                self.shunned.discard((op.name, op.shard, op.peer))
             self._heal_after(op)
         self.learned()
 
@@ -89,6 +107,17 @@ class Peer:
             self.sync(name)
         self.heal_soon(self.universe.pace.heal)
         self.learned()
+
+    def before(self, op: Op) -> None:
+        """An operation is about to be applied: indexes take a moment to be built, or dropped."""
+        if isinstance(op, PutIndex | DropIndex) and op.name in self.disk.state.collections:
+            until = self.universe.timeline.now + self.universe.pace.index
+            self._building[op.name] = (self.disk.state.collections[op.name].schema, until)
+
+    def indexes_built(self, collection: Collection) -> dict[str, Json]:
+        """The payload indexes that this peer's shards have by now."""
+        schema, until = self._building.get(collection.name, ({}, 0.0))
+        return schema if self.universe.timeline.now < until else collection.schema
 
     def learned(self) -> None:
         """Wake whoever waits for something in this peer's view."""
@@ -156,6 +185,8 @@ class Peer:
         self._healing = False
         if not self.running or self.disk.removed or self.disk.behind or self.leader is None:
             return
+        for name, shard, peer in sorted(self.shunned):
+            self.group.quietly(self, SetReplica(name, shard, peer, DEAD))
         for collection in self.disk.state.collections.values():
             for number, state in self._mine(collection).items():
                 if state == INITIALIZING:
@@ -188,15 +219,16 @@ class Peer:
             now = self.universe.timeline.now
             if self._looked is None:
                 self._looked = now
-            watched = self.settings.bootstrap is None or now - self._looked >= self.universe.pace.ready
+            watched = not self.joined or now - self._looked >= self.universe.pace.ready
             self.ready = watched and self._is_sound()
         return self.ready
 
     def _is_sound(self) -> bool:
         if self.disk.removed or self.disk.behind:
             return False
-        joined = self.settings.bootstrap is None or len(self.disk.state.peers) > 1
+        known = not self.joined or len(self.disk.state.peers) > 1
         mine = [state for c in self.disk.state.collections.values() for state in self._mine(c).values()]
         leader = self.group.leader()
-        caught_up = leader is None or not self.universe.linked(leader, self) or self.leader == leader.id
-        return joined and caught_up and all(state in HEALTHY for state in mine)
+        reached = leader is not None and self.universe.linked(leader, self)
+        caught_up = not reached or self.disk.applied >= len(self.group.log)
+        return known and caught_up and all(state in HEALTHY for state in mine)

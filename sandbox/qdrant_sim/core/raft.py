@@ -94,6 +94,7 @@ class Group:
             ):
                 peer.follow(leader)
                 self.deliver(peer)
+        leader.heal_soon(self.universe.pace.heal)
         for member in leader.disk.state.peers:
             if member not in leader.disk.state.voters and member in self.live:
                 self.promote_later(member)
@@ -109,7 +110,7 @@ class Group:
             for peer in self.live.values():
                 peer.campaign()
             return
-        chosen = self.universe.random.choice(sorted(able, key=lambda peer: peer.disk.peer))
+        chosen = self.live[self.universe.choices.winner(sorted(peer.disk.peer for peer in able))]
         chosen.lead(1 + max(peer.disk.term for peer in self.live.values()))
         self._catch_up(chosen)
         self.settle()
@@ -206,6 +207,7 @@ class Group:
         while peer.disk.applied < len(self.log) and not peer.disk.removed:
             op = self.log[peer.disk.applied]
             peer.disk.applied += 1
+            peer.before(op)
             op.apply(peer.disk.state)
             peer.after(op)
 

@@ -6,7 +6,16 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sandbox.qdrant_sim.core.answers import Answer, Fault, Json, Later, Reply, internal, wrong_input
+from sandbox.qdrant_sim.core.answers import (
+    Answer,
+    Fault,
+    Json,
+    Later,
+    Reply,
+    bad_request,
+    internal,
+    wrong_input,
+)
 from sandbox.qdrant_sim.core.disk import Local, PointId
 from sandbox.qdrant_sim.core.ops import SetReplica, shown
 from sandbox.qdrant_sim.core.state import ACTIVE, DEAD, TAKES_WRITES, Collection, Shard
@@ -30,7 +39,7 @@ def shards_of(collection: Collection, key: Json) -> list[Shard]:
     wanted = key if isinstance(key, list) else [key]
     for one in wanted:
         if one not in collection.keys:
-            raise wrong_input(f"Shard key {shown(one)} not found")
+            raise bad_request(f"Shard key {shown(one)} not found")
     return [shard for shard in collection.shards.values() if shard.key in wanted]
 
 
@@ -38,13 +47,15 @@ def write_shards(collection: Collection, key: Json) -> list[Shard]:
     """Shards among which the ids of a write are spread."""
     if collection.custom and key is None:
         raise wrong_input("Shard key not specified")
+    if collection.custom and key not in collection.keys:
+        raise wrong_input(f"Shard key {shown(key)} not found")
     return sorted(shards_of(collection, key), key=lambda shard: shard.id)
 
 
 def pick(shards: Sequence[Shard], point: PointId) -> Shard:
     """The shard of an id."""
-    digest = hashlib.blake2b(str(point).encode(), digest_size=8).digest()
-    return shards[int.from_bytes(digest, "big") % len(shards)]
+    digest = hashlib.md5(str(point).encode(), usedforsecurity=False).digest()
+    return shards[int.from_bytes(digest[:8], "big") % len(shards)]
 
 
 def read(origin: Peer, collection: Collection, shards: Iterable[Shard]) -> list[Local]:
@@ -56,6 +67,16 @@ def read(origin: Peer, collection: Collection, shards: Iterable[Shard]) -> list[
     return [_one_replica(origin, collection.name, shard) for shard in shards]
 
 
+def teller(origin: Peer, collection: Collection) -> Peer:
+    """The peer whose answer for its shard gives a collection's configuration."""
+    if not collection.shards:
+        return origin
+    shard = origin.universe.choices.telling_shard(collection.name, sorted(collection.shards))
+    active = sorted(collection.shards[shard].active(), key=lambda peer: peer != origin.id)
+    found = (origin.universe.reach(origin, peer) for peer in active)
+    return next((peer for peer in found if peer is not None), origin)
+
+
 def _one_replica(origin: Peer, name: str, shard: Shard) -> Local:
     active = sorted(shard.active(), key=lambda peer: peer != origin.id)
     for peer in active:
@@ -64,7 +85,7 @@ def _one_replica(origin: Peer, name: str, shard: Shard) -> Local:
                 return found
     reasons = "".join(f"\n  Service internal error: {why_not(origin, peer)}" for peer in active)
     colon = ":" if reasons else ""
-    after = origin.universe.pace.refused if active else 0.0
+    after = origin.universe.patience(origin, active)
     raise internal(f"{len(active)} of {len(active)} read operations failed{colon}{reasons}", after)
 
 
@@ -94,29 +115,37 @@ def why_not(origin: Peer, peer: int) -> str:
 def write(origin: Peer, collection: Collection, changes: dict[int, list[Change]], wait: bool) -> Reply:
     """Apply changes to every replica that takes writes; replicas that fail become Dead when enough did not.
 
+    One shard that refuses does not keep the others from being written, nor from being waited for.
+
     Raises:
         Fault: 500 when fewer replicas than the write consistency factor took it; what was written stays.
     """
     failed: list[tuple[int, int]] = []
+    fault: Fault | None = None
     for number, some in changes.items():
-        failed += [
-            (number, peer) for peer in _write_shard(origin, collection, collection.shards[number], some)
-        ]
+        try:
+            shard = collection.shards[number]
+            failed += [(number, peer) for peer in _write_shard(origin, collection, shard, some)]
+        except Fault as one:
+            fault = fault or one
     origin.disk.operations += 1
-    answer = _written(origin.disk.operations, wait)
-    if not failed or not wait:
-        for number, peer in failed:
-            origin.group.quietly(origin, SetReplica(collection.name, number, peer, DEAD))
-        return answer
-    return _deactivate(origin, collection.name, failed, answer)
+    if failed and wait:
+        answer = fault.answer if fault else _written(origin.disk.operations, wait)
+        return _deactivate(origin, collection.name, failed, answer)
+    for number, peer in failed:
+        origin.group.quietly(origin, SetReplica(collection.name, number, peer, DEAD))
+    if fault is not None:
+        raise fault
+    return _written(origin.disk.operations, wait)
 
 
 def _write_shard(origin: Peer, collection: Collection, shard: Shard, changes: list[Change]) -> list[int]:
-    takers = [peer for peer, state in shard.replicas.items() if state in TAKES_WRITES]
+    known = [peer for peer, state in shard.replicas.items() if state in TAKES_WRITES]
+    takers = [peer for peer in known if (collection.name, shard.id, peer) not in origin.shunned]
     failed = [peer for peer in takers if not _write_replica(origin, collection.name, shard.id, peer, changes)]
     needed = min(collection.params["write_consistency_factor"], len(shard.replicas))
     done = len(takers) - len(failed)
-    after = origin.universe.pace.refused
+    after = origin.universe.patience(origin, takers)
     if not shard.active():
         raise internal(f"The replica set for shard {shard.id} on peer {origin.id} has no active replica", 0.0)
     if done < max(needed, 1):
@@ -124,6 +153,7 @@ def _write_shard(origin: Peer, collection: Collection, shard: Shard, changes: li
         raise internal(
             f"{len(failed)} out of {len(takers)} shards failed to apply operation. {reason}", after
         )
+    origin.shunned.update((collection.name, shard.id, peer) for peer in failed)
     return [peer for peer in failed if shard.replicas.get(peer) == ACTIVE]
 
 
@@ -158,7 +188,8 @@ def _deactivate(origin: Peer, name: str, failed: list[tuple[int, int]], answer: 
             change = SetReplica(name, number, peer, DEAD)
             origin.group.propose(origin, change, DEACTIVATION_SECONDS, one_done)
 
-    origin.universe.timeline.after(origin.universe.pace.refused / 2, propose)
+    patience = origin.universe.patience(origin, (peer for _, peer in failed))
+    origin.universe.timeline.after(patience / 2, propose)
     return later
 
 

@@ -6,7 +6,7 @@ choices that a recording fixes (peer ids, placement) are `choices`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -27,6 +27,7 @@ class Pace:
     """How long things take, in seconds; measured on a real cluster with tiny data."""
 
     start: float = 0.3
+    restart: float = 0.1
     commit: float = 0.04
     apply: tuple[float, float] = (0.002, 0.02)
     contact: float = 0.15
@@ -41,6 +42,10 @@ class Pace:
     ready: float = 0.5
     refused: float = 0.4
     """Until a call to a dead peer has failed."""
+    unanswered: float = 9.4
+    """Until a call to a peer that accepts connections but does not answer has failed."""
+    index: float = 0.12
+    """Until an index of an empty field is built."""
 
 
 class Choices:
@@ -58,6 +63,15 @@ class Choices:
     def uuid(self) -> str:
         """The identity of a new collection."""
         return f"{self._random.getrandbits(128):032x}"
+
+    def winner(self, candidates: Sequence[int]) -> int:
+        """Who wins an election."""
+        return self._random.choice(candidates)
+
+    def telling_shard(self, name: str, shards: Sequence[int]) -> int:
+        """The shard whose answer gives a collection's configuration."""
+        del name
+        return self._random.choice(shards)
 
     def place(self, name: str, shards: int, factor: int, peers: Sequence[int]) -> list[tuple[int, ...]]:
         """Peers of each new shard: even by count over all members, dead ones included, from a random start."""
@@ -111,6 +125,12 @@ class Universe:
         known = member in origin.disk.state.peers
         return found if found is not None and known and self.linked(origin, found) else None
 
+    def patience(self, origin: Peer, members: Iterable[int]) -> float:
+        """How long it takes to notice which of these members do not answer; 0 when all do."""
+        missing = [member for member in members if self.reach(origin, member) is None]
+        hanging = any(member in origin.group.live for member in missing)
+        return self.pace.unanswered if hanging else self.pace.refused if missing else 0.0
+
     def at_uri(self, uri: str) -> Peer | None:
         """The running process that answers at a p2p URI: by its address, or by the name it announces."""
         host = host_of(uri)
@@ -142,7 +162,8 @@ class Universe:
         """Start a process; `on_running` or `on_exit` tells how it went."""
         peer = Peer(self, address, disk, settings)
         self.peers[address] = peer
-        self.timeline.after(self.pace.start, lambda: self._begin(peer))
+        wait = self.pace.start if disk.fresh else self.pace.restart
+        self.timeline.after(wait, lambda: self._begin(peer))
         return peer
 
     def stop(self, peer: Peer, code: int) -> None:
@@ -274,6 +295,7 @@ class Universe:
         disk.group, disk.behind, disk.term = group, True, door.disk.term
         disk.state.peers = dict(door.disk.state.peers)
         disk.state.voters = set(door.disk.state.voters)
+        peer.joined = True
         self._open(peer)
         peer.leader = door.leader
         self.timeline.after(self.pace.snapshot, lambda: group.send_snapshot(peer))

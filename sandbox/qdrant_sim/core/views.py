@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 VERSION = "1.19.0"
 COMMIT = "74f3e85b9473c62560006c043e13737ce6b48412"
 VECTOR_BYTES = 4
+SHOWN_PARAMS: dict[str, Json] = {
+    "integer": {"lookup": None, "range": None, "is_principal": None},
+    "float": {"is_principal": None},
+    "datetime": {"is_principal": None},
+    "text": {"tokenizer": "word"},
+}
+"""Parameters of payload indexes that Qdrant shows even when nobody gave them."""
 
 
 def root() -> Json:
@@ -152,7 +159,7 @@ def _move(move: Move) -> Json:
     }
 
 
-def collection_info(collection: Collection, locals_: list[Local]) -> Json:
+def collection_info(collection: Collection, schema: Json, locals_: list[Local]) -> Json:
     """`GET /collections/{name}` over one replica of each shard."""
     points = sum(len(local.points) for local in locals_)
     return {
@@ -162,7 +169,7 @@ def collection_info(collection: Collection, locals_: list[Local]) -> Json:
         "points_count": points,
         "segments_count": 2 * len(collection.shards),
         "config": collection.config,
-        "payload_schema": {f: _index(f, s, locals_) for f, s in collection.schema.items()},
+        "payload_schema": {f: _index(f, s, locals_) for f, s in schema.items()},
         "update_queue": {"length": 0},
     }
 
@@ -171,8 +178,7 @@ def _index(name: str, schema: Json, locals_: list[Local]) -> Json:
     if isinstance(schema, str):
         return {"data_type": schema, "points": _indexed(name, schema, locals_)}
     kind = schema["type"]
-    blank = dict.fromkeys(("lookup", "range", "is_principal")) if kind == "integer" else {}
-    params = {"type": kind} | blank | schema
+    params = {"type": kind} | SHOWN_PARAMS.get(kind, {}) | schema
     return {"data_type": kind, "params": params, "points": _indexed(name, kind, locals_)}
 
 
