@@ -11,7 +11,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 # What needs no API server. Tests that measure time run alone, in `make test`.
 FAST := tests --ignore tests/integration --ignore tests/contract
 
-.PHONY: help install check format test demo crds image lock clean
+.PHONY: help install check format test demo bench crds image lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12 | sort
@@ -41,6 +41,9 @@ test: install    ## every tier, on a real API server (10 min)
 
 demo: install    ## three manifests become a running, backed-up cluster (KEEP=1 leaves it running)
 	$(PY) -m sandbox.demo $(if $(KEEP),--keep)
+
+bench: install   ## time of a pass, memory of the process (not a test)
+	$(PY) -m bench
 
 crds: install    ## write crds/ and the chart's copy
 	$(PY) -m qdrant_operator crds --write
