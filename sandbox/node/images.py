@@ -15,8 +15,9 @@ from pathlib import Path
 
 from sandbox.processes import python_environment
 
-_QDRANT_TAG = re.compile(r"v1\.(1[5-9])\.\d{1,2}(-unprivileged)?")
-"""Releases that exist in the sandbox: the operator's supported range and one minor around it."""
+_QDRANT_TAG = re.compile(r"v1\.(1[5-9])\.\d(-unprivileged)?")
+"""Releases that exist in the sandbox: the operator's supported range and one minor around it. No Qdrant release
+ever had a patch number of two digits: v1.19.99 stands for one that does not exist."""
 
 
 class Runs(StrEnum):

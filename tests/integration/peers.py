@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from qdrant_operator.domain.names import auth_secret, peer_selector
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.domain.wire import Kind, Manifest
 from tests.integration.kube import Kube
 
 
@@ -27,9 +27,11 @@ class Peers:
 
     def pods(self) -> dict[str, str]:
         """Pod names and addresses."""
-        selector = ",".join(f"{key}={value}" for key, value in peer_selector(self._cluster).items())
-        pods = self._kube.all(Kind.POD, self._namespace, selector)
-        return {pod["metadata"]["name"]: pod["status"].get("podIP", "") for pod in pods}
+        return {pod["metadata"]["name"]: pod["status"].get("podIP", "") for pod in self._found()}
+
+    def uids(self) -> dict[str, str]:
+        """Pod names and uids: the same ones mean that no pod was replaced."""
+        return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in self._found()}
 
     def ask(self, pod: str, method: str, path: str, body: Any = None) -> Any:
         """One request to one peer; the `result` of its answer."""
@@ -55,3 +57,7 @@ class Peers:
         through = pod or next(iter(self.pods()))
         points = [{"id": n, "vector": [1.0, float(n % 5), 0.5, 0.25]} for n in ids]
         self.ask(through, "PUT", f"/collections/{collection}/points?wait=true", {"points": points})
+
+    def _found(self) -> list[Manifest]:
+        selector = ",".join(f"{key}={value}" for key, value in peer_selector(self._cluster).items())
+        return self._kube.all(Kind.POD, self._namespace, selector)

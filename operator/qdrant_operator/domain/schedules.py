@@ -105,7 +105,11 @@ def _cron(expression: str, start: datetime) -> CronSim:
     try:
         return CronSim(fields, start)
     except CronSimError as error:
-        raise Refused("InvalidSchedule", f"schedule {expression!r}: {error}") from error
+        raise Refused(
+            "InvalidSchedule",
+            f"schedule {expression!r}: {str(error).lower()}; name a day and a time that exist, for example"
+            ' "0 2 * * *" for every night at two',
+        ) from error
 
 
 def _zone(name: str) -> ZoneInfo:
