@@ -75,6 +75,8 @@ class Sandbox:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="qdrant-sandbox-"))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.logs = self.folder / "logs"
+        self.sources = Path(__file__).parent.parent
+        """The checkout: `crds/`, `examples/`."""
         self.kubeconfig = self.folder / "kubeconfig"
         """May do everything."""
         self.operator_kubeconfig = self.folder / "operator.kubeconfig"

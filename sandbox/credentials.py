@@ -30,6 +30,26 @@ class User:
         return f'{self.token},{self.name},{self.name},"{",".join(self.groups)}"'
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one of our kubeconfig files says."""
+
+    host: str
+    port: int
+    token: str
+    authority: str
+    """Certificate of the server, PEM."""
+
+    @classmethod
+    def from_kubeconfig(cls, path: Path) -> Access:
+        """Read a file that `write_kubeconfig` has written."""
+        config = json.loads(path.read_text())
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        host, _, port = cluster["server"].removeprefix("https://").partition(":")
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        return cls(host, int(port), user["token"], authority)
+
+
 def administrator() -> User:
     """Return a user that may do everything."""
     return User("admin", ("system:masters",), secrets.token_hex(16))

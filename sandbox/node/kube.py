@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
+
+from sandbox.credentials import Access
 
 Manifest = dict[str, Any]
 
@@ -68,15 +69,10 @@ class KubeClient:
     @classmethod
     def from_kubeconfig(cls, path: Path) -> KubeClient:
         """Read one of the sandbox's own kubeconfig files (JSON, one context, token, inline certificate)."""
-        config = json.loads(path.read_text())
-        cluster = config["clusters"][0]["cluster"]
-        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-        client = cls(
-            cluster["server"],
-            config["users"][0]["user"]["token"],
-            ssl.create_default_context(cadata=authority),
-        )
-        client.authority = authority
+        access = Access.from_kubeconfig(path)
+        context = ssl.create_default_context(cadata=access.authority)
+        client = cls(f"https://{access.host}:{access.port}", access.token, context)
+        client.authority = access.authority
         return client
 
     async def __aenter__(self) -> Self:
