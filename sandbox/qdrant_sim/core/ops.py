@@ -292,7 +292,10 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class SetReplica:
-    """A replica's state changes; the last active one stays active unless `forced`."""
+    """A replica's state changes; the last active one stays active unless `forced`.
+
+    Who reports a failed replica reports one that was Active: a second report of the same failure is refused.
+    """
 
     name: str
     shard: int
@@ -305,6 +308,8 @@ class SetReplica:
         shard = collection.shards.get(self.shard) if collection else None
         if shard is None or (self.peer not in shard.replicas and not self.forced):
             raise answers.bad_request(f"Peer {self.peer} has no replica of shard {self.shard}")
+        if self.state == DEAD and shard.replicas.get(self.peer) != ACTIVE:
+            raise answers.bad_request(f"Replica {self.peer} of shard {self.shard} is not active")
         if self.state != ACTIVE and shard.active() == [self.peer] and not self.forced:
             raise answers.bad_request("Cannot deactivate the last active replica")
 

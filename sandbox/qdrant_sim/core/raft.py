@@ -214,7 +214,9 @@ class Group:
     # -- membership -----------------------------------------------------------------------------------------
 
     def send_snapshot(self, peer: Peer) -> None:
-        """Give a new member the leader's state."""
+        """Give a new member the leader's state; one that was killed before it came asks again when it is back."""
+        if peer.exit_code is not None:
+            return
         leader = self.leader()
         if leader is None or not self.universe.linked(leader, peer):
             self.universe.timeline.after(self.universe.pace.snapshot, lambda: self.send_snapshot(peer))

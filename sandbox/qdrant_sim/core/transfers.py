@@ -27,6 +27,8 @@ class Transfers:
         """Consensus has started or ended a transfer."""
         if isinstance(op, Start) and op.move.source == self._peer.id and self._peer.running:
             self._begin(op.name, op.move)
+        elif isinstance(op, Start) and op.move.target == self._peer.id and op.move.method == "snapshot":
+            self._clear(op.name, op.move.shard)
         elif isinstance(op, Finish) and op.move.source == self._peer.id:
             until = self._peer.universe.timeline.now + GRACE
             self._passing[op.name, op.move.shard] = (op.move.target, until)
@@ -49,27 +51,34 @@ class Transfers:
         found = [self._peer.universe.reach(self._peer, one) for one in targets]
         return [peer for peer in found if peer is not None]
 
+    def _clear(self, name: str, shard: int) -> None:
+        """Whatever the target held is gone before the snapshot comes."""
+        local = self._peer.disk.locals[name, shard]
+        self._peer.disk.locals[name, shard] = Local(local.uuid)
+
     def _begin(self, name: str, move: Move) -> None:
-        target, source = self._ends(move)
-        local = source.disk.locals.get((name, move.shard))
-        if target is not None and move.method == "snapshot":
-            target.disk.locals[name, move.shard] = Local(local.uuid if local else "")
+        local = self._peer.disk.locals.get((name, move.shard))
         pace = self._peer.universe.pace
         seconds = pace.transfer + (len(local.points) if local else 0) * pace.transfer_point
         self._peer.universe.timeline.after(seconds, lambda: self._end(name, move))
-
-    def _ends(self, move: Move) -> tuple[Peer | None, Peer]:
-        return self._peer.universe.reach(self._peer, move.target), self._peer
 
     def _end(self, name: str, move: Move) -> None:
         """Copy, and say so; a source that is gone leaves the transfer lingering."""
         collection = self._peer.disk.state.collections.get(name)
         if not self._peer.running or collection is None or move not in collection.moves:
             return
-        target, source = self._ends(move)
-        local = source.disk.locals.get((name, move.shard))
-        if target is None or local is None or local.dummy:
+        target = self._peer.universe.reach(self._peer, move.target)
+        local = self._peer.disk.locals.get((name, move.shard))
+        if target is not None and not _expects(target, name, move):
+            self._peer.universe.timeline.after(self._peer.universe.pace.heal, lambda: self._end(name, move))
+        elif target is None or local is None or local.dummy:
             self._peer.group.quietly(self._peer, Abort(name, move))
-            return
-        target.disk.locals[name, move.shard] = Local(local.uuid, dict(local.points))
-        self._peer.group.quietly(self._peer, Finish(name, move))
+        else:
+            target.disk.locals[name, move.shard] = Local(local.uuid, dict(local.points))
+            self._peer.group.quietly(self._peer, Finish(name, move))
+
+
+def _expects(target: Peer, name: str, move: Move) -> bool:
+    """Whether the target knows of the transfer: one that has just started may be behind."""
+    collection = target.disk.state.collections.get(name)
+    return collection is not None and move in collection.moves

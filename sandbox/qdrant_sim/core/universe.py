@@ -225,6 +225,8 @@ class Universe:
             self._panic(peer, f"Failed to recover: no known peer answers to learn the new URI {new_uri}")
             return
         self._open(peer)
+        if disk.behind and peer.running:
+            peer.group.send_snapshot(peer)
         if new_uri:
             disk.uri = new_uri
             peer.group.quietly(peer, Join(disk.peer, new_uri))
