@@ -9,19 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
-from urllib.parse import parse_qsl, unquote
 
-from sandbox.qdrant_sim.core.answers import Answer, Call
-from sandbox.qdrant_sim.core.api import handle
-from sandbox.qdrant_sim.core.disk import Disk
-from sandbox.qdrant_sim.core.peer import Peer
-from sandbox.qdrant_sim.core.settings import parse
-from sandbox.qdrant_sim.core.timeline import Timeline
-from sandbox.qdrant_sim.core.universe import Choices, Pace, Universe
+from sandbox.qdrant_sim.core.answers import Answer
+from sandbox.qdrant_sim.core.universe import Choices, Pace
+from sandbox.qdrant_sim.virtual import VirtualCluster
 
 Json = Any
 Line = dict[str, Json]
@@ -61,113 +55,16 @@ class Recorded(Choices):
         return list(recorded.pop(0)) if recorded else super().place(name, shards, factor, peers)
 
 
-@dataclass
-class Replay:
+class Replay(VirtualCluster):
     """A simulated cluster that is asked what the recorded one was asked."""
 
-    choices: Recorded
-    time: Timeline = field(default_factory=Timeline)
-    peers: dict[int, Peer] = field(default_factory=dict)
-    disks: dict[int, Disk] = field(default_factory=dict)
-    key: str | None = None
-    scene: str = ""
-    base: float = 0.0
-    renamed: dict[str, str] = field(default_factory=dict)
-    """Recorded names and checksums of snapshots, and the simulator's."""
-
-    def __post_init__(self) -> None:
-        self.universe = Universe(self.time, Random(1), self.choices)
+    def __init__(self, choices: Recorded) -> None:
+        super().__init__(choices=choices)
+        self.choices = choices
         self.universe.pace = Pace(transfer=0.6, commit=0.045, apply=(0.012, 0.02))
-
-    def address(self, number: int) -> str:
-        """As in the recording."""
-        return f"127.0.1.{number + 1}"
-
-    def start(
-        self, number: int, *args: str, env: Mapping[str, str] | None = None, wipe: bool = False
-    ) -> Peer:
-        """Start a peer on its disk, or on an empty one, and wait until it serves or ends."""
-        peer = self.launch(number, *args, env=env, wipe=wipe)
-        self.until(lambda: peer.running or peer.exit_code is not None)
-        return peer
-
-    def launch(
-        self, number: int, *args: str, env: Mapping[str, str] | None = None, wipe: bool = False
-    ) -> Peer:
-        """Start a peer without waiting."""
-        if wipe or number not in self.disks:
-            self.disks[number] = Disk()
-        uri = ["--uri", f"http://{self.address(number)}:6335"]
-        settings = parse([*uri, *args], {"QDRANT__CLUSTER__ENABLED": "true", **(env or {})}, lambda _: None)
-        peer = self.peers[number] = self.universe.start(self.address(number), self.disks[number], settings)
-        return peer
-
-    def ready(self, number: int) -> bool:
-        """Whether a peer serves and says that it is ready."""
-        return self.peers[number].running and self.peers[number].look_ready()
-
-    def join(self, number: int, through: int = 0, **more: Any) -> Peer:
-        """Start a peer that knows another one."""
-        return self.start(number, "--bootstrap", f"http://{self.address(through)}:6335", **more)
-
-    def stop(self, number: int, signal: int = 9) -> None:
-        """End a peer."""
-        self.universe.stop(self.peers[number], -9 if signal == 9 else 0)
-
-    def form(self, count: int, **more: Any) -> None:
-        """Start a cluster as the recording script does."""
-        self.start(0, **more)
-        for number in range(1, count):
-            self.join(number, **more)
-        self.until(lambda: all(len(p.disk.state.voters) == count for p in self.peers.values()))
-
-    def until(self, condition: Callable[[], bool], within: float = 60.0) -> None:
-        """Let time pass, event by event, until something holds."""
-        end = self.time.now + within
-        while not condition():
-            due = self.time.next_due()
-            assert due is not None, "nothing will happen any more, and the condition does not hold"
-            assert due <= end, f"the condition does not hold within {within:g} s"
-            self.time.advance(due)
-
-    def settled(self, collection: str) -> None:
-        """Wait until no transfer runs, as the recording script does."""
-        self.until(lambda: not self.peers[0].disk.state.collections[collection].moves)
-
-    def sound(self, collection: str) -> None:
-        """Wait until every replica is Active and no transfer runs, as the recording script does."""
-
-        def good() -> bool:
-            found = self.peers[0].disk.state.collections[collection]
-            states = {state for shard in found.shards.values() for state in shard.replicas.values()}
-            return states == {"Active"} and not found.moves
-
-        self.until(good)
-
-    def write(self, collection: str, first: int, count: int, batch: int = 500) -> int:
-        """What the script's `upsert` does; the worst status."""
-        worst = 200
-        for begin in range(first, first + count, batch):
-            ids = range(begin, min(begin + batch, first + count))
-            points = [
-                {"id": i, "vector": [1.0] * 64, "payload": {"tenant": f"t{i % 7}", "n": i}} for i in ids
-            ]
-            path = f"/collections/{collection}/points?wait=true"
-            worst = max(worst, self.call(0, "PUT", path, {"points": points}).status)
-        return worst
-
-    def call(self, number: int, method: str, path: str, body: Json = None) -> Answer:
-        """Ask a peer, and let time pass until it answers."""
-        where, _, query = path.partition("?")
-        segments = tuple(unquote(part) for part in where.strip("/").split("/")) if where != "/" else ()
-        raw = b"" if body is None else json.dumps(body).encode()
-        call = Call(method, segments, dict(parse_qsl(query)), self.key, body, raw)
-        reply = handle(self.peers[number], call)
-        if isinstance(reply, Answer):
-            return reply
-        self.until(lambda: reply.answer is not None, within=120.0)
-        assert reply.answer is not None
-        return reply.answer
+        self._scene, self._base = "", 0.0
+        self.renamed: dict[str, str] = {}
+        """Recorded names and checksums of snapshots, and the simulator's."""
 
     def ask(self, line: Line) -> tuple[Answer, float]:
         """Ask what a line asked, when it asked; the answer and how long it took."""
@@ -180,9 +77,9 @@ class Replay:
 
     def arrive(self, line: Line) -> None:
         """Let time pass until a line begins."""
-        if line["scene"] != self.scene:
-            self.scene, self.base = line["scene"], self.time.now
-        self.time.advance(max(self.time.now, self.base + line["t"] - line.get("seconds", 0.0)))
+        if line["scene"] != self._scene:
+            self._scene, self._base = line["scene"], self.time.now
+        self.time.advance(max(self.time.now, self._base + line["t"] - line.get("seconds", 0.0)))
 
     def _translated(self, value: Json) -> Json:
         text = json.dumps(value)

@@ -107,28 +107,28 @@ def test_the_recorded_life_of_a_cluster() -> None:
         45: _tell_by(1),
         46: _tell_by(0),
         54: lambda c: _joined(c, 3, 1),
-        63: lambda c: c.settled("docs"),
-        73: lambda c: c.settled("docs"),
-        78: lambda c: c.settled("docs"),
-        81: lambda c: c.settled("docs"),
+        63: lambda c: c.until(lambda: c.settled("docs")),
+        73: lambda c: c.until(lambda: c.settled("docs")),
+        78: lambda c: c.until(lambda: c.settled("docs")),
+        81: lambda c: c.until(lambda: c.settled("docs")),
         86: lambda c: c.stop(3, 15),
         87: lambda c: _still_running(c, 3),
         90: lambda c: c.stop(3, 15),
         91: lambda c: c.stop(2),
         92: lambda c: _all_dead(c, C),
         99: lambda c: _back(c, 2),
-        101: lambda c: c.sound("docs"),
+        101: lambda c: c.until(lambda: c.sound("docs")),
         102: lambda c: _counts(c, 20100),
         103: lambda c: c.stop(2),
         104: lambda c: _cannot_join(c, 2),
         110: lambda c: _joined(c, 2, 0, wipe=True),
-        113: lambda c: c.settled("docs"),
-        114: lambda c: c.settled("docs"),
+        113: lambda c: c.until(lambda: c.settled("docs")),
+        114: lambda c: c.until(lambda: c.settled("docs")),
         115: lambda c: c.stop(1),
         116: lambda c: c.stop(2),
         121: _write_without_quorum,
         124: restart_two,
-        127: lambda c: c.sound("docs"),
+        127: lambda c: c.until(lambda: c.sound("docs")),
         157: lambda c: c.stop(0, 15),
         158: lambda c: c.until(lambda: c.peers[1].leader not in (A, None), within=3.5),
         161: one_alone_with_keys,
@@ -157,26 +157,26 @@ def _first(story: list[tuple[int, Line]], path: str, method: str) -> int:
 
 
 def _bulk(cluster: Replay) -> None:
-    assert cluster.write("docs", 0, 20000) == 200
+    assert cluster.write("docs", range(20000), size=64) == 200
 
 
-def _joined(cluster: Replay, number: int, through: int, **more: bool) -> None:
+def _joined(cluster: Replay, number: int, through: int, *, wipe: bool = False) -> None:
     """A peer joins; everybody knows it before it knows the collections."""
-    peer = cluster.join(number, through, **more)
+    peer = cluster.join(number, through, wipe=wipe)
     cluster.until(lambda: all(peer.id in one.disk.state.peers for one in cluster.universe.peers.values()))
 
 
 def _still_running(cluster: Replay, number: int) -> None:
     """A removed peer starts again on its old volume, and stays outside."""
     peer = cluster.join(number, 1)
-    cluster.time.advance(cluster.time.now + 6)
+    cluster.pass_time(6)
     assert peer.running
 
 
 def _all_dead(cluster: Replay, peer: int) -> None:
     """One batch of writes, and every replica of the killed peer is Dead within the recorded time."""
     began = cluster.time.now
-    assert cluster.write("docs", 100000, 100) == 200
+    assert cluster.write("docs", range(100000, 100100), size=64) == 200
     assert cluster.time.now - began < 0.6
     shards = cluster.peers[0].disk.state.collections["docs"].shards.values()
     assert {shard.replicas[peer] for shard in shards if peer in shard.replicas} == {"Dead"}
@@ -205,7 +205,7 @@ def _cannot_join(cluster: Replay, number: int) -> None:
 def _write_without_quorum(cluster: Replay) -> None:
     """Failed replicas cannot be marked Dead: the write ends after 30 s, as an error."""
     began = cluster.time.now
-    assert cluster.write("docs", 900000, 10) == 500
+    assert cluster.write("docs", range(900000, 900010), size=64) == 500
     assert cluster.time.now - began == pytest.approx(30, rel=0.05)
 
 
@@ -238,7 +238,7 @@ def test_the_last_replica_is_lost_then_restored() -> None:
 
 
 def _filled(cluster: Replay, name: str) -> None:
-    assert cluster.write(name, 0, 9000) == 200
+    assert cluster.write(name, range(9000), size=64) == 200
 
 
 def _file(cluster: Replay, number: int) -> list[bytes]:
@@ -277,7 +277,8 @@ def test_keys_are_rotated_in_three_rolls() -> None:
     """After each restart every key is accepted exactly where it was, and every write succeeds."""
     ids = {"127.0.1.1": [7491172732328661], "127.0.1.2": [6112084593078170], "127.0.1.3": [7867014019491483]}
     a, b, c = (some[0] for some in ids.values())
-    cluster = Replay(Recorded(ids, {"docs": [[(a, c), (a, b), (c, b)]]}), key="old")
+    cluster = Replay(Recorded(ids, {"docs": [[(a, c), (a, b), (c, b)]]}))
+    cluster.key = "old"
     story = [(n, line) for n, line in scene("api key rotation") if n >= 58]
     rolls = (("old", "new"), ("new", "old"), ("new", None))
     hooks: dict[int, Hook] = {58: lambda c: c.form(3, env=_keys("old", None))}
