@@ -114,7 +114,7 @@ def _open(url: str) -> HTTPResponse:
     try:
         answer = answers.get(timeout=HEADERS_WITHIN)
     except queue.Empty:
-        raise DownloadError(f"{url}: no answer within {HEADERS_WITHIN:.0f} s") from None
+        raise DownloadError(f"no answer within {HEADERS_WITHIN:.0f} s from {url}") from None
     if isinstance(answer, Exception):
-        raise DownloadError(f"{url}: {answer}") from answer
+        raise DownloadError(f"{answer} at {url}") from answer
     return answer

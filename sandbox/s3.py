@@ -55,8 +55,8 @@ class ObjectStore:
             "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
             f"-filer.localSocket={self.folder / 'filer.sock'}", f"-s3.localSocket={self.folder / 's3.sock'}",
         ]  # fmt: skip
-        # an idle server would otherwise keep what a large upload once needed
-        env = {**os.environ, "GOMEMLIMIT": "256MiB", "GOGC": "50"}
+        # it writes log files of its own to TMPDIR, and when idle keeps the memory that a large upload needed
+        env = {**os.environ, "TMPDIR": str(self.folder), "GOMEMLIMIT": "256MiB", "GOGC": "50"}
         self._child = Child("s3", spawn(argv, log=self.log, env=env, cwd=self.folder), self.log)
 
     def wait_ready(self) -> None:
