@@ -74,15 +74,17 @@ def _run(_options: argparse.Namespace) -> int:
 
 
 def _snapshot_run(_options: argparse.Namespace) -> int:
+    from qdrant_operator.adapters.process import end_process  # noqa: PLC0415
     from qdrant_operator.handlers import logs  # noqa: PLC0415
     from qdrant_operator.snapshots.main import run_from_environment  # noqa: PLC0415
 
     logs.configure("INFO")
-    return run_from_environment(_tools(), os.environ)
+    end_process(run_from_environment(_tools(), os.environ))
 
 
 def _snapshot_verify(options: argparse.Namespace) -> int:
     """Credentials come from SNAPSHOT_S3_* variables, as in a Job, or from the process's own identity."""
+    from qdrant_operator.adapters.process import end_process  # noqa: PLC0415
     from qdrant_operator.domain.storage import S3Place  # noqa: PLC0415
     from qdrant_operator.snapshots.main import credentials, verify  # noqa: PLC0415
 
@@ -92,12 +94,12 @@ def _snapshot_verify(options: argparse.Namespace) -> int:
         manifest, findings = verify(_tools(), place, credentials(os.environ), f"{folder.strip('/')}/")
     except (Refused, Retryable) as error:
         print(f"qdrant-operator: {error}", file=sys.stderr)
-        return 2
+        end_process(2)
     for finding in findings:
         print(finding)
     files = sum(len(collection.shards) for collection in manifest.collections)
     print(f"{options.location}: {files} files read, {len(findings)} damaged")
-    return 1 if findings else 0
+    end_process(1 if findings else 0)
 
 
 def _tools() -> Tools:

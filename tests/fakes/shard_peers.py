@@ -98,7 +98,10 @@ class FakePeers:
         self, endpoint: Endpoint, name: str, shard: ShardId
     ) -> tuple[ShardSnapshot, ...]:
         """Local files of a shard."""
-        files = self.files[self._at(endpoint)]
+        ordinal = self._at(endpoint)
+        if ordinal not in self.placement[int(shard)]:
+            raise Refused("BadRequest", f"Wrong input: Shard {shard} is not a local shard")
+        files = self.files[ordinal]
         return tuple(
             ShardSnapshot(file[2], len(content), None)
             for file, content in files.items()

@@ -299,3 +299,11 @@ async def test_failed_run_leaves_its_reason_in_the_journal() -> None:
     await make(peers, storage)
     journal = json.loads(storage.objects[f"{JOURNALS}uid-1.json"][0])
     assert "docs/1" in journal["error"]
+
+
+async def test_shard_that_moved_away_settles_its_journal() -> None:
+    """A peer that lost the shard neither lists nor deletes its files: the journal does not stay for ever."""
+    peers, storage = FakePeers({0: (0, 1), 1: (0, 2), 2: (0, 2)}), FakeStorage()
+    killed(storage, name=None)
+    assert (await make(peers, storage)).good
+    assert storage.keys(JOURNALS) == []

@@ -55,8 +55,9 @@ async def remove_local(peers: Peers, endpoint: Endpoint, file: LocalFile) -> boo
             await peers.delete_shard_snapshot(endpoint, file.collection, shard, name)
             log.info("Local snapshot deleted", extra={"pod": file.pod, "file": name})
     except Refused as error:
-        # Without the collection or the file there is nothing to delete.
-        return error.reason == "NotFound"
+        # NotFound: the collection or the file is gone. BadRequest: the shard has moved away from this peer, which
+        # then neither lists nor deletes its files any more.
+        return error.reason in ("NotFound", "BadRequest")
     except Retryable as error:
         log.warning("Local snapshot not deleted", extra={"pod": file.pod, "error": str(error)})
         return False
