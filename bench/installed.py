@@ -23,6 +23,7 @@ from tests.integration.operator import Operator
 PEERS = 3
 SIMULATED = Part("Qdrant", Source.SIMULATED, None)
 _LOOK_SECONDS = 0.5
+_TOLD = 3
 
 
 def real(binary: str) -> Part:
@@ -61,9 +62,17 @@ class Installed:
         began = time.monotonic()
         while (now := self.ready(namespaces)) < count:
             if time.monotonic() - began > seconds:
-                raise TimeoutError(f"{now} of {count} clusters were Ready after {seconds:.0f} s")
+                raise TimeoutError(
+                    f"{now} of {count} clusters were Ready after {seconds:.0f} s; others:\n{self._why(namespaces)}"
+                )
             time.sleep(_LOOK_SECONDS)
         return time.monotonic() - began
+
+    def _why(self, namespaces: list[str]) -> str:
+        """What the first clusters that are not Ready say of themselves."""
+        found = (item for space in namespaces for item in self.kube.all(Kind.CLUSTER, space))
+        late = [item["metadata"] for item in found if not is_true(item, "Ready")][:_TOLD]
+        return "\n".join(self.kube.tell(Kind.CLUSTER, one["namespace"], one["name"]) for one in late)
 
     def writes_since(self, offset: int) -> int:
         """The operator's writes since this offset of the audit log."""

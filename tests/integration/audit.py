@@ -4,12 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 READS = ("get", "list", "watch")
 OPERATOR = "system:serviceaccount:qdrant-operator:qdrant-operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of the operator, in the words of an RBAC rule."""
+
+    group: str
+    resource: str
+    """With its subresource, as a rule names it."""
+    verb: str
+    forbidden: bool
+    """RBAC did not allow it; a namespace that is being deleted refuses in another way."""
+    uri: str
+
+
+def operator_requests(log: Path) -> Iterator[Request]:
+    """Everything that the operator asked for, in any namespace."""
+    with log.open("rb") as lines:
+        for line in lines:
+            event = json.loads(line)
+            about = event.get("objectRef")
+            if about and event["user"]["username"] == OPERATOR:
+                yield _request(event, about)
+
+
+def _request(event: dict[str, Any], about: dict[str, Any]) -> Request:
+    resource = "/".join(filter(None, (about.get("resource"), about.get("subresource"))))
+    decision = (event.get("annotations") or {}).get("authorization.k8s.io/decision")
+    return Request(
+        about.get("apiGroup", ""), resource, event["verb"], decision == "forbid", event["requestURI"]
+    )
 
 
 def operator_writes(log: Path, namespace: str, offset: int = 0) -> list[str]:

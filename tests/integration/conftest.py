@@ -16,6 +16,11 @@ from tests.integration.kube import Kube
 from tests.integration.operator import Operator
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What judges the whole run goes last."""
+    items.sort(key=lambda item: "whole_run" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """A Kubernetes that runs pods, keeps an audit log and has an S3 server."""
@@ -37,6 +42,13 @@ def installed(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Non
 
 
 @pytest.fixture(scope="session")
+def whole_run(sandbox: Sandbox) -> Path:
+    """The audit log, for a test that runs after all the others."""
+    assert sandbox.audit_log is not None
+    return sandbox.audit_log
+
+
+@pytest.fixture(scope="session")
 def kube(sandbox: Sandbox) -> Iterator[Kube]:
     """An administrator's access."""
     access = Kube(sandbox.kubeconfig)
@@ -53,6 +65,16 @@ def operator(
     process.start()
     yield process
     assert process.stop() == 0, process.log.read_text()[-3000:]
+
+
+@pytest.fixture
+def own_operator(operator: Operator, sandbox: Sandbox, namespace: str, tmp_path: Path) -> Iterator[Operator]:
+    """An operator of the test's own, for its namespace only, not started yet; the common one rests meanwhile."""
+    assert operator.stop() == 0, operator.log.read_text()[-3000:]
+    process = Operator(sandbox.operator_kubeconfig, tmp_path / "operator.log", namespace)
+    yield process
+    process.kill()
+    operator.start()
 
 
 def _rights() -> list[dict[str, object]]:

@@ -128,22 +128,21 @@ def test_a_missing_api_key(kube: Kube, home: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "reason", "sentence"),
+    ("name", "values", "reason", "sentence"),
     [
-        ({"api_key": ""}, "SecretEmpty", "is empty: Qdrant would start open; put a value"),
-        ({"apiKey": "misnamed"}, "SecretKeyNotFound", "Secret 'hollow' has no key 'api-key': add it"),
+        ("hollow", {"api_key": ""}, "SecretEmpty", "is empty: Qdrant would start open; put a value"),
+        ("odd", {"apiKey": "value"}, "SecretKeyNotFound", "Secret 'odd' has no key 'api-key': add it"),
     ],
 )
 def test_an_api_key_without_a_value(
-    kube: Kube, home: str, values: dict[str, str], reason: str, sentence: str
+    kube: Kube, home: str, name: str, values: dict[str, str], reason: str, sentence: str
 ) -> None:
     """Qdrant would start open with an empty key: no pod is made."""
-    kube.create(manifests.secret("hollow", **values), home)
-    kube.create(manifests.cluster("open", 1, auth=_given_key("hollow")), home)
-    assert sentence in kube.wait_reason(CLUSTER, home, "open", "Ready", reason, 45)
-    assert kube.get(Kind.STATEFUL_SET, home, "open") is None
-    kube.delete(CLUSTER, home, "open")
-    kube.delete(Kind.SECRET, home, "hollow")
+    kube.create(manifests.secret(name, **values), home)
+    kube.create(manifests.cluster(name, 1, auth=_given_key(name)), home)
+    assert sentence in kube.wait_reason(CLUSTER, home, name, "Ready", reason)
+    assert kube.get(Kind.STATEFUL_SET, home, name) is None
+    kube.delete(CLUSTER, home, name)
 
 
 def test_a_key_that_goes_missing_stops_nothing(kube: Kube, home: str) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,14 +187,6 @@ def test_paused_means_hands_off(operator: Operator, kube: Kube, namespace: str) 
     service = kube.get(Kind.SERVICE, namespace, "vectors")
     assert service is not None
     assert service["metadata"]["labels"][names.LABEL_NAME] == "qdrant"
-
-
-@pytest.fixture
-def own_operator(sandbox: Sandbox, namespace: str, installed: None, tmp_path: Path) -> Iterator[Operator]:
-    """An operator of the test's own, for its namespace only, not started yet."""
-    process = Operator(sandbox.operator_kubeconfig, tmp_path / "operator.log", namespace)
-    yield process
-    process.kill()
 
 
 def _phase(kube: Kube, namespace: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -202,6 +202,15 @@ class Town:
                 return
             await asyncio.sleep(LOOK_EVERY)
         raise AssertionError(f"{name} does not settle: {self.object(name)}")
+
+    async def told_by(self, ordinal: int, caught_up: Callable[[Json], bool], name: str = "docs") -> Json:
+        """What a peer tells of a collection once it has caught up: followers apply consensus a little later."""
+        for _ in range(PASSES):
+            told = await self.qdrant.collection(self.endpoint(ordinal), name)
+            if caught_up(told):
+                return told
+            await asyncio.sleep(LOOK_EVERY)
+        raise AssertionError(f"peer {ordinal} does not catch up: {told}")
 
     async def known(self, ordinal: int = 0) -> tuple[str, ...]:
         """Collections that a peer knows."""

@@ -21,11 +21,11 @@ async def test_a_declared_collection_is_made_indexed_aliased_and_ready(place: To
     status = place.status()
     assert (status["phase"], status["owned"], status["shardsSound"]) == ("Ready", True, "6/6")
     assert status["aliases"] == ["live"]
-    told = await place.qdrant.collection(place.endpoint(2), "docs")
+    told = await place.told_by(2, lambda told: "tenant" in told["payload_schema"])
     assert told["config"]["hnsw_config"]["m"] == 24
     assert told["config"]["params"]["read_fan_out_factor"] == 1
     assert told["payload_schema"]["tenant"]["params"]["is_tenant"] is True
-    assert await place.qdrant.aliases(place.endpoint(1)) == {"live": "docs"}
+    assert await place.qdrant.aliases(place.endpoint(2)) == {"live": "docs"}
 
 
 async def test_each_step_is_told_once(place: Town) -> None:

@@ -66,6 +66,8 @@ class Story:
         self.by_us: set[str] = set()
         """Uids of pods that the operator deleted."""
         self.operators = 0
+        self.lost = ""
+        """Pod whose volume was lost after the cluster had formed."""
 
     async def live(self) -> None:
         """Create the cluster, make trouble, end it, and see it settle."""
@@ -108,13 +110,22 @@ class Story:
             kind = Kind.CONFIG_MAP if name.endswith("config") else Kind.SERVICE
             if self.server.get(kind, NAMESPACE, name) is not None:
                 self.server.delete(kind, NAMESPACE, name)
-        elif choice == "volume" and not self._formed():
-            self.node.lose_volume(f"{CLUSTER}-0")
+        elif choice == "volume":
+            self._lose_volume(pod)
 
-    def _formed(self) -> bool:
+    def _lose_volume(self, pod: str) -> None:
+        """Before the cluster forms the first volume, any number of times; afterwards one volume of several.
+
+        Between the two the first peer is the only member: losing it loses the cluster, and only a human may
+        begin anew.
+        """
         found = self.server.get(Kind.CLUSTER, NAMESPACE, CLUSTER) or {}
-        bootstrap = (found.get("status") or {}).get("bootstrap") or {}
-        return bootstrap.get("phase") in ("Formed", "Complete")
+        phase = ((found.get("status") or {}).get("bootstrap") or {}).get("phase", "Started")
+        if phase == "Started":
+            self.node.lose_volume(f"{CLUSTER}-0")
+        elif phase == "Complete" and self.replicas > 1 and not self.lost:
+            self.lost = pod
+            self.node.lose_volume(pod)
 
     async def _operate(self) -> None:
         """Operators, one after another: each lives until it crashes."""

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from qdrant_operator.adapters.qdrant_http import ObserveLatency, PeerHttp, Request, path
-from qdrant_operator.adapters.qdrant_json import is_clustered, peer_view, shard_snapshot
+from qdrant_operator.adapters.qdrant_json import is_disabled, peer_view, shard_snapshot
 from qdrant_operator.domain.errors import Refused, Unreachable
 from qdrant_operator.domain.values import PeerView, ShardId
 from qdrant_operator.domain.wire import Endpoint, Json, ShardSnapshot
@@ -53,14 +53,14 @@ class QdrantRest:
             self._http.json(endpoint, _look("observe_telemetry", "/telemetry", details_level="3")),
             self._ready(endpoint),
         )
-        if not is_clustered(cluster):
+        if isinstance(cluster, dict) and is_disabled(cluster):
             raise Refused(
                 "ClusterModeDisabled",
                 f"the peer at {endpoint.url} runs alone: set cluster.enabled in its configuration",
             )
         try:
             return peer_view(cluster, telemetry, ready=ready)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Unreachable(f"the peer at {endpoint.url} gave an unusable answer: {error!r}") from error
 
     async def cluster_key(self, endpoint: Endpoint, key: str) -> Json:
@@ -83,8 +83,11 @@ class QdrantRest:
 
     async def collections(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Names of all collections, sorted."""
-        result = await self._http.json(endpoint, Request("collections", "GET", "/collections"))
-        return tuple(sorted(one["name"] for one in result["collections"]))
+        return await self._http.read(
+            endpoint,
+            Request("collections", "GET", "/collections"),
+            lambda result: tuple(sorted(one["name"] for one in result["collections"])),
+        )
 
     async def collection(self, endpoint: Endpoint, name: str) -> Json:
         """`result` of GET /collections/{name}; `Refused("NotFound")` when absent.
@@ -117,8 +120,11 @@ class QdrantRest:
 
     async def aliases(self, endpoint: Endpoint) -> Mapping[str, str]:
         """Alias → collection, all of them."""
-        result = await self._http.json(endpoint, Request("aliases", "GET", "/aliases"))
-        return {one["alias_name"]: one["collection_name"] for one in result["aliases"]}
+        return await self._http.read(
+            endpoint,
+            Request("aliases", "GET", "/aliases"),
+            lambda result: {one["alias_name"]: one["collection_name"] for one in result["aliases"]},
+        )
 
     async def update_aliases(self, endpoint: Endpoint, actions: Json) -> None:
         """Change aliases by a list of create_alias, delete_alias and rename_alias objects.
@@ -137,14 +143,16 @@ class QdrantRest:
             {"wait": "true"},
             timeout=SNAPSHOT_SECONDS,
         )
-        return shard_snapshot(await self._http.json(endpoint, request))
+        return await self._http.read(endpoint, request, shard_snapshot)
 
     async def shard_snapshots(
         self, endpoint: Endpoint, name: str, shard: ShardId
     ) -> tuple[ShardSnapshot, ...]:
         """Snapshot files of a shard on this peer."""
         request = Request("shard_snapshots", "GET", _snapshots(name, shard))
-        return tuple(shard_snapshot(one) for one in await self._http.json(endpoint, request))
+        return await self._http.read(
+            endpoint, request, lambda result: tuple(shard_snapshot(one) for one in result)
+        )
 
     async def delete_shard_snapshot(
         self, endpoint: Endpoint, name: str, shard: ShardId, snapshot: str

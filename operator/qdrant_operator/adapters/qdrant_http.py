@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -31,6 +32,7 @@ POOLS = 1024
 CONNECTIONS = 16
 """Connections to one pod at a time."""
 
+T = TypeVar("T")
 ObserveLatency = Callable[[str, str, float], None]
 """Told after each call: operation, outcome (ok, refused, unreachable), seconds."""
 
@@ -81,11 +83,21 @@ class PeerHttp:
         """The `result` of the answer.
 
         Raises:
-            Unreachable: no answer in time, or a 5xx.
+            Unreachable: no answer in time, a 5xx, or something that is not Qdrant's envelope.
             Refused: Forbidden, NotFound, AlreadyExists or BadRequest, with Qdrant's message.
         """
         _, answer = await self._call(endpoint, request)
-        return answer.get("result") if isinstance(answer, dict) else answer
+        if not isinstance(answer, dict) or "result" not in answer:
+            raise Unreachable(f"{_what(endpoint, request)}: unusable answer, not Qdrant's envelope")
+        return answer["result"]
+
+    async def read(self, endpoint: Endpoint, request: Request, parse: Callable[[Json], T]) -> T:
+        """The `result`, parsed; what `parse` cannot read is `Unreachable`, not empty."""
+        result = await self.json(endpoint, request)
+        try:
+            return parse(result)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Unreachable(f"{_what(endpoint, request)}: unusable answer: {error!r}") from error
 
     async def status(self, endpoint: Endpoint, request: Request, expected: tuple[int, ...]) -> int:
         """The status of a call whose `expected` statuses are answers; any other raises as `json` does."""

@@ -48,9 +48,9 @@ def peer_view(cluster: Json, telemetry: Json, *, ready: bool) -> PeerView:
     )
 
 
-def is_clustered(cluster: Json) -> bool:
-    """Whether the result of `GET /cluster` comes from a peer in cluster mode."""
-    return bool(cluster.get("status") == "enabled")
+def is_disabled(cluster: Mapping[str, Json]) -> bool:
+    """Whether the result of `GET /cluster` comes from a server that runs outside cluster mode."""
+    return cluster.get("status") == "disabled"
 
 
 def shard_snapshot(described: Json) -> ShardSnapshot:

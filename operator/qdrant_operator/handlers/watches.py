@@ -40,7 +40,8 @@ def build_settings(namespaced: bool) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = namespaced
-    settings.persistence.finalizer = names.FINALIZER
+    # kopf takes its own finalizer off every object that none of its handlers needs to hold: never ours
+    settings.persistence.finalizer = f"{names.GROUP}/kopf"
     settings.watching.connect_timeout = 5
     settings.watching.server_timeout = 290
     settings.watching.client_timeout = 300

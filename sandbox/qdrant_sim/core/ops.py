@@ -292,7 +292,7 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class SetReplica:
-    """A replica's state changes; the last active one stays active unless `forced`.
+    """A replica's state changes; the last active one stays active unless `forced`; Dead ends its transfers.
 
     Who reports a failed replica reports one that was Active: a second report of the same failure is refused.
     """
@@ -314,7 +314,11 @@ class SetReplica:
             raise answers.bad_request("Cannot deactivate the last active replica")
 
     def apply(self, state: State) -> None:
-        state.collections[self.name].shards[self.shard].replicas[self.peer] = self.state
+        collection = state.collections[self.name]
+        collection.shards[self.shard].replicas[self.peer] = self.state
+        if self.state == DEAD:
+            for move in [m for m in collection.moves if m.shard == self.shard and m.touches(self.peer)]:
+                Abort(self.name, move).apply(state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,7 @@ class Group:
         except Halfway as fault:
             self._append(leader, proposal, fault.done, fault)
         except Fault as fault:
+            self.deliver(proposal.origin)
             proposal.tell(fault)
         else:
             self._append(leader, proposal, proposal.op, None)

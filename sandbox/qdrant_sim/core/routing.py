@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sandbox.qdrant_sim.core.answers import (
@@ -97,8 +98,15 @@ def _holders(origin: Peer, name: str, shard: int, peer: int) -> list[Local]:
     own = found.disk.locals.get((name, shard))
     if own is not None:
         return [own]
-    passed = (one.disk.locals.get((name, shard)) for one in found.transfers.passed_to(name, shard))
-    return [local for local in passed if local is not None]
+    moved = _passed(found, name, shard)
+    return [moved] if moved is not None else []
+
+
+def _passed(source: Peer, name: str, shard: int) -> Local | None:
+    """The data of the peer to which `source` passes on what it is sent for a shard."""
+    target = source.transfers.passed_to(name, shard)
+    found = source.universe.reach(source, target) if target is not None else None
+    return found.disk.locals.get((name, shard)) if found is not None else None
 
 
 def why_not(origin: Peer, peer: int) -> str:
@@ -154,7 +162,19 @@ def _write_shard(origin: Peer, collection: Collection, shard: Shard, changes: li
             f"{len(failed)} out of {len(takers)} shards failed to apply operation. {reason}", after
         )
     origin.shunned.update((collection.name, shard.id, peer) for peer in failed)
-    return [peer for peer in failed if shard.replicas.get(peer) == ACTIVE]
+    done_by = [peer for peer in takers if peer not in failed]
+    return [peer for peer in failed if shard.replicas.get(peer) == ACTIVE] + _missed(
+        origin, collection.name, shard.id, done_by
+    )
+
+
+def _missed(origin: Peer, name: str, shard: int, done_by: list[int]) -> list[int]:
+    """Targets of a transfer that have their copy already, but could not be given this write."""
+    sources = [found for peer in done_by if (found := origin.universe.reach(origin, peer)) is not None]
+    passing = [(source, source.transfers.passed_to(name, shard)) for source in sources]
+    return [
+        target for source, target in passing if target is not None and _passed(source, name, shard) is None
+    ]
 
 
 def _write_replica(origin: Peer, name: str, shard: int, peer: int, changes: list[Change]) -> bool:
@@ -162,9 +182,8 @@ def _write_replica(origin: Peer, name: str, shard: int, peer: int, changes: list
     if not locals_ or locals_[0].dummy:
         return False
     found = origin.universe.reach(origin, peer)
-    passed = found.transfers.passed_to(name, shard) if found else []
-    also = [one.disk.locals.get((name, shard)) for one in passed]
-    for local in {id(one): one for one in [*locals_, *also] if one is not None}.values():
+    also = _passed(found, name, shard) if found is not None else None
+    for local in {id(one): one for one in [*locals_, also] if one is not None}.values():
         for change in changes:
             change(local)
         local.changes += 1
@@ -172,30 +191,40 @@ def _write_replica(origin: Peer, name: str, shard: int, peer: int, changes: list
 
 
 def _deactivate(origin: Peer, name: str, failed: list[tuple[int, int]], answer: Answer) -> Later:
-    """Wait until consensus has every failed replica Dead, then let the write be a success."""
+    """Wait until consensus has every failed replica Dead, then let the write be a success.
+
+    A replica that moved away meanwhile cannot be: its new place may have missed the write, so it is an error.
+    """
     later, left = Later(), len(failed)
 
-    def one_done(fault: Fault | None) -> None:
+    def one_done(number: int, peer: int, fault: Fault | None) -> None:
         nonlocal left
         left -= 1
-        if fault is not None and fault.status == 500:
-            later.resolve(_timed_out().answer)
+        if fault is not None and not _is_dead(origin, name, number, peer):
+            later.resolve(_not_deactivated(fault).answer)
         elif left == 0:
             later.resolve(answer)
 
     def propose() -> None:
         for number, peer in failed:
             change = SetReplica(name, number, peer, DEAD)
-            origin.group.propose(origin, change, DEACTIVATION_SECONDS, one_done)
+            origin.group.propose(origin, change, DEACTIVATION_SECONDS, partial(one_done, number, peer))
 
     patience = origin.universe.patience(origin, (peer for _, peer in failed))
     origin.universe.timeline.after(patience / 2, propose)
     return later
 
 
-def _timed_out() -> Fault:
+def _is_dead(origin: Peer, name: str, number: int, peer: int) -> bool:
+    """Whether somebody else has reported the replica already; one that is gone was written to too late."""
+    collection = origin.disk.state.collections.get(name)
+    return collection is not None and collection.shards[number].replicas.get(peer) == DEAD
+
+
+def _not_deactivated(fault: Fault) -> Fault:
+    reason = fault.message if fault.status == 400 else f"timed out after {DEACTIVATION_SECONDS:g} seconds"
     return internal(
-        f"Failed to apply operation: deactivation timed out after {DEACTIVATION_SECONDS:g} seconds."
+        f"Failed to apply operation: deactivation {reason}."
         " Consistency of this update is not guaranteed. Please retry."
     )
 

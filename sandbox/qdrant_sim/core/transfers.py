@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from sandbox.qdrant_sim.core.disk import Local
@@ -40,16 +41,17 @@ class Transfers:
                 if move.touches(self._peer.id):
                     self._peer.group.quietly(self._peer, Abort(collection.name, move))
 
-    def passed_to(self, name: str, shard: int) -> list[Peer]:
-        """Who must also get what is written to this peer's shard: targets of transfers, running or just done."""
-        collection = self._peer.disk.state.collections.get(name)
-        moves = collection.moves if collection else []
-        targets = [m.target for m in moves if m.shard == shard and m.source == self._peer.id]
+    def passed_to(self, name: str, shard: int) -> int | None:
+        """Who must also get what is written to this peer's shard: the target, from its copy to a while after."""
         target, until = self._passing.get((name, shard), (None, 0.0))
-        if target is not None and until >= self._peer.universe.timeline.now:
-            targets.append(target)
-        found = [self._peer.universe.reach(self._peer, one) for one in targets]
-        return [peer for peer in found if peer is not None]
+        if until == inf and target not in self._targets(name, shard):
+            return None
+        return target if until >= self._peer.universe.timeline.now else None
+
+    def _targets(self, name: str, shard: int) -> list[int]:
+        collection = self._peer.disk.state.collections.get(name)
+        moves = collection.moves if collection is not None else []
+        return [move.target for move in moves if (move.shard, move.source) == (shard, self._peer.id)]
 
     def _clear(self, name: str, shard: int) -> None:
         """Whatever the target held is gone before the snapshot comes."""
@@ -75,6 +77,7 @@ class Transfers:
             self._peer.group.quietly(self._peer, Abort(name, move))
         else:
             target.disk.locals[name, move.shard] = Local(local.uuid, dict(local.points))
+            self._passing[name, move.shard] = (move.target, inf)
             self._peer.group.quietly(self._peer, Finish(name, move))
 
 
