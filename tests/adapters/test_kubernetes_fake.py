@@ -9,10 +9,10 @@ import pytest
 from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Retryable, Unreachable
 from qdrant_operator.domain.wire import Kind, Manifest
+from sandbox.fakes.apiserver import FakeApiServer
+from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
+from sandbox.fakes.statefulset import Kubelet, StatefulSets
 from tests.contract.kubernetes_worlds import config_map, statefulset
-from tests.fakes.apiserver import FakeApiServer
-from tests.fakes.kubernetes import Crash, FakeKubernetes, Write
-from tests.fakes.statefulset import Kubelet, StatefulSets
 
 SETTINGS = config_map("here", "settings", {"a": "1"})
 

@@ -21,8 +21,8 @@ from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Conflict
 from qdrant_operator.domain.wire import Kind, Manifest
 from qdrant_operator.reconcile.ports import Kubernetes
-from tests.fakes.kubernetes import FakeKubernetes
-from tests.fakes.statefulset import StatefulSets
+from sandbox.fakes.kubernetes import FakeKubernetes
+from sandbox.fakes.statefulset import StatefulSets
 
 SOMEBODY = "somebody-else"
 PATIENCE = 30.0

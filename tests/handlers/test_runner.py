@@ -10,7 +10,7 @@ from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.wire import Kind, Manifest
 from qdrant_operator.handlers.runner import Runner
 from qdrant_operator.reconcile.world import Again
-from tests.fakes.kubernetes import FakeKubernetes
+from sandbox.fakes.kubernetes import FakeKubernetes
 
 CLUSTER = Kind.CLUSTER
 

@@ -17,8 +17,8 @@ from qdrant_operator.domain import names
 from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest
 from qdrant_operator.reconcile.collection import CollectionReconciler
 from qdrant_operator.reconcile.world import Options, World
+from sandbox.fakes.kubernetes import FakeKubernetes
 from sandbox.qdrant_sim.host import PeerHost, RunningPeer
-from tests.fakes.kubernetes import FakeKubernetes
 
 NAMESPACE, CLUSTER = "default", "vectors"
 USER = "kubectl"

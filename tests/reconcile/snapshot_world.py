@@ -17,8 +17,8 @@ from qdrant_operator.reconcile.schedule import ScheduleReconciler
 from qdrant_operator.reconcile.snapshot import SnapshotReconciler
 from qdrant_operator.reconcile.world import Again, Options, Reconciler, World
 from qdrant_operator.snapshots.run import Run
-from tests.fakes.apiserver import FakeApiServer
-from tests.fakes.kubernetes import FakeKubernetes
+from sandbox.fakes.apiserver import FakeApiServer
+from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.fakes.object_storage import FakeStorage
 from tests.fakes.shard_peers import FakePeers
 

@@ -8,7 +8,7 @@ import pytest
 
 from qdrant_operator.domain.wire import Kind
 from qdrant_operator.reconcile.schedule import SCHEDULED_AT
-from tests.fakes.kubernetes import Crash, FakeKubernetes, Write
+from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
 from tests.reconcile.snapshot_world import NAMESPACE, SnapshotWorld
 
 

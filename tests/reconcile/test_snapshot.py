@@ -10,7 +10,7 @@ from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.runs import JournalDocument, Result, dump_journal, dump_result
 from qdrant_operator.domain.wire import Kind
 from qdrant_operator.snapshots import observe
-from tests.fakes.kubernetes import Crash, FakeKubernetes, Write
+from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
 from tests.reconcile.snapshot_world import NAMESPACE, SnapshotWorld
 
 FOLDER = "prod/default/vectors/one/"

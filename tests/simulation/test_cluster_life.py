@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from tests.simulation.story import Story
-from tests.simulation.virtual import run
+from sandbox.simulation.clock import run
+from sandbox.simulation.story import Story
 
 SEEDS = int(os.environ.get("SEEDS", "20"))
 FIRST = int(os.environ.get("FIRST", "1"))

@@ -14,7 +14,7 @@ from datetime import datetime
 from qdrant_operator.adapters.store import OURS, OWNED, Listener, Store, has_labels
 from qdrant_operator.domain import names
 from qdrant_operator.domain.wire import Kind, Manifest
-from tests.fakes.apiserver import FakeApiServer, epoch, key_of
+from sandbox.fakes.apiserver import FakeApiServer, epoch, key_of
 
 _Event = tuple[Kind, str, Manifest]
 _Events = list[_Event]

@@ -10,7 +10,7 @@ import json
 from typing import Any, Final
 
 from qdrant_operator.domain.wire import Kind, Manifest
-from tests.fakes.apiserver import IN_USE, FakeApiServer
+from sandbox.fakes.apiserver import IN_USE, FakeApiServer
 
 REVISION: Final = "controller-revision-hash"
 _CONTROLLER: Final = "statefulset-controller"

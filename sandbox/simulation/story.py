@@ -16,13 +16,13 @@ from qdrant_operator.handlers.runner import Runner
 from qdrant_operator.handlers.wakeups import Wakeups
 from qdrant_operator.reconcile.cluster import ClusterReconciler
 from qdrant_operator.reconcile.world import Options, World
+from sandbox.fakes.apiserver import FakeApiServer
+from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
+from sandbox.fakes.statefulset import is_ready
 from sandbox.qdrant_sim.core.disk import Disk
-from tests.fakes.apiserver import FakeApiServer
-from tests.fakes.kubernetes import Crash, FakeKubernetes, Write
-from tests.fakes.statefulset import is_ready
-from tests.simulation.node import VirtualNode
-from tests.simulation.peers import LossyHttp, VirtualQdrant, VirtualUniverse
-from tests.simulation.virtual import VirtualClock
+from sandbox.simulation.clock import VirtualClock
+from sandbox.simulation.network import LossyHttp, VirtualQdrant, VirtualUniverse
+from sandbox.simulation.node import VirtualNode
 
 NAMESPACE, CLUSTER = "default", "vectors"
 TROUBLE_SECONDS = 60.0

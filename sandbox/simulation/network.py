@@ -17,7 +17,7 @@ from sandbox.qdrant_sim.core.api import handle
 from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.qdrant_sim.core.timeline import Timeline
 from sandbox.qdrant_sim.core.universe import Universe
-from tests.simulation.virtual import EPOCH
+from sandbox.simulation.clock import EPOCH
 
 REASONS = {401: "Forbidden", 403: "Forbidden", 404: "NotFound", 409: "AlreadyExists"}
 

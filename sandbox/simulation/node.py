@@ -6,14 +6,14 @@ import asyncio
 from typing import Any
 
 from qdrant_operator.domain.wire import Kind, Manifest
+from sandbox.fakes.apiserver import FakeApiServer
+from sandbox.fakes.statefulset import Kubelet, StatefulSets, is_ready
 from sandbox.qdrant_sim.core.answers import Answer, Call, Reply
 from sandbox.qdrant_sim.core.api import handle
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.qdrant_sim.core.settings import Settings
-from tests.fakes.apiserver import FakeApiServer
-from tests.fakes.statefulset import Kubelet, StatefulSets, is_ready
-from tests.simulation.peers import VirtualUniverse
+from sandbox.simulation.network import VirtualUniverse
 
 PERIOD = 0.25
 """Seconds of virtual time between two rounds of controllers and kubelet."""

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from tests.fakes.kubernetes import Crash
+from sandbox.fakes.kubernetes import Crash
 
 T = TypeVar("T")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
