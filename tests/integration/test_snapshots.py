@@ -1,0 +1,170 @@
+"""Backups on a real API server and a real S3 server: whole or nothing, read back, kept as long as asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from qdrant_operator.domain.instruction import S3_ACCESS_KEY, S3_SECRET_KEY
+from qdrant_operator.domain.wire import Kind, Manifest
+from sandbox.cluster import Sandbox
+from sandbox.handle import NodeHandle
+from sandbox.kubectl import kubectl
+from sandbox.processes import python_environment
+from sandbox.s3 import ObjectStore
+from tests.integration import manifests
+from tests.integration.kube import Kube, eventually
+from tests.integration.operator import Operator
+from tests.integration.peers import Peers
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+SNAPSHOT = Kind.SNAPSHOT
+POINTS = 300
+SHARDS = 3
+
+
+@dataclass
+class Home:
+    """A namespace with a cluster of three peers, a collection with points, and a bucket of its name."""
+
+    kube: Kube
+    name: str
+    s3: ObjectStore
+    node: NodeHandle
+
+    @property
+    def peers(self) -> Peers:
+        """The cluster's peers."""
+        return Peers(self.kube, self.name)
+
+    def spec(self, **more: Any) -> Manifest:
+        """What every snapshot here says."""
+        access = {"secretRef": {"name": "s3"}}
+        s3 = {"bucket": self.name, "endpoint": self.s3.endpoint, "credentials": access}
+        return {"clusterRef": {"name": "vectors"}, "storage": {"s3": s3}, **more}
+
+    def take(self, name: str, **more: Any) -> Manifest:
+        """A snapshot, when it is good."""
+        self.kube.create(manifests.custom(SNAPSHOT, name, self.spec(**more)), self.name)
+        return self.kube.wait_ready(SNAPSHOT, self.name, name, 90)
+
+    def stored(self, snapshot: str) -> list[str]:
+        """Files of one snapshot, without its folder."""
+        keys = [key for key in self.s3.keys(self.name) if f"/{snapshot}/" in key]
+        return sorted(key.rsplit("/", 1)[1] for key in keys)
+
+    def left_on_peers(self) -> list[str]:
+        """Snapshot files that still lie on peers."""
+        return [name for pod in self.peers.pods() for name in self._left_on(pod)]
+
+    def _left_on(self, pod: str) -> list[str]:
+        local = self.peers.ask(pod, "GET", "/collections/docs/cluster")["local_shards"]
+        paths = [f"/collections/docs/shards/{shard['shard_id']}/snapshots" for shard in local]
+        return [found["name"] for path in paths for found in self.peers.ask(pod, "GET", path)]
+
+
+@pytest.fixture(scope="module")
+def home(operator: Operator, sandbox: Sandbox, kube: Kube) -> Iterator[Home]:
+    """A formed cluster with data, and a schedule that is due every minute and keeps one."""
+    assert sandbox.s3 is not None
+    place = Home(kube, f"backed-{secrets.token_hex(4)}", sandbox.s3, sandbox.node)
+    kubectl(sandbox.kubeconfig, "create", "namespace", place.name)
+    place.s3.create_bucket(place.name)
+    given = {"accessKeyId": place.s3.access_key, "secretAccessKey": place.s3.secret_key}
+    kube.create(manifests.secret("s3", **given), place.name)
+    kube.create(manifests.cluster(), place.name)
+    kube.create(manifests.collection(shardNumber=SHARDS), place.name)
+    kube.wait_ready(Kind.COLLECTION, place.name, "docs", 90)
+    place.peers.upsert("docs", range(POINTS))
+    every_minute = place.spec(schedule="* * * * *", retention={"keepLast": 1})
+    kube.create(manifests.custom(Kind.SCHEDULE, "often", every_minute), place.name)
+    yield place
+    kubectl(sandbox.kubeconfig, "delete", "namespace", place.name, "--wait=false")
+
+
+def test_a_snapshot_has_every_shard_once_and_leaves_nothing_on_the_peers(home: Home) -> None:
+    """One file per shard although each has two replicas, the manifest, the counts, and no local file."""
+    status = home.take("whole")["status"]
+    files = home.stored("whole")
+    assert len(files) == SHARDS + 1
+    assert "manifest.json" in files
+    assert status["phase"] == "Verified"
+    assert [(one["name"], one["shards"], one["points"]) for one in status["collections"]] == [
+        ("docs", SHARDS, POINTS)
+    ]
+    assert status["location"] == f"s3://{home.name}/{home.name}/vectors/whole/"
+    eventually(lambda: home.left_on_peers() == [], 20)
+
+
+def test_a_killed_job_leaves_no_manifest_and_the_next_one_succeeds(home: Home) -> None:
+    """The kill is reported as Failed with its reason; nothing looks like a backup; nothing stays behind."""
+    home.kube.create(manifests.custom(SNAPSHOT, "killed", home.spec()), home.name)
+    pod = eventually(lambda: _running(home, "killed"), 60)
+    home.node.kill(home.name, pod)
+    reason = home.kube.wait_reason(SNAPSHOT, home.name, "killed", "Ready", "JobFailed", 60)
+    assert "the run was killed: its pod ended with exit code 137" in reason
+    assert "there is no manifest, so there is no backup" in reason
+    found = home.kube.get(SNAPSHOT, home.name, "killed") or {}
+    assert found["status"]["phase"] == "Failed"
+    assert "manifest.json" not in home.stored("killed")
+    assert home.take("next")["status"]["points"] == POINTS
+    eventually(lambda: home.left_on_peers() == [], 30, lambda: str(home.left_on_peers()))
+
+
+def test_a_corrupted_byte_is_found(home: Home) -> None:
+    """`snapshot verify` names the file and both sums, and its exit code is not 0."""
+    location = home.take("rotten")["status"]["location"]
+    assert _verify(home, location).returncode == 0
+    key = next(key for key in home.s3.keys(home.name) if "/rotten/" in key and not key.endswith(".json"))
+    content = home.s3.read(home.name, key)
+    middle = len(content) // 2
+    home.s3.write(home.name, key, content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    told = _verify(home, location)
+    assert told.returncode == 1, told
+    assert key.rsplit("/", 1)[1] in told.stdout
+    assert "SHA-256" in told.stdout
+    assert f"{SHARDS} files read, 1 damaged" in told.stdout
+
+
+def test_a_schedule_makes_snapshots_and_keeps_the_newest(home: Home) -> None:
+    """Two minutes of a schedule with keepLast 1: one snapshot, whole, in the API and in the bucket."""
+
+    def made() -> list[str]:
+        schedule = home.kube.get(Kind.SCHEDULE, home.name, "often") or {}
+        done = schedule.get("status", {}).get("lastSuccessfulTime")
+        found = [one["metadata"]["name"] for one in home.kube.all(SNAPSHOT, home.name)]
+        return sorted(name for name in found if name.startswith("often-")) if done else []
+
+    first = eventually(made, 90)[0]
+    eventually(lambda: made() and first not in made(), 100, lambda: json.dumps(made()))
+    home.kube.patch(Kind.SCHEDULE, home.name, "often", {"spec": {"suspend": True}})
+    kept = eventually(lambda: made()[0] if len(made()) == 1 else None, 60)
+    assert "manifest.json" in home.stored(kept)
+    assert home.stored(first) == []
+
+
+def _running(home: Home, snapshot: str) -> str | None:
+    """Name of the pod of a snapshot's Job once its process runs."""
+    pods = [pod for pod in home.node.pods(home.name) if pod.pids and snapshot in pod.name]
+    return pods[0].name if pods else None
+
+
+def _verify(home: Home, location: str) -> subprocess.CompletedProcess[str]:
+    keys = {S3_ACCESS_KEY: home.s3.access_key, S3_SECRET_KEY: home.s3.secret_key}
+    command = ["-m", "qdrant_operator", "snapshot", "verify", location, "--endpoint", home.s3.endpoint]
+    return subprocess.run(
+        [sys.executable, *command],
+        env={**os.environ, **python_environment(), **keys},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
