@@ -11,7 +11,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 # What needs no API server. Tests that measure time run alone, in `make test`.
 FAST := tests --ignore tests/integration --ignore tests/contract
 
-.PHONY: help install check format test demo bench crds image lock clean
+.PHONY: help install check format test demo bench bench-planner crds image lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12 | sort
@@ -42,8 +42,11 @@ test: install    ## every tier, on a real API server (10 min)
 demo: install    ## three manifests become a running, backed-up cluster (KEEP=1 leaves it running)
 	$(PY) -m sandbox.demo $(if $(KEEP),--keep)
 
-bench: install   ## time of a pass, memory of the process (not a test)
+bench: install   ## bytes the planner moves, time of a pass, memory of the process (not a test)
 	$(PY) -m bench
+
+bench-planner: install  ## the first of these alone: pure computation
+	$(PY) -m bench planner
 
 crds: install    ## write crds/ and the chart's copy
 	$(PY) -m qdrant_operator crds --write

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.footprint import Footprint, Growth
 from bench.passes import Passes, Times
+from bench.table import Row, aligned, machine
 
 RESULTS = Path(__file__).parent / "results"
-Row = tuple[str, ...]
 
 
 _FACTS: dict[str, Callable[[Footprint], float]] = {
@@ -31,12 +30,6 @@ _FACTS: dict[str, Callable[[Footprint], float]] = {
     "mean pass, idle, ms": lambda one: one.idle.pass_ms,
     "reads while idle": lambda one: float(one.idle.reads),
 }
-
-
-def machine() -> dict[str, str | int]:
-    """Where the numbers come from."""
-    cores = len(os.sched_getaffinity(0))
-    return {"cores": cores, "machine": platform.machine(), "python": platform.python_version()}
 
 
 def write(passes: list[Passes], growth: Growth | None, folder: Path = RESULTS) -> Path:
@@ -62,7 +55,7 @@ def pass_table(passes: list[Passes]) -> str:
     for one in passes:
         parts = {"pass": one.whole, "look": one.look, "compare": one.compare, "plan": one.plan}
         rows += [(one.peers, str(one.collections), name, *_times(part, base)) for name, part in parts.items()]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def growth_table(growth: Growth) -> str:
@@ -75,15 +68,8 @@ def growth_table(growth: Growth) -> str:
     more = (
         f"{growth.alone.rss_mib:.0f} MiB without clusters, {growth.mib_per_cluster * 1024:.0f} KiB for each"
     )
-    return f"{_aligned(rows)}\n{more}"
+    return f"{aligned(rows)}\n{more}"
 
 
 def _times(times: Times, base: float) -> Row:
     return (f"{times.p50:.3f}", f"{times.p99:.3f}", f"{times.cpu:.3f}", f"{times.p50 / base:.3f}")
-
-
-def _aligned(rows: Iterable[Row]) -> str:
-    lines = list(rows)
-    widths = [max(len(row[column]) for row in lines) for column in range(len(lines[0]))]
-    padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in lines)
-    return "\n".join(line.rstrip() for line in padded)

@@ -1,0 +1,98 @@
+"""The planner's bench measures what it says: its bounds are bounds, its greedy rival plays by the rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from bench.planner_bounds import exact_optimum, flow_bound
+from bench.planner_greedy import greedy
+from bench.planner_layouts import EVENTS, SIZES, Size, settled
+from bench.planner_moves import (
+    Quality,
+    Transfer,
+    after,
+    holders,
+    makespan,
+    makespan_bound,
+    quality,
+    total,
+)
+from qdrant_operator.domain.placement.model import Policy
+from qdrant_operator.domain.steps import MoveShard
+from qdrant_operator.domain.values import PeerId, ShardId
+
+SMALL = SIZES[0]
+NONE_MOVES = Quality(missing=0, imbalance=0, crowded=0)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: size.label)
+def test_generated_clusters_are_settled(size: Size) -> None:
+    """Before anything happens nothing is missing, uneven or crowded, and nothing need move."""
+    layout = settled(size)
+    assert (len(layout.peers), len(layout.shards)) == (size.peers, size.collections * size.shards)
+    assert quality(layout, holders(layout)) == NONE_MOVES
+    if size.peers <= 30:
+        assert flow_bound(layout) == 0
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("seed", range(5))
+def test_the_flow_finds_the_optimum(event: str, seed: int) -> None:
+    """Where a zone takes one replica of a shard the flow costs what the best of all placements costs."""
+    layout = EVENTS[event](SMALL, seed)
+    assert flow_bound(layout) == exact_optimum(layout) > 0
+
+
+def test_a_flow_that_cannot_be_level_says_so() -> None:
+    """Three peers in two zones cannot be level and spread at once: no number is made up."""
+    layout = EVENTS["scale out"](Size(2, 1, 6, 2, 1, 2), 1)
+    with pytest.raises(ValueError, match="no settled state"):
+        flow_bound(layout)
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_greedy_repairs_and_drains(event: str) -> None:
+    """Afterwards nothing is missing and no leaving peer holds anything; it may be uneven and crowded."""
+    layout = EVENTS[event](SIZES[1], 1)
+    moved, placed = greedy(layout)
+    assert quality(layout, placed).missing == 0
+    assert all(one.source != one.target for one in moved)
+
+
+def test_a_schedule_keeps_its_budget() -> None:
+    """Two transfers into one peer take turns; others go on beside them, as far as the cluster's budget goes."""
+    first, second = (_transfer(number, number, 9, 10) for number in (1, 2))
+    other = _transfer(3, 3, 8, 10)
+    assert makespan([first, second, other], Policy(per_cluster=2)) == 20
+    assert makespan([first, second, other], Policy(per_cluster=1)) == 30
+    assert makespan([first, second, other], Policy(per_cluster=3, per_peer=2)) == 10
+    assert makespan([], Policy()) == 0
+
+
+def test_transfers_of_one_shard_take_turns() -> None:
+    """Qdrant refuses a second transfer of a shard that touches the same peers."""
+    assert makespan([_transfer(1, 1, 2, 10), _transfer(1, 3, 4, 10)], Policy(per_cluster=9)) == 20
+
+
+@pytest.mark.parametrize("per_cluster", [1, 2, 7])
+def test_no_schedule_beats_the_bound(per_cluster: int) -> None:
+    """The bound is the fullest of budget, peers and single transfers, and a schedule needs at least that."""
+    moved, _ = greedy(EVENTS["zone loss"](SIZES[1], 1))
+    policy = Policy(per_cluster=per_cluster)
+    assert total(moved) / per_cluster <= makespan_bound(moved, policy) <= makespan(moved, policy)
+    assert max(Counter({one.shard: one.bytes for one in moved}).values()) <= makespan_bound(moved, policy)
+
+
+def test_a_step_that_cannot_be_done_is_found() -> None:
+    """Moving a shard to a peer that holds it would make one replica of two (Qdrant does that)."""
+    layout = settled(SMALL)
+    shard = layout.shards[0]
+    one, two = sorted(shard.holders)
+    with pytest.raises(ValueError, match="cannot be done"):
+        after(layout, [MoveShard(shard.ref, one, two, "snapshot", ("a", "b"), 1, "level")])
+
+
+def _transfer(shard: int, source: int, target: int, size: int) -> Transfer:
+    return Transfer(("docs", ShardId(shard)), PeerId(source), PeerId(target), size)
