@@ -177,6 +177,14 @@ _FULL: dict[str, Manifest] = {
         "replicationFactor": 3,
         "writeConsistencyFactor": 2,
         "readFanOutFactor": 1,
+        "sharding": {
+            "method": "Custom",
+            "keys": [
+                {"key": "eu", "shards": 2, "replicationFactor": 3, "peers": {"zone": "eu-1"}},
+                {"key": 7, "shards": 1, "peers": {"pods": ["vectors-0", "vectors-2"]}},
+            ],
+            "onKeyRemoval": "Delete",
+        },
         "onDiskPayload": True,
         "hnsw": HNSW,
         "optimizers": {

@@ -63,6 +63,18 @@ def _index(**options: Any) -> Manifest:
     return least(COLLECTION, payloadIndexes=[{"field": "subject", **options}])
 
 
+def _keyed(*keys: Any, method: str = "Custom") -> Manifest:
+    return least(COLLECTION, sharding={"method": method, "keys": list(keys)})
+
+
+def _key_peers(**peers: Any) -> Manifest:
+    return _keyed({"key": "eu", "peers": peers})
+
+
+def _sharded(method: str) -> Manifest:
+    return least(COLLECTION, sharding={"method": method})
+
+
 def _quantized(**methods: Any) -> Manifest:
     return least(COLLECTION, quantization=methods)
 
@@ -164,6 +176,18 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
             least(COLLECTION, replicationFactor=2, writeConsistencyFactor=3),
             least(COLLECTION, writeConsistencyFactor=2),
         ],
+    ),
+    "spec.sharding.keys: only with method Custom": (
+        [_keyed({"key": "eu"}), _keyed(method="Auto"), _sharded("Auto"), _sharded("Custom")],
+        [_keyed({"key": "eu"}, method="Auto"), least(COLLECTION, sharding={"keys": [{"key": 1}]})],
+    ),
+    "spec.sharding.keys: a key stands there twice": (
+        [_keyed({"key": 7}, {"key": "7"}, {"key": "seven"}), _keyed(*({"key": n} for n in range(256)))],
+        [_keyed({"key": 7}, {"key": "eu"}, {"key": 7}), _keyed({"key": "eu"}, {"key": "eu", "shards": 2})],
+    ),
+    "spec.sharding.keys.peers: set exactly one of": (
+        [_key_peers(zone="a"), _key_peers(pods=["vectors-0"])],
+        [_key_peers(), _key_peers(zone="a", pods=["vectors-0"])],
     ),
     "quantization: set exactly one of": (
         [_quantized(binary={}), _quantized(scalar={}), _quantized(product={"compression": "x4"})],
@@ -297,6 +321,14 @@ CHANGES: dict[str, tuple[list[tuple[Manifest, Manifest]], list[tuple[Manifest, M
             (least(COLLECTION, name="docs"), least(COLLECTION)),
         ],
     ),
+    "spec.sharding.method: cannot be changed": (
+        [
+            (_sharded("Custom"), _keyed({"key": "eu"})),
+            (least(COLLECTION), _sharded("Auto")),
+            (_sharded("Auto"), least(COLLECTION)),
+        ],
+        [(_sharded("Custom"), _sharded("Auto")), (_sharded("Auto"), _sharded("Custom"))],
+    ),
     "spec: cannot be changed, except deletionPolicy": (
         [(_snapshot(), _snapshot(deletionPolicy="Delete"))],
         [
@@ -315,6 +347,10 @@ BOUNDS: list[tuple[str, Manifest]] = [
     ("spec.vectors.distance", least(COLLECTION, vectors={"size": 4, "distance": "cosine"})),
     ("spec.shardNumber", least(COLLECTION, shardNumber=0)),
     ("spec.replicationFactor", least(COLLECTION, replicationFactor=0)),
+    ("spec.sharding.keys[0].key", _keyed({"key": -1})),
+    ("spec.sharding.keys[0].key", _keyed({"key": ""})),
+    ("spec.sharding.keys[0].shards", _keyed({"key": 1, "shards": 0})),
+    ("spec.sharding.keys[0].replicationFactor", _keyed({"key": 1, "replicationFactor": 101})),
     ("spec.hnsw.efConstruct", least(COLLECTION, hnsw={"efConstruct": 3})),
     ("spec.quantization.scalar.quantile", _quantized(scalar={"quantile": 0.4})),
     (

@@ -20,6 +20,7 @@ from qdrant_operator.api.collection import (
 )
 from qdrant_operator.api.indexes import PayloadIndex
 from qdrant_operator.api.pods import EnvVar, PodMetadata, PodSpec, PodTemplate, Toleration, TopologySpread
+from qdrant_operator.api.sharding import KeyPeers, Sharding, ShardingKey
 from qdrant_operator.api.snapshot import (
     Retention,
     SnapshotCollection,
@@ -52,6 +53,7 @@ __all__ = [
     "EnvVar",
     "Hnsw",
     "Image",
+    "KeyPeers",
     "KeySource",
     "LocalRef",
     "Model",
@@ -70,6 +72,8 @@ __all__ = [
     "SecretKeyRef",
     "Service",
     "ShardCounts",
+    "Sharding",
+    "ShardingKey",
     "SnapshotCollection",
     "SnapshotPhase",
     "SnapshotScheduleSpec",

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 
 from qdrant_operator.api.base import LIST_SET, Blocked, LocalRef, Model, Status, list_map, rule, rules
 from qdrant_operator.api.indexes import PayloadIndex
+from qdrant_operator.api.sharding import Sharding
 from qdrant_operator.api.tuning import Count, Hnsw, Optimizers, Quantization, StrictMode, Wal
 from qdrant_operator.api.vectors import SparseVector, Vector
 
@@ -98,6 +99,8 @@ class CollectionSpec(Model):
     """Replicas that must take a write before it is acknowledged; absent: 1."""
     read_fan_out_factor: Count | None = None
     """Further replicas that a read is sent to at once; the quickest answer counts. Absent: 0."""
+    sharding: Sharding | None = None
+    """How points are divided into shards; absent: as Qdrant does it, by their ids."""
     on_disk_payload: bool | None = None
     """True: payloads are read from disk instead of memory."""
     hnsw: Hnsw | None = None

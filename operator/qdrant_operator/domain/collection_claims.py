@@ -34,6 +34,14 @@ def claims(subject: Manifest, all_collections: Iterable[Manifest]) -> Claims:
     return Claims(rival, alias_rivals, claimed)
 
 
+def eldest(collections: Iterable[Manifest]) -> tuple[Manifest, ...]:
+    """Of the QdrantCollections of one cluster those that have their collection: the oldest claim of each."""
+    by_name: dict[str, Manifest] = {}
+    for one in sorted(collections, key=_age):
+        by_name.setdefault(collection_name(one), one)
+    return tuple(by_name.values())
+
+
 def collection_name(manifest: Manifest) -> str:
     """Name of the collection in Qdrant."""
     return str(manifest["spec"].get("name") or manifest["metadata"]["name"])
