@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from qdrant_operator.adapters.qdrant_http import ObserveLatency, PeerHttp, Request, path
 from qdrant_operator.adapters.qdrant_json import is_disabled, peer_view, shard_snapshot
 from qdrant_operator.domain.errors import Refused, Unreachable
-from qdrant_operator.domain.values import PeerView, ShardId
+from qdrant_operator.domain.values import PeerId, PeerView, ShardId
 from qdrant_operator.domain.wire import Endpoint, Json, ShardSnapshot
 
 OBSERVE_SECONDS = 4.0
@@ -108,6 +108,20 @@ class QdrantRest:
         """Delete a collection; a name that does not exist is success, as in Qdrant."""
         await self._consensus(endpoint, "delete_collection", "DELETE", path("collections", name))
 
+    async def update_shards(self, endpoint: Endpoint, name: str, body: Json) -> None:
+        """One operation on a collection's shards; returns when consensus has it, the transfer itself goes on."""
+        await self._consensus(endpoint, "update_shards", "POST", path("collections", name, "cluster"), body)
+
+    async def remove_peer(self, endpoint: Endpoint, peer: PeerId, *, force: bool) -> None:
+        """Take a member out of consensus; without `force` Qdrant refuses while it holds shards."""
+        await self._consensus(
+            endpoint,
+            "remove_peer",
+            "DELETE",
+            path("cluster", "peer", peer),
+            force="true" if force else "false",
+        )
+
     async def put_payload_index(self, endpoint: Endpoint, name: str, field: str, schema: Json) -> None:
         """Declare an index; returns when consensus has it, the index itself is built in the background."""
         body = {"field_name": field, "field_schema": schema}
@@ -194,10 +208,10 @@ class QdrantRest:
         return await self._http.status(endpoint, _look("observe_ready", "/readyz"), (200, 503)) == 200
 
     async def _consensus(
-        self, endpoint: Endpoint, operation: str, method: str, where: str, body: Json = None
+        self, endpoint: Endpoint, operation: str, method: str, where: str, body: Json = None, **query: str
     ) -> None:
         """A call that consensus must agree on."""
-        limit = {"timeout": str(self._consensus_seconds)}
+        limit = {"timeout": str(self._consensus_seconds), **query}
         seconds = self._consensus_seconds + CLIENT_MARGIN_SECONDS
         await self._http.json(endpoint, Request(operation, method, where, limit, body, seconds))
 

@@ -125,4 +125,5 @@ def _transfer(described: Json) -> Transfer:
         source=PeerId(described["from"]),
         target=PeerId(described["to"]),
         method=described.get("method"),
+        keeps_source=bool(described["sync"]),
     )

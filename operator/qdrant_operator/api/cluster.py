@@ -23,6 +23,7 @@ from qdrant_operator.api.base import (
     rules,
 )
 from qdrant_operator.api.pods import PodTemplate
+from qdrant_operator.api.shards import Shards
 
 _RELEASE = rules(
     rule(
@@ -110,6 +111,9 @@ class Persistence(Model):
     """Storage class of the volumes; absent: the default class of the Kubernetes cluster."""
     when_deleted: Literal["Retain", "Delete"] = "Retain"
     """What becomes of the volumes when the QdrantCluster is deleted."""
+    when_scaled: Literal["Retain", "Delete"] = "Delete"
+    """What becomes of the volume of a peer that was drained and removed. It can never join again: a volume that
+    is kept holds a later scale-out back until somebody deletes it."""
 
 
 class KeySource(Model):
@@ -170,5 +174,7 @@ class ClusterSpec(Model):
     """What is added to the peers' pods."""
     service: Service = Field(default_factory=Service)
     """The Service that applications use."""
+    shards: Shards = Field(default_factory=Shards)
+    """How replicas are placed and moved."""
     paused: bool = False
     """True: observe and report, change nothing."""

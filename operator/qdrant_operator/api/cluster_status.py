@@ -5,6 +5,7 @@ No I/O here; `phase` is a display word that nothing may read back.
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -21,6 +22,7 @@ class ClusterPhase(StrEnum):
     READY = "Ready"
     UPDATING = "Updating"
     SCALING = "Scaling"
+    REPAIRING = "Repairing"
     DEGRADED = "Degraded"
     BLOCKED = "Blocked"
     DELETING = "Deleting"
@@ -49,6 +51,8 @@ class PeerStatus(Model):
     """What is known of the peer, in one word."""
     version: str | None = None
     """Qdrant release that the peer runs."""
+    zone: str | None = None
+    """Its zone, where spec.shards.zoneKey names the label."""
     shards: Annotated[int, Field(ge=0)] | None = None
     """Replicas of shards that the peer holds."""
     points: Annotated[int, Field(ge=0)] | None = None
@@ -68,6 +72,8 @@ class ShardCounts(Model):
     """Replicas that some peer says are dead."""
     transfers: Annotated[int, Field(ge=0)] = 0
     """Shard transfers under way."""
+    imbalance: Annotated[int, Field(ge=0)] | None = None
+    """Largest difference, in any collection or shard key, between the replicas of two peers; 0 or 1 is level."""
 
 
 class Bootstrap(Model):
@@ -79,6 +85,32 @@ class Bootstrap(Model):
     """The pod that was allowed to form the cluster."""
     peer_id: int | None = None
     """Its peer id, once known."""
+
+
+class Member(Model):
+    """Which peer lives on which volume."""
+
+    pod: str
+    """Name of the pod."""
+    peer_id: int
+    """Id of the peer in consensus."""
+    claim_uid: str
+    """Uid of the volume claim that holds the peer's data."""
+    lost_since: datetime | None = None
+    """Since when the pod has another volume while its peer is still a member that nobody reaches."""
+
+
+class Leaving(Model):
+    """The peer that is being taken away: written before it is acted upon."""
+
+    pod: str
+    """Name of the pod."""
+    peer_id: int | None = None
+    """Id of the peer; absent where it never joined."""
+    claim_uid: str = ""
+    """Uid of its volume claim; empty where there is none."""
+    phase: Literal["Removing", "Removed"]
+    """Removing: it holds nothing and is taken out of consensus. Removed: its pod and its volume go."""
 
 
 class Advice(Model):
@@ -117,5 +149,9 @@ class ClusterStatus(Status):
     """Steps that a guard holds back."""
     bootstrap: Bootstrap | None = None
     """The record of how the Raft cluster was formed."""
+    members: Annotated[tuple[Member, ...], Field(json_schema_extra=list_map("pod"))] = ()
+    """Which peer lives on which volume; a lost volume is known by it."""
+    leaving: Leaving | None = None
+    """The peer that is being taken away."""
     advice: tuple[Advice, ...] = ()
     """What production should not have."""

@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 from qdrant_operator.domain import names
-from qdrant_operator.domain.conditions import Condition
+from qdrant_operator.domain.conditions import Condition, timestamp
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.manifests.stateful_set import template_hash
-from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState
+from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Leaving, Member, Observed, PodState
 from qdrant_operator.domain.rollout import strangers
 from qdrant_operator.domain.steps import Plan
 from qdrant_operator.domain.values import PeerView, View
@@ -44,6 +44,19 @@ def bootstrap_facts(bootstrap: Bootstrap) -> dict[str, Any]:
     return {**facts, **({"peerId": int(bootstrap.peer)} if bootstrap.peer is not None else {})}
 
 
+def member_facts(member: Member) -> dict[str, Any]:
+    """One entry of status.members."""
+    facts = {"pod": member.pod, "peerId": int(member.peer), "claimUid": member.claim_uid}
+    lost = {"lostSince": timestamp(member.lost_since)} if member.lost_since else {}
+    return {**facts, **lost}
+
+
+def leaving_facts(leaving: Leaving) -> dict[str, Any]:
+    """status.leaving."""
+    peer = {} if leaving.peer is None else {"peerId": int(leaving.peer)}
+    return {"pod": leaving.pod, **peer, "claimUid": leaving.claim_uid, "phase": leaving.phase.value}
+
+
 def facts(desired: DesiredCluster, observed: Observed, plan: Plan) -> dict[str, Any]:
     """Everything in status but the conditions."""
     bootstrap = observed.bootstrap
@@ -60,6 +73,8 @@ def facts(desired: DesiredCluster, observed: Observed, plan: Plan) -> dict[str, 
         "planned": len(plan.steps),
         "blocked": _blocked(plan),
         "bootstrap": bootstrap_facts(bootstrap) if bootstrap else None,
+        "members": [member_facts(member) for member in observed.members_known] or None,
+        "leaving": leaving_facts(observed.leaving) if observed.leaving else None,
         "advice": _advice(desired),
     }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
-from qdrant_operator.domain.soundness import ShardHealth, answering, shard_health
-from qdrant_operator.domain.values import PeerId, PeerView, Silent, View
+from qdrant_operator.domain.placement.wants import KeyWant
+from qdrant_operator.domain.soundness import ShardHealth, ShardRef, answering, shard_health
+from qdrant_operator.domain.values import PeerId, PeerView, ShardKey, Silent, View
 from qdrant_operator.domain.wire import Kind, Manifest
 
 
@@ -34,6 +36,48 @@ class Bootstrap:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume claim of one of the cluster's pods."""
+
+    uid: str
+    created: str = ""
+    """RFC 3339."""
+    terminating: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Which peer lives on which volume (status.members): how a lost volume is told from a slow start."""
+
+    pod: str
+    peer: PeerId
+    claim_uid: str
+    lost_since: datetime | None = None
+    """Since when the pod has another volume while its peer is still a member that nobody reaches."""
+
+
+class LeavingPhase(StrEnum):
+    """How far the removal of a peer has come; recorded in status before it is acted upon."""
+
+    REMOVING = "Removing"
+    """It holds nothing; its removal from consensus may have been asked for: there is no way back."""
+    REMOVED = "Removed"
+    """No member knows it any more: its pod and its volume go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The one peer that is being taken away (status.leaving)."""
+
+    pod: str
+    peer: PeerId | None
+    """None: its pod never joined."""
+    claim_uid: str
+    """Its volume; empty where it has none."""
+    phase: LeavingPhase
+
+
+@dataclass(frozen=True, slots=True)
 class PodState:
     """One pod of the StatefulSet."""
 
@@ -50,6 +94,10 @@ class PodState:
     """Why its container does not run: the kubelet's reason."""
     message: str = ""
     """The kubelet's message, or the container's last words."""
+    created: str = ""
+    """RFC 3339."""
+    zone: str = ""
+    """Value of its label spec.shards.zoneKey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +129,20 @@ class Observed:
     mark: str | None = None
     """Uid of the QdrantCluster that the cluster's own metadata names."""
     shards: tuple[ShardHealth, ...] = field(default=())
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
+    """The same claims by name."""
+    members_known: tuple[Member, ...] = ()
+    """status.members, brought up to date by this look."""
+    leaving: Leaving | None = None
+    """status.leaving."""
+    going: PodState | None = None
+    """The pod of a peer that was removed, until it is gone; no member any more."""
+    wants: Mapping[tuple[str, ShardKey], KeyWant] = field(default_factory=dict)
+    """What QdrantCollections ask of their shard keys."""
+    waits: frozenset[tuple[ShardRef, PeerId]] = frozenset()
+    """Shards and targets whose last transfer was aborted a moment ago."""
+    now: datetime | None = None
+    """When this look began; None: nothing that depends on time happens."""
 
     @property
     def peers(self) -> Mapping[str, PeerView]:
@@ -107,6 +169,25 @@ class Observed:
         return next((pod for pod, view in self.peers.items() if view.peer == peer), None)
 
 
-def with_health(observed_views: Mapping[str, View]) -> tuple[ShardHealth, ...]:
-    """Health of all shards in these views."""
-    return shard_health(tuple(observed_views.values()))
+def health(
+    views: Mapping[str, View], wants: Mapping[tuple[str, ShardKey], KeyWant]
+) -> tuple[ShardHealth, ...]:
+    """Health of all shards in these views; a shard key may have a factor of its own."""
+    keys = {
+        (collection.name, shard.shard): shard.key
+        for view in answering(views.values())
+        for collection in view.collections
+        for shard in collection.shards
+        if shard.key is not None
+    }
+    return tuple(
+        _at_factor(one, keys.get((one.collection, one.shard)), wants)
+        for one in shard_health(tuple(views.values()))
+    )
+
+
+def _at_factor(
+    one: ShardHealth, key: ShardKey | None, wants: Mapping[tuple[str, ShardKey], KeyWant]
+) -> ShardHealth:
+    want = wants.get((one.collection, key)) if key is not None else None
+    return replace(one, wanted=want.factor) if want and want.factor else one

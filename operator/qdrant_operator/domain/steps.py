@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from qdrant_operator.domain.names import ANNOTATION_HASH
-from qdrant_operator.domain.observed import Bootstrap, Damage
+from qdrant_operator.domain.observed import Bootstrap, Damage, Leaving
+from qdrant_operator.domain.soundness import ShardRef
+from qdrant_operator.domain.values import PeerId
 
 
 class Guard(StrEnum):
@@ -23,6 +26,17 @@ class Guard(StrEnum):
     POD_NOT_RUNNING = "PodNotRunning"
     VOLUME_LOST = "VolumeLost"
     SCALE_IN_NEEDS_DRAIN = "ScaleInNeedsDrain"
+    VIEWS_DISAGREE = "ViewsDisagree"
+    TOO_FEW_PEERS = "TooFewPeers"
+    NO_SOUND_SOURCE = "NoSoundSource"
+    NOT_ENOUGH_DISK = "NotEnoughDisk"
+    TRANSFER_BUDGET = "TransferBudget"
+    MANUAL_PLACEMENT = "ManualPlacement"
+    OUTSIDE_WINDOW = "OutsideWindow"
+    PEER_HOLDS_SHARDS = "PeerHoldsShards"
+    CONSENT_NEEDED = "ConsentNeeded"
+    REMOVED_VOLUME_PRESENT = "RemovedVolumePresent"
+    LAST_TRANSFER_ABORTED = "LastTransferAborted"
     KEY_CHANGED = "KeyChanged"
     VERSION_DOWNGRADE = "VersionDowngrade"
     VERSION_SKIP = "VersionSkip"
@@ -107,7 +121,137 @@ class RestartPod:
         return f"restart {self.pod} ({self.why})"
 
 
-Step = RecordBootstrap | ApplyObject | MarkCluster | TakeOutOfService | PutInService | RestartPod
+@dataclass(frozen=True, slots=True)
+class ReplicateShard:
+    """Make one more replica of a shard on a peer that holds none; the source keeps its own."""
+
+    shard: ShardRef
+    source: PeerId
+    target: PeerId
+    method: str
+    pods: tuple[str, str]
+    """Names of source and target, for the text."""
+    bytes: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"replicate {label(self.shard)} from {self.pods[0]} to {self.pods[1]} ({self.why})"
+
+
+@dataclass(frozen=True, slots=True)
+class MoveShard:
+    """Move a replica to a peer that holds none of the shard."""
+
+    shard: ShardRef
+    source: PeerId
+    target: PeerId
+    method: str
+    pods: tuple[str, str]
+    """Names of source and target, for the text."""
+    bytes: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"move {label(self.shard)} from {self.pods[0]} to {self.pods[1]} ({self.why})"
+
+
+@dataclass(frozen=True, slots=True)
+class DropReplica:
+    """Delete a replica that is one too many, or worth nothing."""
+
+    shard: ShardRef
+    peer: PeerId
+    pod: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"drop {label(self.shard)} on {self.pod} ({self.why})"
+
+
+@dataclass(frozen=True, slots=True)
+class AbortTransfer:
+    """End a transfer that leads nowhere wanted."""
+
+    shard: ShardRef
+    source: PeerId
+    target: PeerId
+    pods: tuple[str, str]
+    """Names of source and target, for the text."""
+    why: str
+
+    def __str__(self) -> str:
+        return f"abort the transfer of {label(self.shard)} from {self.pods[0]} to {self.pods[1]} ({self.why})"
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePeer:
+    """Take a peer out of consensus: a drained one, or by force a lost one that consent was given for."""
+
+    peer: PeerId
+    pod: str
+    force: bool
+    why: str
+
+    def __str__(self) -> str:
+        return f"remove peer {self.peer} of {self.pod}{' by force' if self.force else ''} ({self.why})"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLeaving:
+    """Write into status which peer is being taken away, before acting upon it; None: it is over."""
+
+    leaving: Leaving | None
+    pod: str
+
+    def __str__(self) -> str:
+        if self.leaving is None:
+            return f"call the removal of {self.pod} done"
+        return f"record that the peer of {self.pod} is {self.leaving.phase.value.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class LowerMembers:
+    """Take the topmost pod, whose peer is gone from consensus, out of the StatefulSet."""
+
+    pod: str
+    members: int
+    """Replicas of the StatefulSet afterwards: exactly one fewer."""
+
+    def __str__(self) -> str:
+        return f"take {self.pod} away: {self.members} pods stay"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteClaim:
+    """Delete the volume of a peer that was removed; it could never join again."""
+
+    claim: str
+    uid: str
+
+    def __str__(self) -> str:
+        return f"delete the volume {self.claim} of a removed peer"
+
+
+PlacementStep = ReplicateShard | MoveShard | DropReplica | AbortTransfer
+Step = (
+    RecordBootstrap
+    | ApplyObject
+    | MarkCluster
+    | TakeOutOfService
+    | PutInService
+    | RestartPod
+    | PlacementStep
+    | RecordLeaving
+    | RemovePeer
+    | LowerMembers
+    | DeleteClaim
+)
+"""What the loop can do."""
+
+
+def label(shard: ShardRef) -> str:
+    """A shard as users read it: collection/shard."""
+    return f"{shard[0]}/{shard[1]}"
 
 
 def event_reason(step: Step) -> str | None:
@@ -121,8 +265,22 @@ def event_reason(step: Step) -> str | None:
             return "PodOutOfService"
         case RestartPod():
             return "PodRestarted"
-        case MarkCluster() | PutInService():
+        case MarkCluster() | PutInService() | RecordLeaving():
             return None
+        case _:
+            return EVENT_REASONS[type(step)]
+
+
+EVENT_REASONS: Mapping[type, str] = {
+    ReplicateShard: "ReplicaStarted",
+    MoveShard: "MoveStarted",
+    DropReplica: "ReplicaDropped",
+    AbortTransfer: "TransferAborted",
+    RemovePeer: "PeerRemoved",
+    LowerMembers: "ScaledIn",
+    DeleteClaim: "VolumeDeleted",
+}
+"""Reasons of the Events that tell of shards and peers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class Transfer:
     source: PeerId
     target: PeerId
     method: str | None
+    keeps_source: bool = True
+    """True: it replicates; False: the source's replica goes when it is done (Qdrant's `sync`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,25 @@ from qdrant_operator.domain.cluster_status import bootstrap_facts
 from qdrant_operator.domain.errors import Conflict, Refused
 from qdrant_operator.domain.observed import BootstrapPhase, Damage
 from qdrant_operator.domain.steps import (
+    AbortTransfer,
     ApplyObject,
+    DeleteClaim,
+    DropReplica,
+    LowerMembers,
     MarkCluster,
+    MoveShard,
     PutInService,
     RecordBootstrap,
+    RecordLeaving,
+    RemovePeer,
+    ReplicateShard,
     RestartPod,
     Step,
     TakeOutOfService,
 )
+from qdrant_operator.reconcile.cluster_members import act_on_member
 from qdrant_operator.reconcile.cluster_observe import UID_KEY, Look, live_claims
+from qdrant_operator.reconcile.cluster_shards import act_on_shard, remove_peer
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.world import World
 
@@ -43,6 +53,12 @@ async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
             await _label(world, subject, step.pod, "true")
         case RestartPod():
             await _restart(world, subject, step)
+        case ReplicateShard() | MoveShard() | DropReplica() | AbortTransfer():
+            await act_on_shard(world, look, step)
+        case RemovePeer():
+            await remove_peer(world, subject, look, step)
+        case RecordLeaving() | LowerMembers() | DeleteClaim():
+            await act_on_member(world, subject, step)
         case _:
             assert_never(step)
 

@@ -68,7 +68,7 @@ async def look(world: World, subject: Manifest) -> Look:
     bootstrap = read_bootstrap(subject)
     pods = read_pods(world, meta["namespace"], meta["name"])
     endpoints = _endpoints(pods, keys.credentials.api_key)
-    views = await _views(world, pods, endpoints)
+    views = await read_views(world, pods, endpoints)
     # From here on nothing is awaited that another write could overtake: the caches are read in one go.
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     members = stateful_set["spec"].get("replicas") if stateful_set else None
@@ -188,7 +188,9 @@ def _endpoints(pods: tuple[PodState, ...], key: str | None) -> dict[str, Endpoin
     }
 
 
-async def _views(world: World, pods: tuple[PodState, ...], endpoints: dict[str, Endpoint]) -> dict[str, View]:
+async def read_views(
+    world: World, pods: tuple[PodState, ...], endpoints: dict[str, Endpoint]
+) -> dict[str, View]:
     views = await asyncio.gather(*(_view(world, pod, endpoints.get(pod.name)) for pod in pods))
     return {pod.name: view for pod, view in zip(pods, views, strict=True)}
 
@@ -204,8 +206,11 @@ async def _view(world: World, pod: PodState, endpoint: Endpoint | None) -> View:
 
 async def _listed(world: World, subject: Manifest, pods: tuple[PodState, ...]) -> frozenset[str]:
     """Addresses in the client Service's endpoint slices; asked only while a pod is being taken out."""
-    if all(pod.serving for pod in pods):
-        return frozenset()
+    return frozenset() if all(pod.serving for pod in pods) else await service_addresses(world, subject)
+
+
+async def service_addresses(world: World, subject: Manifest) -> frozenset[str]:
+    """Addresses to which the client Service sends requests, read live."""
     meta = subject["metadata"]
     labels = {"kubernetes.io/service-name": meta["name"]}
     slices = await world.kubernetes.list(Kind.ENDPOINT_SLICE, meta["namespace"], labels)

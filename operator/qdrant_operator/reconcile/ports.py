@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from qdrant_operator.domain.storage import S3Credentials, S3Place, StoredObject
-from qdrant_operator.domain.values import PeerView, ShardId
+from qdrant_operator.domain.values import PeerId, PeerView, ShardId
 from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest, ShardSnapshot
 
 __all__ = [
@@ -108,6 +108,17 @@ class Qdrant(Protocol):
     async def update_collection(self, endpoint: Endpoint, name: str, body: Json) -> None: ...
 
     async def delete_collection(self, endpoint: Endpoint, name: str) -> None: ...
+
+    async def update_shards(self, endpoint: Endpoint, name: str, body: Json) -> None:
+        """One operation of POST /collections/{name}/cluster; a transfer it starts goes on after the answer."""
+        ...
+
+    async def remove_peer(self, endpoint: Endpoint, peer: PeerId, *, force: bool) -> None:
+        """Take a member out of consensus through another one.
+
+        Without `force`: `Refused("BadRequest")` while it holds shards. With it nothing is asked: its replicas go.
+        """
+        ...
 
     async def put_payload_index(self, endpoint: Endpoint, name: str, field: str, schema: Json) -> None: ...
 

@@ -1,0 +1,79 @@
+"""A member whose volume is gone: it can never come back, and only by force can it be taken out.
+
+Force asks nothing: replicas on the peer go, even the only ones. So it needs somebody's consent, a sound replica
+elsewhere of every shard, and a majority without the peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qdrant_operator.domain.desired import DesiredCluster
+from qdrant_operator.domain.durations import duration
+from qdrant_operator.domain.names import claim_name
+from qdrant_operator.domain.observed import Member, Observed
+from qdrant_operator.domain.placement.model import Layout
+from qdrant_operator.domain.placement.recheck import lost_with, why_not_remove
+from qdrant_operator.domain.steps import NOTHING, Blocked, Guard, Plan, RemovePeer, RestartPod
+from qdrant_operator.domain.values import PeerId
+
+WHY = "its volume is gone"
+STILL_MEMBER = "still has shards"
+"""What a server says that starts on an empty volume under the URI of a member that holds shards."""
+
+
+def consented(desired: DesiredCluster, observed: Observed, pods: Mapping[PeerId, str]) -> frozenset[PeerId]:
+    """Members whose volume is gone and that may be removed by force."""
+    lost = (member for member in observed.members_known if member.lost_since and member.peer in pods)
+    return frozenset(member.peer for member in lost if _may_replace(desired, observed, member))
+
+
+def _may_replace(desired: DesiredCluster, observed: Observed, member: Member) -> bool:
+    shards = desired.spec.shards
+    if member.peer in shards.replace_lost_peers:
+        return True
+    if shards.replace_lost_peer_after is None or observed.now is None or member.lost_since is None:
+        return False
+    return observed.now - member.lost_since >= duration(shards.replace_lost_peer_after)
+
+
+def plan_lost(desired: DesiredCluster, observed: Observed, layout: Layout) -> Plan:
+    """Replace peers whose volume is gone, or say what that needs."""
+    plans = [_plan(desired, observed, layout, m) for m in observed.members_known if m.lost_since]
+    steps = tuple(step for plan in plans for step in plan.steps)
+    return Plan(steps[:1], tuple(wait for plan in plans for wait in plan.blocked)) + _rejoin(observed, layout)
+
+
+def _plan(desired: DesiredCluster, observed: Observed, layout: Layout, member: Member) -> Plan:
+    step = RemovePeer(member.peer, member.pod, force=True, why=WHY)
+    claim = claim_name(desired.name, int(member.pod.rpartition("-")[2]))
+    lost = lost_with(layout, member.peer)
+    if lost:
+        message = (
+            f"claim {claim} has a new, empty volume, and peer {member.peer} held the only sound replica of "
+            f"{', '.join(lost)}: bring the old volume back under this claim, or delete what is lost"
+        )
+        return _wait(step, Guard.VOLUME_LOST, message)
+    if not _may_replace(desired, observed, member):
+        message = (
+            f"claim {claim} has a new, empty volume and peer {member.peer} can never come back; every shard of it "
+            f"has another sound replica: add {member.peer} to spec.shards.replaceLostPeers, or set "
+            "spec.shards.replaceLostPeerAfter"
+        )
+        return _wait(step, Guard.CONSENT_NEEDED, message)
+    reason = why_not_remove(step, layout)
+    return _wait(step, Guard.NO_QUORUM_WITHOUT, reason) if reason else Plan((step,))
+
+
+def _wait(step: RemovePeer, guard: Guard, message: str) -> Plan:
+    return Plan(blocked=(Blocked(str(step), guard, message),))
+
+
+def _rejoin(observed: Observed, layout: Layout) -> Plan:
+    """A pod that was refused for its old peer's sake need not wait for the end of the kubelet's back-off."""
+    inside = {peer.id for peer in layout.peers}
+    free = {member.pod for member in observed.members_known if member.peer not in inside}
+    for pod in observed.pods:
+        if pod.name in free and pod.waiting == "CrashLoopBackOff" and STILL_MEMBER in pod.message:
+            return Plan((RestartPod(pod.name, pod.uid, "its old peer was removed, so it can join"),))
+    return NOTHING

@@ -1,0 +1,60 @@
+"""Takes a removed peer's pod and volume away: one replica, one claim, each named by version or uid."""
+
+from __future__ import annotations
+
+from qdrant_operator.domain.cluster_status import leaving_facts
+from qdrant_operator.domain.errors import Conflict
+from qdrant_operator.domain.names import pod_name
+from qdrant_operator.domain.steps import DeleteClaim, LowerMembers, RecordLeaving
+from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.world import World
+
+
+async def act_on_member(
+    world: World, subject: Manifest, step: RecordLeaving | LowerMembers | DeleteClaim
+) -> None:
+    """Carry out one step of a removal.
+
+    Raises:
+        Conflict: somebody else changed what the step was planned on.
+    """
+    match step:
+        case RecordLeaving():
+            await _record(world, subject, step)
+        case LowerMembers():
+            await _lower(world, subject, step)
+        case DeleteClaim():
+            await _delete(world, subject, step)
+
+
+async def _record(world: World, subject: Manifest, step: RecordLeaving) -> None:
+    meta, status = subject["metadata"], dict(subject.get("status") or {})
+    status.pop("leaving", None)
+    if step.leaving is not None:
+        status["leaving"] = leaving_facts(step.leaving)
+    await world.kubernetes.patch_status(
+        Kind.CLUSTER, meta["namespace"], meta["name"], resource_version=meta["resourceVersion"], status=status
+    )
+
+
+async def _lower(world: World, subject: Manifest, step: LowerMembers) -> None:
+    """From exactly one more, as read live, and on exactly that version."""
+    meta = subject["metadata"]
+    live = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+    if live is None or live["spec"].get("replicas") != step.members + 1:
+        raise Conflict("the StatefulSet has another number of pods than expected: looking again", after=0.5)
+    if step.pod != pod_name(meta["name"], step.members):
+        raise Conflict(f"{step.pod} is not the topmost pod: looking again", after=0.5)
+    body = {
+        "metadata": {"resourceVersion": live["metadata"]["resourceVersion"]},
+        "spec": {"replicas": step.members},
+    }
+    await world.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
+
+
+async def _delete(world: World, subject: Manifest, step: DeleteClaim) -> None:
+    namespace = subject["metadata"]["namespace"]
+    pod = step.claim.removeprefix("storage-")
+    if await world.kubernetes.read(Kind.POD, namespace, pod) is not None:
+        raise Conflict(f"{pod} is still there: looking again", after=0.5)
+    await world.kubernetes.delete(Kind.CLAIM, namespace, step.claim, uid=step.uid)

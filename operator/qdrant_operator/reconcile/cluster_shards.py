@@ -1,0 +1,97 @@
+"""Sends operations on shards and members, each after a fresh look at every peer.
+
+May not decide what is wanted: it only refuses (`Conflict`, look again) what is no longer right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qdrant_operator.domain.errors import Conflict, Refused
+from qdrant_operator.domain.membership import roles
+from qdrant_operator.domain.observed import Observed, health
+from qdrant_operator.domain.placement.layout import build_layout
+from qdrant_operator.domain.placement.recheck import why_not, why_not_remove
+from qdrant_operator.domain.steps import (
+    AbortTransfer,
+    DropReplica,
+    MoveShard,
+    PlacementStep,
+    RemovePeer,
+    ReplicateShard,
+)
+from qdrant_operator.reconcile.cluster_observe import Look, read_views, service_addresses
+from qdrant_operator.reconcile.ports import Endpoint, Json, Manifest
+from qdrant_operator.reconcile.world import World
+
+
+async def act_on_shard(world: World, look: Look, step: PlacementStep) -> None:
+    """Send one operation of POST /collections/{c}/cluster.
+
+    Raises:
+        Conflict: the world is not what the step was planned on, or Qdrant says so.
+    """
+    fresh = await _fresh(world, look)
+    reason = why_not(step, build_layout(fresh, roles(look.desired, fresh)))
+    if reason:
+        raise Conflict(f"{step}: {reason}; looking again", after=0.5)
+    try:
+        await world.qdrant.update_shards(_through(look, fresh), step.shard[0], body(step))
+    except Refused as error:
+        raise Conflict(f"{step}: {error.message}; looking again", after=1.0) from error
+
+
+async def remove_peer(world: World, subject: Manifest, look: Look, step: RemovePeer) -> None:
+    """Take a member out of consensus through another one.
+
+    Raises:
+        Conflict: it holds something, clients may still reach it, the rest is no majority, or Qdrant refuses.
+    """
+    fresh = await _fresh(world, look)
+    layout = build_layout(fresh, roles(look.desired, fresh))
+    pod = next((pod for pod in fresh.pods if pod.name == step.pod), None)
+    listed = pod is not None and not step.force and pod.address in await service_addresses(world, subject)
+    serving = pod is not None and pod.serving and not step.force
+    reason = "clients may still reach it" if listed or serving else why_not_remove(step, layout)
+    if step.force and any(view.peer == step.peer for view in fresh.peers.values()):
+        reason = "it answers again"
+    if reason:
+        raise Conflict(f"{step}: {reason}; looking again", after=0.5)
+    try:
+        await world.qdrant.remove_peer(_through(look, fresh, but=step.pod), step.peer, force=step.force)
+    except Refused as error:
+        raise Conflict(f"{step}: {error.message}; looking again", after=1.0) from error
+
+
+async def _fresh(world: World, look: Look) -> Observed:
+    """The same pods, asked once more."""
+    views = await read_views(world, look.observed.pods, look.endpoints)
+    return replace(look.observed, views=views, shards=health(views, look.observed.wants))
+
+
+def _through(look: Look, fresh: Observed, *, but: str = "") -> Endpoint:
+    """The leader's endpoint, else any answering peer's; never that of the peer in question.
+
+    Raises:
+        Conflict: no other peer answers.
+    """
+    leader = fresh.pod_of(fresh.leader)
+    pods = sorted((pod for pod in fresh.peers if pod != but), key=lambda pod: (pod != leader, pod))
+    if not pods:
+        raise Conflict("no other peer answers; looking again", after=1.0)
+    return look.endpoints[pods[0]]
+
+
+def body(step: PlacementStep) -> Json:
+    """The step as Qdrant's request says it."""
+    shard = step.shard[1]
+    match step:
+        case DropReplica():
+            return {"drop_replica": {"shard_id": shard, "peer_id": step.peer}}
+        case AbortTransfer():
+            ends = {"from_peer_id": step.source, "to_peer_id": step.target}
+            return {"abort_transfer": {"shard_id": shard, **ends}}
+        case ReplicateShard() | MoveShard():
+            verb = "move_shard" if isinstance(step, MoveShard) else "replicate_shard"
+            ends = {"from_peer_id": step.source, "to_peer_id": step.target}
+            return {verb: {"shard_id": shard, **ends, "method": step.method}}
