@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from qdrant_operator.adapters.qdrant_http import ObserveLatency, PeerHttp, Request, path
 from qdrant_operator.adapters.qdrant_json import is_disabled, peer_view, shard_snapshot
 from qdrant_operator.domain.errors import Refused, Unreachable
-from qdrant_operator.domain.values import PeerId, PeerView, ShardId
+from qdrant_operator.domain.values import PeerId, PeerView, ShardId, ShardKey
 from qdrant_operator.domain.wire import Endpoint, Json, ShardSnapshot
 
 OBSERVE_SECONDS = 4.0
@@ -20,6 +20,8 @@ CONSENSUS_SECONDS = 60
 """How long Qdrant may wait for consensus: creating a collection beside a dead peer took it 5 s."""
 CLIENT_MARGIN_SECONDS = 5.0
 """Qdrant's own time-out must come first: its answer says more than our silence."""
+COUNT_SECONDS = 60.0
+"""An exact count reads every id of the shards."""
 SNAPSHOT_SECONDS = 6 * 3600.0
 """Making a shard's snapshot: minutes for gigabytes; a dead node is noticed earlier, by keep-alive probes."""
 STREAM_READ_SECONDS = 60.0
@@ -122,6 +124,22 @@ class QdrantRest:
             force="true" if force else "false",
         )
 
+    async def create_shard_key(self, endpoint: Endpoint, name: str, body: Json) -> None:
+        """Make a shard key with its shards, and wait for its replicas; `Refused("AlreadyExists")` when it is there."""
+        await self._key(endpoint, "create_shard_key", "PUT", path("collections", name, "shards"), body)
+
+    async def delete_shard_key(self, endpoint: Endpoint, name: str, key: ShardKey) -> None:
+        """Delete a shard key with its points; `Refused("NotFound")` when there is none."""
+        where = path("collections", name, "shards", "delete")
+        await self._key(endpoint, "delete_shard_key", "POST", where, {"shard_key": key})
+
+    async def count_key_points(self, endpoint: Endpoint, name: str, key: ShardKey) -> int:
+        """Points of a shard key, counted one by one; `Unreachable` when a shard of it cannot be read."""
+        body = {"exact": True, "shard_key": key}
+        where = path("collections", name, "points", "count")
+        request = Request("count_key_points", "POST", where, {}, body, COUNT_SECONDS)
+        return await self._http.read(endpoint, request, lambda result: int(result["count"]))
+
     async def put_payload_index(self, endpoint: Endpoint, name: str, field: str, schema: Json) -> None:
         """Declare an index; returns when consensus has it, the index itself is built in the background."""
         body = {"field_name": field, "field_schema": schema}
@@ -214,6 +232,15 @@ class QdrantRest:
         limit = {"timeout": str(self._consensus_seconds), **query}
         seconds = self._consensus_seconds + CLIENT_MARGIN_SECONDS
         await self._http.json(endpoint, Request(operation, method, where, limit, body, seconds))
+
+    async def _key(self, endpoint: Endpoint, operation: str, method: str, where: str, body: Json) -> None:
+        """A change of a shard key: Qdrant says 400 where others would say 404 or 409, and only its words differ."""
+        try:
+            await self._consensus(endpoint, operation, method, where, body)
+        except Refused as error:
+            reasons = {"already exists for collection": "AlreadyExists", "does not exist for": "NotFound"}
+            reason = next((reasons[words] for words in reasons if words in error.message), error.reason)
+            raise Refused(reason, error.message) from error
 
     async def _index(
         self, endpoint: Endpoint, operation: str, method: str, where: str, body: Json = None

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from qdrant_operator.domain.storage import S3Credentials, S3Place, StoredObject
-from qdrant_operator.domain.values import PeerId, PeerView, ShardId
+from qdrant_operator.domain.values import PeerId, PeerView, ShardId, ShardKey
 from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest, ShardSnapshot
 
 __all__ = [
@@ -118,6 +118,18 @@ class Qdrant(Protocol):
 
         Without `force`: `Refused("BadRequest")` while it holds shards. With it nothing is asked: its replicas go.
         """
+        ...
+
+    async def create_shard_key(self, endpoint: Endpoint, name: str, body: Json) -> None:
+        """Make a shard key with its shards; `Refused("AlreadyExists")` when it is there."""
+        ...
+
+    async def delete_shard_key(self, endpoint: Endpoint, name: str, key: ShardKey) -> None:
+        """Delete a shard key with its points; `Refused("NotFound")` when there is none."""
+        ...
+
+    async def count_key_points(self, endpoint: Endpoint, name: str, key: ShardKey) -> int:
+        """Points of a shard key, counted exactly."""
         ...
 
     async def put_payload_index(self, endpoint: Endpoint, name: str, field: str, schema: Json) -> None: ...
