@@ -78,12 +78,15 @@ class Objects:
 
         Raises:
             TimeoutError: it was not so in time; says what it was.
+            RuntimeError: it failed for good; says why.
         """
         deadline = time.monotonic() + seconds
         while True:
             one = self.find(kind, name)
             if one is not None and holds(one):
                 return one
+            if one is not None and one.status.get("phase") == "Failed":
+                raise RuntimeError(f"{kind} {name} failed: {one.status.get('message')}")
             if time.monotonic() > deadline:
                 state = json.dumps(one.status, indent=1) if one else "it does not exist"
                 raise TimeoutError(f"{kind} {name} was not as expected within {seconds:.0f} s: {state}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,7 +61,7 @@ async def prepare(pod: Pod, container: Manifest) -> Launch:
     )
     cwd = root.host(container.get("workingDir") or image.working_dir)
     cwd.mkdir(parents=True, exist_ok=True)
-    argv = tuple(substitution.text(expand(part, variables)) for part in _command(container, image))
+    argv = command_line(container, image, lambda part: substitution.text(expand(part, variables)))
     simulated = image.runs is Runs.SIMULATED_PEER
     return Launch(argv, env | own, cwd, root, simulated, substitution, variables)
 
@@ -77,15 +77,20 @@ def termination_message(root: Root, container: Manifest) -> str:
     return file.read_text(errors="replace")[:4096] if file.is_file() else ""
 
 
-def _command(container: Manifest, image: Image) -> list[str]:
-    """Kubernetes' rule: `command` replaces the image's entrypoint, `args` follow either."""
-    return [*(container.get("command") or image.entrypoint), *(container.get("args") or ())]
+def command_line(container: Manifest, image: Image, translate: Callable[[str], str]) -> tuple[str, ...]:
+    """Kubernetes' rule: `command` replaces the image's entrypoint, `args` follow either.
+
+    What the pod says is translated into paths of this machine; the image's own program is a path of this machine
+    already, and may lie below a folder that the container mounts something at (/tmp).
+    """
+    program = tuple(translate(part) for part in container.get("command") or ()) or image.entrypoint
+    return (*program, *(translate(part) for part in container.get("args") or ()))
 
 
 async def _substitution(
     pod: Pod, container: Manifest, image: Image, volumes: Mapping[str, Volume], variables: Mapping[str, str]
 ) -> Substitution:
-    texts = [*variables.values(), *_command(container, image)]
+    texts = [*variables.values(), *command_line(container, image, str)]
     for volume in volumes.values():
         if isinstance(volume, TextVolume):
             texts += [content.decode(errors="replace") for content in volume.files.values()]

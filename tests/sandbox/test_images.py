@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.node.images import Runs, UnknownImageError, find_image, split_reference
+from sandbox.node.images import Image, Runs, UnknownImageError, find_image, split_reference
+from sandbox.node.launch import command_line
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,14 @@ def test_the_operators_image_is_this_python() -> None:
     """Its entrypoint is the package's command line."""
     image = find_image("ghcr.io/any/qdrant-operator:v0.1.0", None)
     assert image.entrypoint == (sys.executable, "-m", "qdrant_operator")
+
+
+def test_a_program_below_a_mounted_folder_is_still_found() -> None:
+    """A checkout below /tmp runs Jobs that mount something at /tmp: only the pod's own words are translated."""
+    image = Image(Runs.PROGRAM, ("/tmp/checkout/python", "-m", "tool"))
+    container = {"args": ["--to", "/tmp/out"]}
+    found = command_line(container, image, lambda part: part.replace("/tmp", "/pods/1/tmp"))
+    assert found == ("/tmp/checkout/python", "-m", "tool", "--to", "/pods/1/tmp/out")
 
 
 @pytest.mark.parametrize("reference", ["qdrant/qdrant:v9.99.0", "qdrant/qdrant", "nowhere.example/thing:1"])

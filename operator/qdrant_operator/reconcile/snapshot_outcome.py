@@ -73,9 +73,9 @@ def _killed(job: Manifest, pod: Manifest | None) -> Result:
     if dead and dead.get("reason") == "OOMKilled":
         why = "its pod ran out of memory"
     elif dead:
-        why = (
-            f"its pod ended with exit code {dead.get('exitCode')} ({dead.get('reason') or 'no reason given'})"
-        )
+        words = f": {' '.join(dead['message'].split())[:300]}" if dead.get("message") else ""
+        reason = dead.get("reason") or "no reason given"
+        why = f"its pod ended with exit code {dead.get('exitCode')} ({reason}{words})"
     else:
         why = (_condition(job, "Failed") or {}).get("message") or "its pod is gone"
     return Result("JobFailed", f"the run was killed: {why}; there is no manifest, so there is no backup")
