@@ -11,7 +11,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 # What needs no API server. Tests that measure time run alone, in `make test`.
 FAST := tests --ignore tests/integration --ignore tests/contract
 
-.PHONY: help install check format test demo bench bench-planner crds image lock clean
+.PHONY: help install check format test simulate mutants demo bench bench-planner crds image lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12 | sort
@@ -38,6 +38,12 @@ format: install  ## write what `check` asks of formatting and imports
 
 test: install    ## every tier, on a real API server (10 min)
 	$(PY) -m pytest tests
+
+simulate: install  ## clusters in memory under faults, seed by seed (SEEDS=2000 FIRST=1)
+	$(PY) -m sandbox.simulation --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),1)
+
+mutants: install ## break each guard in turn; which seed catches it (SEEDS=2000)
+	$(PY) -m sandbox.simulation.mutants --seeds $(or $(SEEDS),2000)
 
 demo: install    ## three manifests become a running, backed-up cluster (KEEP=1 leaves it running)
 	$(PY) -m sandbox.demo $(if $(KEEP),--keep)

@@ -47,6 +47,10 @@ class VirtualClock:
         """Virtual time, UTC."""
         return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
 
+    def seconds(self) -> float:
+        """Virtual seconds since the story began."""
+        return asyncio.get_running_loop().time()
+
     async def sleep(self, seconds: float) -> None:
         """Let virtual time pass."""
         await asyncio.sleep(seconds)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from qdrant_operator.domain.wire import Kind, Manifest
@@ -14,25 +16,44 @@ from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.qdrant_sim.core.settings import Settings
 from sandbox.simulation.network import VirtualUniverse
+from sandbox.simulation.slices import Slices
 
 PERIOD = 0.25
 """Seconds of virtual time between two rounds of controllers and kubelet."""
 BACKOFF = 1.0
 GRACE = 1.0
+CRASHES = 3
+"""Ends in a row after which the kubelet calls it a crash loop."""
+
+
+def claim_of(pod: str) -> str:
+    """Name of the volume claim of a pod."""
+    return f"storage-{pod}"
 
 
 class VirtualNode:
     """Makes pods, runs their peers, probes them, and keeps their volumes."""
 
-    def __init__(self, server: FakeApiServer, peers: VirtualUniverse, namespace: str) -> None:
-        self._server, self._peers, self._namespace = server, peers, namespace
+    def __init__(
+        self, server: FakeApiServer, peers: VirtualUniverse, namespace: str, cluster: str, random: Random
+    ) -> None:
+        """One node for all pods of one cluster."""
+        self._server, self._peers, self._namespace, self._cluster = server, peers, namespace, cluster
         self._sets, self._kubelet = StatefulSets(server), Kubelet(server)
+        self._slices = Slices(server, namespace, cluster, random)
+        self._changed = True
+        server.watchers.append(self._on_change)
         self.disks: dict[str, Disk] = {}
         """Volumes by the uid of their claim."""
-        self._running: dict[str, Peer] = {}
+        self.running: dict[str, Peer] = {}
+        """Processes by the uid of their pod."""
+        self.on_start: Callable[[Manifest, Disk], None] = lambda _pod, _disk: None
+        """Told of every start of a process."""
         self._resting: dict[str, float] = {}
         self._leaving: dict[str, float] = {}
         self._attempts: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
+        self._probed: dict[str, float] = {}
 
     async def live(self) -> None:
         """Work until cancelled."""
@@ -41,32 +62,62 @@ class VirtualNode:
             await asyncio.sleep(PERIOD)
 
     def round(self) -> None:
-        """One round: controllers, then every pod."""
-        self._server.collect_garbage()
-        self._sets.sync()
-        for pod in self._server.all(Kind.POD, self._namespace):
+        """One round: controllers, where something changed, then every pod."""
+        while self._changed:
+            self._changed = False
+            self._server.collect_garbage()
+            self._sets.sync()
+        pods = self._server.all(Kind.POD, self._namespace)
+        for pod in pods:
             self._keep(pod)
-        alive = {pod["metadata"]["uid"] for pod in self._server.all(Kind.POD, self._namespace)}
-        for uid in [uid for uid in self._running if uid not in alive]:
+        alive = {pod["metadata"]["uid"] for pod in pods}
+        for uid in [uid for uid in self.running if uid not in alive]:
             self._stop(uid, 0)
+        self._slices.sync(self._now())
 
-    def kill(self, pod: str) -> None:
-        """SIGKILL to the peer of a pod; the kubelet starts it again."""
+    def listed(self) -> frozenset[str]:
+        """Addresses to which the client Service sends requests."""
+        return self._slices.listed
+
+    def peer_of(self, pod: str) -> Peer | None:
+        """The process in a pod."""
+        found = self._server.get(Kind.POD, self._namespace, pod)
+        return self.running.get(found["metadata"]["uid"]) if found else None
+
+    def disk_of(self, pod: str) -> Disk | None:
+        """The volume of a pod."""
+        claim = self._server.get(Kind.CLAIM, self._namespace, claim_of(pod))
+        return self.disks.get(claim["metadata"]["uid"]) if claim else None
+
+    def living_disks(self) -> dict[str, Disk]:
+        """Volumes that still exist, by the name of their claim."""
+        claims = self._server.all(Kind.CLAIM, self._namespace)
+        found = {c["metadata"]["name"]: self.disks.get(c["metadata"]["uid"]) for c in claims}
+        return {name: disk for name, disk in found.items() if disk is not None}
+
+    def kill(self, pod: str, rest: float = BACKOFF) -> None:
+        """SIGKILL to the peer of a pod; the kubelet starts it again after some seconds."""
         found = self._server.get(Kind.POD, self._namespace, pod)
         if found is not None:
-            self._stop(found["metadata"]["uid"], -9)
+            self._stop(found["metadata"]["uid"], -9, rest)
 
     def lose_volume(self, pod: str) -> None:
         """The pod and its volume are gone at once."""
-        claim = f"storage-{pod}"
         found = self._server.get(Kind.POD, self._namespace, pod)
         if found is not None:
             self._stop(found["metadata"]["uid"], -9)
-            self._server.delete(Kind.POD, self._namespace, pod)
-            self._server.finish(Kind.POD, self._namespace, pod)
-        if self._server.get(Kind.CLAIM, self._namespace, claim) is not None:
-            self._server.delete(Kind.CLAIM, self._namespace, claim)
-            self._server.finish(Kind.CLAIM, self._namespace, claim)
+            self._remove(Kind.POD, pod)
+        self._remove(Kind.CLAIM, claim_of(pod))
+
+    def _remove(self, kind: Kind, name: str) -> None:
+        if self._server.get(kind, self._namespace, name) is not None:
+            self._server.delete(kind, self._namespace, name)
+        if self._server.get(kind, self._namespace, name) is not None:
+            self._server.finish(kind, self._namespace, name)
+
+    def _on_change(self, kind: Kind, event: str, manifest: Manifest) -> None:
+        del event, manifest
+        self._changed = self._changed or kind not in (Kind.CLUSTER, Kind.COLLECTION, Kind.ENDPOINT_SLICE)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -77,11 +128,11 @@ class VirtualNode:
             self._terminate(pod)
         elif not (pod.get("status") or {}).get("podIP"):
             self._kubelet.start(pod, ready=False)
-        elif uid not in self._running:
+        elif uid not in self.running:
             if self._now() >= self._resting.get(uid, 0.0):
                 self._start(pod)
         else:
-            self._probe(pod)
+            self._watch(pod)
 
     def _terminate(self, pod: Manifest) -> None:
         uid = pod["metadata"]["uid"]
@@ -92,11 +143,14 @@ class VirtualNode:
     def _start(self, pod: Manifest) -> None:
         uid, address = pod["metadata"]["uid"], pod["status"]["podIP"]
         disk = self._disk(pod)
+        if disk is None:
+            return
         environment = {e["name"]: e.get("value", "") for e in pod["spec"]["containers"][0]["env"]}
         settings = self._settings(pod, environment)
+        self.on_start(pod, disk)
 
         def begin() -> None:
-            self._running[uid] = self._peers.universe.start(address, disk, settings)
+            self.running[uid] = self._peers.universe.start(address, disk, settings)
 
         self._peers.act(begin)
 
@@ -106,27 +160,51 @@ class VirtualNode:
         uri = environment["QDRANT_PEER_URI"].replace("$(POD_NAME)", name)
         if environment["QDRANT_FIRST_POD"] == name:
             return Settings(uri=uri, clustered=True)
-        found = self._server.get(Kind.CONFIG_MAP, self._namespace, "vectors-config")
+        found = self._server.get(Kind.CONFIG_MAP, self._namespace, f"{self._cluster}-config")
         data = (found or {}).get("data") or {"members": "", "nobody": "http://nobody:6335"}
         others = [line for line in data["members"].split() if line != uri]
         attempt = self._attempts[uid] = self._attempts.get(uid, -1) + 1
         target = others[attempt % len(others)] if others else data["nobody"].strip()
         return Settings(uri=uri, bootstrap=target, clustered=True)
 
-    def _disk(self, pod: Manifest) -> Disk:
-        claim = self._server.get(Kind.CLAIM, self._namespace, f"storage-{pod['metadata']['name']}")
-        assert claim is not None
-        return self.disks.setdefault(claim["metadata"]["uid"], Disk())
+    def _disk(self, pod: Manifest) -> Disk | None:
+        name = claim_of(pod["metadata"]["name"])
+        claim = self._server.get(Kind.CLAIM, self._namespace, name)
+        return None if claim is None else self.disks.setdefault(claim["metadata"]["uid"], Disk())
 
-    def _probe(self, pod: Manifest) -> None:
+    def _watch(self, pod: Manifest) -> None:
         uid = pod["metadata"]["uid"]
-        peer = self._running[uid]
+        peer = self.running[uid]
         if peer.exit_code is not None:
-            del self._running[uid]
-            self._resting[uid] = self._now() + BACKOFF
-        ready = peer.exit_code is None and peer.running and self._is_ready(peer)
+            del self.running[uid]
+            self._ends[uid] = self._ends.get(uid, 0) + 1
+            self._resting[uid] = self._now() + BACKOFF * min(self._ends[uid], 4)
+            self._say(pod, peer)
+        elif peer.running and self._ends.pop(uid, 0):
+            self._say(pod, None)
+        if is_ready(pod) and peer.running and not peer.paused and self._now() < self._probed.get(uid, 0.0):
+            return
+        self._probed[uid] = self._now() + 1.0
+        ready = peer.exit_code is None and peer.running and not peer.paused and self._is_ready(peer)
         if is_ready(pod) != ready:
-            self._kubelet.ready(pod, ready)
+            self._kubelet.ready(
+                self._server.get(Kind.POD, self._namespace, pod["metadata"]["name"]) or pod, ready
+            )
+
+    def _say(self, pod: Manifest, ended: Peer | None) -> None:
+        """The container's state, as the kubelet shows it."""
+        if ended is not None and self._ends.get(pod["metadata"]["uid"], 0) < CRASHES:
+            return
+        state: Manifest = {"state": {"running": {}}}
+        if ended is not None:
+            words = {"message": ended.log[-1] if ended.log else ""}
+            state = {
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "lastState": {"terminated": words},
+            }
+        name = pod["metadata"]["name"]
+        status = {**(pod.get("status") or {}), "containerStatuses": [{"name": "qdrant", **state}]}
+        self._server.put_status(Kind.POD, self._namespace, name, status)
 
     def _is_ready(self, peer: Peer) -> bool:
         """What /readyz says; an answer that is not there yet is none."""
@@ -136,8 +214,15 @@ class VirtualNode:
         answer = reply if isinstance(reply, Answer) else reply.answer
         return answer is not None and answer.status == 200
 
-    def _stop(self, uid: str, code: int) -> None:
-        peer = self._running.pop(uid, None)
+    def _stop(self, uid: str, code: int, rest: float = BACKOFF) -> None:
+        peer = self.running.pop(uid, None)
         if peer is not None:
             self._peers.act(lambda: self._peers.universe.stop(peer, code))
-        self._resting[uid] = self._now() + BACKOFF
+            self._unready(peer)
+        self._resting[uid] = self._now() + rest
+
+    def _unready(self, peer: Peer) -> None:
+        """The kubelet sees a container end at once."""
+        for pod in self._server.all(Kind.POD, self._namespace):
+            if (pod.get("status") or {}).get("podIP") == peer.address and is_ready(pod):
+                self._kubelet.ready(pod, ready=False)

@@ -16,6 +16,7 @@ from sandbox.qdrant_sim.core.ops import (
     PutIndex,
     Start,
     Update,
+    shown,
 )
 from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.qdrant_sim.core.proposing import commit, committed
@@ -155,25 +156,41 @@ def create_key(peer: Peer, call: Call) -> Reply:
 
 
 def _create_key(peer: Peer, call: Call, body: Json) -> Reply:
-    collection, state = peer.disk.state.collection(call.segments[1]), peer.disk.state
-    if not collection.custom:
-        raise answers.bad_request("Shard Key cannot be created with Auto sharding method")
-    among = body.get("placement") or list(state.peers)
+    state, key = peer.disk.state, body["shard_key"]
+    collection = state.collection(call.segments[1])
+    _keyed(call, collection, key)
+    if body.get("placement") == []:
+        raise answers.bad_request(
+            f"Sharding key {shown(key)} placement cannot be empty. If you want to use random placement, do not"
+            " specify placement"
+        )
+    among = tuple(dict.fromkeys(body.get("placement") or state.peers))
     for member in among:
         _known(peer, member)
-    CreateKey(collection.name, body["shard_key"], ()).check(state)
+    CreateKey(collection.name, key, ()).check(state)
     number = body.get("shards_number") or collection.params["shard_number"]
     factor = body.get("replication_factor") or collection.params["replication_factor"]
-    placed = peer.universe.choices.place(collection.name, number, factor, tuple(among))
-    op = CreateKey(collection.name, body["shard_key"], tuple(placed))
+    placed = peer.universe.choices.place(collection.name, number, factor, among)
+    op = CreateKey(collection.name, key, tuple(placed))
     return commit(peer, call, op, lambda later: _when_active(peer, call, collection.name, later))
 
 
 def drop_key(peer: Peer, call: Call) -> Reply:
     """Drop a shard key and its data."""
-    op = DropKey(peer.disk.state.collection(call.segments[1]).name, call.body["shard_key"])
+    collection = peer.disk.state.collection(call.segments[1])
+    _keyed(call, collection, call.body["shard_key"])
+    op = DropKey(collection.name, call.body["shard_key"])
     op.check(peer.disk.state)
     return commit(peer, call, op)
+
+
+def _keyed(call: Call, collection: Collection, key: Json) -> None:
+    """Qdrant has these words for both, creating and deleting."""
+    if not collection.custom:
+        raise answers.bad_request("Shard Key cannot be created with Auto sharding method")
+    if not (isinstance(key, str) or (type(key) is int and key >= 0)):
+        message = "data did not match any variant of untagged enum ShardKey"
+        raise answers.malformed(message, len(call.raw))
 
 
 def redistribute(peer: Peer, call: Call) -> Reply:

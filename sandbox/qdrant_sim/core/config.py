@@ -35,6 +35,17 @@ MINIMA = {
     "optimizers_config": {"vacuum_min_vector_number": 100},
 }
 
+MUTABLE_PARAMS = frozenset(
+    {
+        "replication_factor",
+        "write_consistency_factor",
+        "read_fan_out_factor",
+        "read_fan_out_delay_ms",
+        "on_disk_payload",
+    }
+)
+"""Parameters that a patch changes; others are ignored without a word."""
+
 
 def new_config(body: Json, raw: bytes, peers: int) -> dict[str, Json]:
     """The whole configuration that a create call asks for; `peers` is the default number of shards.
@@ -66,6 +77,9 @@ def new_config(body: Json, raw: bytes, peers: int) -> dict[str, Json]:
 def check_patch(body: Json, raw: bytes) -> None:
     """Raise a Fault for a patch that Qdrant refuses."""
     _check_sections(body, raw)
+    params = body.get("params") or {}
+    if 0 in (params.get("replication_factor"), params.get("write_consistency_factor")):
+        raise malformed("invalid value: integer `0`, expected a nonzero u32", len(raw))
 
 
 def merged(config: dict[str, Json], changes: Json) -> dict[str, Json]:
@@ -78,7 +92,8 @@ def merged(config: dict[str, Json], changes: Json) -> dict[str, Json]:
 def _merge(config: dict[str, Json], changes: Json) -> None:
     _merge_vectors(config["params"], changes.get("vectors") or {})
     _merge_sparse(config["params"], changes.get("sparse_vectors") or {})
-    config["params"].update({k: v for k, v in (changes.get("params") or {}).items() if v is not None})
+    params = changes.get("params") or {}
+    config["params"].update({k: v for k, v in params.items() if v is not None and k in MUTABLE_PARAMS})
     for name, target in (("hnsw_config", "hnsw_config"), ("optimizers_config", "optimizer_config")):
         config[target] = config[target] | {
             k: v for k, v in (changes.get(name) or {}).items() if v is not None

@@ -294,7 +294,9 @@ class Abort:
 class SetReplica:
     """A replica's state changes; the last active one stays active unless `forced`; Dead ends its transfers.
 
-    Who reports a failed replica reports one that was Active: a second report of the same failure is refused.
+    Who reports a failed replica reports one that took writes: a second report of the same failure is refused. A
+    new replica that missed a write before its peer knew of it is Dead, and its late word that it is there comes to
+    nothing.
     """
 
     name: str
@@ -308,8 +310,11 @@ class SetReplica:
         shard = collection.shards.get(self.shard) if collection else None
         if shard is None or (self.peer not in shard.replicas and not self.forced):
             raise answers.bad_request(f"Peer {self.peer} has no replica of shard {self.shard}")
-        if self.state == DEAD and shard.replicas.get(self.peer) != ACTIVE:
+        before = shard.replicas.get(self.peer)
+        if self.state == DEAD and before not in (ACTIVE, INITIALIZING):
             raise answers.bad_request(f"Replica {self.peer} of shard {self.shard} is not active")
+        if self.state == ACTIVE and before == DEAD and not self.forced:
+            raise answers.bad_request(f"Replica {self.peer} of shard {self.shard} is not initializing")
         if self.state != ACTIVE and shard.active() == [self.peer] and not self.forced:
             raise answers.bad_request("Cannot deactivate the last active replica")
 

@@ -71,6 +71,10 @@ class Peer:
         """Become leader."""
         self.role, self.leader, self.disk.term = LEADER, self.id, term
 
+    def step_down(self) -> None:
+        """A leader that hears of a later term leads no more."""
+        self.role, self.leader = FOLLOWER, None
+
     def follow(self, leader: Peer) -> None:
         """Hear from a leader."""
         if self.disk.removed:

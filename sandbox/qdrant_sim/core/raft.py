@@ -86,14 +86,14 @@ class Group:
         leader = self.leader()
         if leader is None:
             return
-        for peer in list(self.live.values()):
-            if (
-                peer is not leader
-                and self.universe.linked(leader, peer)
-                and peer.disk.term <= leader.disk.term
-            ):
-                peer.follow(leader)
-                self.deliver(peer)
+        followers = [p for p in self.live.values() if p is not leader and self.universe.linked(leader, p)]
+        if any(peer.disk.term > leader.disk.term and not peer.disk.removed for peer in followers):
+            leader.step_down()
+            self.changed()
+            return
+        for peer in followers:
+            peer.follow(leader)
+            self.deliver(peer)
         leader.heal_soon(self.universe.pace.heal)
         for member in leader.disk.state.peers:
             if member not in leader.disk.state.voters and member in self.live:
@@ -158,6 +158,7 @@ class Group:
             self._append(leader, proposal, proposal.op, None)
 
     def _append(self, leader: Peer, proposal: Proposal, op: Op, fault: Fault | None) -> None:
+        self.universe.on_commit(op, leader.disk.state)
         self.log.append(op)
         self._catch_up(leader)
         self._spread(proposal, fault)
@@ -166,7 +167,7 @@ class Group:
         pace = self.universe.pace
         for peer in sorted(self.live.values(), key=lambda one: one.disk.peer):
             if peer is not self.leader():
-                delay = self.universe.random.uniform(*pace.apply)
+                delay = self.universe.random.uniform(*pace.apply) + self.universe.lag.get(peer.address, 0.0)
                 self.universe.timeline.after(delay, lambda peer=peer: self.deliver(peer))  # type: ignore[misc]
         wait = 0.0 if proposal.origin is self.leader() else pace.apply[1]
         self.universe.timeline.after(wait, lambda: self._told(proposal, fault))

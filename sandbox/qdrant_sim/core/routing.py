@@ -19,7 +19,7 @@ from sandbox.qdrant_sim.core.answers import (
 )
 from sandbox.qdrant_sim.core.disk import Local, PointId
 from sandbox.qdrant_sim.core.ops import SetReplica, shown
-from sandbox.qdrant_sim.core.state import ACTIVE, DEAD, TAKES_WRITES, Collection, Shard
+from sandbox.qdrant_sim.core.state import ACTIVE, DEAD, INITIALIZING, TAKES_WRITES, Collection, Shard
 
 if TYPE_CHECKING:
     from sandbox.qdrant_sim.core.peer import Peer
@@ -163,7 +163,7 @@ def _write_shard(origin: Peer, collection: Collection, shard: Shard, changes: li
         )
     origin.shunned.update((collection.name, shard.id, peer) for peer in failed)
     done_by = [peer for peer in takers if peer not in failed]
-    return [peer for peer in failed if shard.replicas.get(peer) == ACTIVE] + _missed(
+    return [peer for peer in failed if shard.replicas.get(peer) in (ACTIVE, INITIALIZING)] + _missed(
         origin, collection.name, shard.id, done_by
     )
 

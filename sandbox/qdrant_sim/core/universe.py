@@ -12,10 +12,11 @@ from random import Random
 
 from sandbox.qdrant_sim.core.answers import Fault
 from sandbox.qdrant_sim.core.disk import Disk
-from sandbox.qdrant_sim.core.ops import Join, Remove
+from sandbox.qdrant_sim.core.ops import Join, Op, Remove
 from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.qdrant_sim.core.raft import Group
 from sandbox.qdrant_sim.core.settings import Settings, host_of
+from sandbox.qdrant_sim.core.state import State
 from sandbox.qdrant_sim.core.timeline import Timeline
 
 PANIC = 101
@@ -98,6 +99,10 @@ class Universe:
         self._cuts: list[tuple[frozenset[str], frozenset[str]]] = []
         self.on_running: Callable[[Peer], None] = lambda _: None
         self.on_exit: Callable[[Peer], None] = lambda _: None
+        self.on_commit: Callable[[Op, State], None] = lambda _op, _state: None
+        """Told of every entry of a log and of the state before it, as the leader commits it."""
+        self.lag: dict[str, float] = {}
+        """Seconds by which the peer at an address hears later of what is committed."""
         self.fetch: Callable[[str, str | None, Callable[[bytes | str], None]], None] = _no_network
 
     def election(self) -> float:

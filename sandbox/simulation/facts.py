@@ -1,0 +1,88 @@
+"""What is wrong with the simulated world, and since when: laws allow what nobody can have noticed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from qdrant_operator.domain.wire import Kind
+from sandbox.fakes.statefulset import is_ready
+from sandbox.qdrant_sim.core.disk import Disk
+from sandbox.qdrant_sim.core.peer import Peer
+from sandbox.qdrant_sim.core.raft import Group
+from sandbox.qdrant_sim.core.state import ACTIVE, State
+
+if TYPE_CHECKING:
+    from sandbox.simulation.story import Story
+
+NOTICED = 9.0
+"""Seconds after which a fact must be known: a look takes up to 4, its answers are up to 3 late, caches lag by 2."""
+
+
+class Facts:
+    """Facts about peers and shards, each with the moment since which it holds without a break."""
+
+    def __init__(self, story: Story) -> None:
+        """Nothing is known."""
+        self._story = story
+        self.since: dict[tuple[str, ...], float] = {}
+
+    def look(self) -> None:
+        """Bring the facts up to date."""
+        now = self._story.clock.seconds()
+        found = set(self._facts())
+        self.since = {fact: self.since.get(fact, now) for fact in sorted(found)}
+
+    def old(self, kind: str) -> list[tuple[str, ...]]:
+        """Facts of a kind that must have been noticed."""
+        now = self._story.clock.seconds()
+        return [fact for fact, since in self.since.items() if fact[0] == kind and now - since > NOTICED]
+
+    def group(self) -> Group | None:
+        """The cluster."""
+        groups = {id(d.group): d.group for d in self._story.node.living_disks().values() if d.group}
+        return next(iter(groups.values()), None)
+
+    def state(self) -> State | None:
+        """What consensus says now: the state of whoever has applied most."""
+        disks = [
+            d for d in self._story.node.living_disks().values() if d.group and not d.removed and not d.behind
+        ]
+        best: Disk | None = max(disks, key=lambda disk: (disk.applied, disk.term), default=None)
+        return best.state if best else None
+
+    def running(self) -> dict[int, Peer]:
+        """Members' processes that answer."""
+        group = self.group()
+        live = group.live if group else {}
+        return {peer: process for peer, process in live.items() if process.running and not process.paused}
+
+    def _facts(self) -> Iterator[tuple[str, ...]]:
+        for pod in self._story.server.all(Kind.POD):
+            name = pod["metadata"]["name"]
+            if not is_ready(pod) or "deletionTimestamp" in pod["metadata"]:
+                yield ("down", name)
+            if (pod.get("status") or {}).get("podIP") in self._story.mute:
+                yield ("mute", name)
+        state = self.state()
+        if state is not None:
+            yield from self._of_consensus(state)
+
+    def _of_consensus(self, state: State) -> Iterator[tuple[str, ...]]:
+        group, running = self.group(), self.running()
+        leader = group.leader() if group else None
+        if leader is None:
+            yield ("no leader",)
+        for member in state.peers:
+            process = running.get(member)
+            if process is None:
+                yield ("missing", str(member))
+            elif leader is not None and not self._story.peers.universe.linked(leader, process):
+                yield ("apart", str(member))
+        for name, collection in state.collections.items():
+            for move in collection.moves:
+                yield ("transfer", name, str(move.shard), str(move.source), str(move.target))
+            for number, shard in collection.shards.items():
+                for peer, one in shard.replicas.items():
+                    if one != ACTIVE or peer not in running:
+                        yield ("ill", name, str(number), str(peer))

@@ -1,0 +1,187 @@
+"""What must never happen, whatever the faults; told as it happens, with the moment and the reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qdrant_operator.domain.wire import Kind, Manifest
+from sandbox.fakes.kubernetes import Write
+from sandbox.fakes.statefulset import is_ready
+from sandbox.qdrant_sim.core.answers import Call
+from sandbox.qdrant_sim.core.disk import Disk
+from sandbox.qdrant_sim.core.ops import DropReplica, Op, Remove, Start
+from sandbox.qdrant_sim.core.state import ACTIVE, State
+from sandbox.simulation.facts import NOTICED, Facts
+from sandbox.simulation.node import claim_of
+
+if TYPE_CHECKING:
+    from sandbox.simulation.story import Story
+
+
+class Laws:
+    """Watches one story."""
+
+    def __init__(self, story: Story) -> None:
+        """Nothing is broken."""
+        self._story = story
+        self.facts = Facts(story)
+        self.broken: list[str] = []
+        self._stopped_by_us: set[str] = set()
+        self._asked: set[tuple[object, ...]] = set()
+        self._members = 0
+        self._retired: set[int] = set()
+        self._removed: set[int] = set()
+
+    def breaks(self, what: str) -> None:
+        """A law is broken."""
+        self._story.tell(f"BROKEN: {what}")
+        self.broken.append(what)
+
+    # -- always -------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """The laws that hold at every moment."""
+        self.facts.look()
+        disks = self._story.node.living_disks().values()
+        if len({id(disk.group) for disk in disks if disk.group is not None}) > 1:
+            self.breaks("a second cluster formed")
+        down = [p["metadata"]["name"] for p in self._story.server.all(Kind.POD) if self._is_down_by_us(p)]
+        if len(down) > 1:
+            self.breaks(f"{', '.join(down)} are down by our hand at the same time")
+
+    def check_points(self) -> None:
+        """No acknowledged point is lost."""
+        state = self.facts.state()
+        missing = self._story.writer.missing(state) if state else []
+        if missing:
+            self.breaks(f"lost: {'; '.join(missing[:5])} ({len(missing)} points)")
+
+    def _is_down_by_us(self, pod: Manifest) -> bool:
+        return pod["metadata"]["uid"] in self._stopped_by_us and not is_ready(pod)
+
+    # -- what the operator asks of Qdrant -----------------------------------------------------------------
+
+    def asked(self, call: Call) -> None:
+        """The operator sends a call that changes something."""
+        if call.segments[:2] == ("cluster", "peer"):
+            self._asked.add(("remove", int(call.segments[2])))
+        elif call.segments[-1] == "cluster":
+            verb, body = next(iter(call.body.items()))
+            ends = (body.get("from_peer_id"), body.get("to_peer_id"))
+            self._asked.add((verb, call.segments[1], body["shard_id"], *ends))
+
+    def on_commit(self, op: Op, state: State) -> None:
+        """Consensus carries something out; `state` is what was before."""
+        if isinstance(op, Start | DropReplica | Remove):
+            self.facts.look()
+        if isinstance(op, Start):
+            self._on_start_of_transfer(op, state)
+        elif isinstance(op, DropReplica):
+            self._on_drop(op, state)
+        elif isinstance(op, Remove) and ("remove", op.peer) in self._asked:
+            self._on_remove(op.peer, state)
+
+    def _on_start_of_transfer(self, op: Start, state: State) -> None:
+        move = op.move
+        verb = "replicate_shard" if move.keep_source else "move_shard"
+        if (verb, op.name, move.shard, move.source, move.target) not in self._asked:
+            return
+        where = f"{op.name}/{move.shard}: peer {move.source} to {move.target}"
+        self._story.tell(f"transfer begins, {verb} {where}")
+        replicas = state.collections[op.name].shards[move.shard].replicas
+        if not move.keep_source and move.target in replicas:
+            self.breaks(f"two replicas collapse into one: {verb} {where}")
+        if replicas.get(move.target) == ACTIVE:
+            self.breaks(f"a second replica on one peer: {verb} {where}")
+        if self._story.user.mode_for(NOTICED) == "Manual":
+            self.breaks(f"placement is Manual: {verb} {where}")
+        if self._is_unwanted(move.target):
+            self.breaks(f"a peer that shall go is filled: {verb} {where}")
+
+    def _on_drop(self, op: DropReplica, state: State) -> None:
+        self._story.tell(f"dropped: {op.name}/{op.shard} on peer {op.peer}")
+        silent = {int(fact[1]) for fact in self.facts.old("missing")}
+        good = self._story.writer.good(state, op.name, op.shard) - silent
+        wanted = self._story.user.least_factor(op.name, 20.0)
+        if len(good - {op.peer}) < min(wanted, len(good)):
+            self.breaks(
+                f"{op.name}/{op.shard}: {len(good)} good replicas, {wanted} wanted, and one is dropped"
+            )
+
+    def _on_remove(self, peer: int, state: State) -> None:
+        self._story.tell(f"removed: peer {peer}")
+        self._removed.add(peer)
+        pods = {disk.peer: name for name, disk in self._story.node.living_disks().items() if disk.group}
+        lost = peer not in pods
+        if state.holds_shards(peer) and not (lost and self._story.user.consented(peer)):
+            self.breaks(f"peer {peer} is removed and holds shards{' (its volume is lost)' if lost else ''}")
+        process = self.facts.running().get(peer)
+        if process is not None and process.address in self._story.node.listed():
+            self.breaks(f"peer {peer} is removed while clients reach it")
+        if not lost and self._is_wanted(pods[peer]):
+            self.breaks(f"peer {peer} of {pods[peer]} is removed and is wanted")
+        rest = state.voters - {peer}
+        silent = {int(fact[1]) for fact in self.facts.old("missing")} - {peer}
+        if rest and len(rest - silent) * 2 <= len(rest):
+            self.breaks(f"peer {peer} is removed and no majority of the others answers")
+
+    def _is_wanted(self, claim: str) -> bool:
+        return int(claim.rsplit("-", 1)[1]) < self._story.user.least_replicas(NOTICED)
+
+    def _is_unwanted(self, peer: int) -> bool:
+        pods = {disk.peer: name for name, disk in self._story.node.living_disks().items()}
+        ordinal = int(pods[peer].rsplit("-", 1)[1]) if peer in pods else 0
+        return ordinal >= self._story.user.most_replicas(NOTICED)
+
+    # -- what the operator writes to Kubernetes -----------------------------------------------------------
+
+    def before_write(self, write: Write) -> None:
+        """The operator's write reaches the server now."""
+        if write.operation == "delete" and write.kind is Kind.POD:
+            pod = self._story.server.get(Kind.POD, write.namespace, write.name)
+            if pod is not None:
+                self._on_stop(pod)
+        elif write.operation == "delete" and write.kind is Kind.CLAIM:
+            disk = self._story.node.living_disks().get(write.name)
+            if disk is not None and self._is_member(disk):
+                self.breaks(f"the volume {write.name} of a member is deleted")
+
+    def _on_stop(self, pod: Manifest) -> None:
+        """A pod that is ready is stopped only when everything else is well; others may be stopped at any time."""
+        name = pod["metadata"]["name"]
+        if not is_ready(pod):
+            return
+        self._stopped_by_us.add(pod["metadata"]["uid"])
+        self.facts.look()
+        disk = self._story.node.disk_of(name)
+        me = str(disk.peer) if disk else ""
+        for kind in ("down", "mute", "missing", "apart", "transfer", "ill", "no leader"):
+            for fact in self.facts.old(kind):
+                if fact[-1] not in (name, me):
+                    self.breaks(f"{name} is stopped, though: {' '.join(fact)}")
+        if (pod.get("status") or {}).get("podIP") in self._story.node.listed():
+            self.breaks(f"{name} is stopped while clients reach it")
+
+    def on_change(self, kind: Kind, event: str, manifest: Manifest) -> None:
+        """An object changed: was a pod taken away whose peer is a member?"""
+        if kind is not Kind.STATEFUL_SET or event == "DELETED":
+            return
+        before, self._members = self._members, int(manifest["spec"].get("replicas", 1))
+        state = self.facts.state()
+        for ordinal in range(self._members, before):
+            name = f"{manifest['metadata']['name']}-{ordinal}"
+            disk = self._story.node.disk_of(name)
+            if disk is not None and disk.group is not None:
+                self._retired.add(id(disk))
+            if disk is not None and state is not None and self._is_member(disk) and disk.peer in state.peers:
+                self.breaks(f"{name} is taken away and its peer {disk.peer} is a member")
+
+    def on_start(self, pod: Manifest, disk: Disk) -> None:
+        """A process starts on a volume."""
+        name = pod["metadata"]["name"]
+        if id(disk) in self._retired and (disk.removed or disk.peer in self._removed):
+            self.breaks(f"{name} starts on {claim_of(name)}, the volume of a peer that was removed")
+
+    def _is_member(self, disk: Disk) -> bool:
+        state = self.facts.state()
+        return disk.group is not None and not disk.removed and state is not None and disk.peer in state.peers

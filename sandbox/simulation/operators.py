@@ -1,0 +1,191 @@
+"""Operators as processes: each lives until a fault ends it, before or after a write, or with a write under way.
+
+A write that is under way when its process dies, or loses the Lease, may arrive when the next operator acts
+already: that is a hand-over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
+from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.handlers.runner import Runner
+from qdrant_operator.handlers.wakeups import Wakeups
+from qdrant_operator.reconcile.cluster import ClusterReconciler
+from qdrant_operator.reconcile.collection import CollectionReconciler
+from qdrant_operator.reconcile.world import Options, Reconciler, World
+from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
+from sandbox.qdrant_sim.core.answers import Call
+from sandbox.simulation.network import Line, SimulatedHttp, SimulatedQdrant
+
+if TYPE_CHECKING:
+    from sandbox.simulation.story import Story
+
+LATE_WRITE = 5.0
+"""Seconds after which a dead operator's last write has arrived or is lost."""
+
+
+class End(Enum):
+    """How an operator ends."""
+
+    BEFORE = auto()
+    """It dies when it is about to write."""
+    AFTER = auto()
+    """It dies when its write has been carried out."""
+    LATE = auto()
+    """It dies, or loses the Lease, while its write is under way."""
+
+
+class Quiet:
+    """A reporter that nobody listens to."""
+
+    async def event(self, about: Manifest, *, kind: str, reason: str, message: str) -> None:
+        """Say nothing."""
+
+    def step(self, kind: str, step: str, outcome: str) -> None:
+        """Count nothing."""
+
+    def blocked(self, kind: str, namespace: str, name: str, guards: tuple[str, ...]) -> None:
+        """Tell nobody."""
+
+    def snapshot(self, namespace: str, cluster: str, *, completed: object, size: int) -> None:
+        """Remember nothing."""
+
+
+class Operator:
+    """One process."""
+
+    def __init__(self, story: Story, number: int) -> None:
+        """It has not started yet."""
+        self._story, self.number = story, number
+        self.dead = False
+        self.end = story.random.choice(list(End))
+        self._writes_left = story.random.randint(1, 25) if story.trouble and number < 15 else None
+        self.kubernetes = ItsKubernetes(story, self)
+
+    async def live(self) -> None:
+        """Run until it dies."""
+        self._died: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line = Line(self._story.peers, self._story.random, self._story.weather)
+        world = World(
+            kubernetes=self.kubernetes,
+            qdrant=SimulatedQdrant(SimulatedHttp(line, self._before_call)),
+            clock=self._story.clock,
+            reporter=Quiet(),
+            options=Options(operator_image="operator"),
+            new_key=lambda: f"key-{self._story.seed}",
+        )
+        loops: dict[Kind, Reconciler] = {
+            Kind.CLUSTER: ClusterReconciler(world),
+            Kind.COLLECTION: CollectionReconciler(world),
+        }
+        runner = Runner(self.kubernetes, loops, lambda _kind, _result, _seconds: None)
+        self.kubernetes.listen(Wakeups(runner))
+        for kind in loops:
+            for found in self._story.server.all(kind):
+                runner.wake(kind, found["metadata"]["namespace"], found["metadata"]["name"])
+        try:
+            await self._died
+        finally:
+            self.dead = True
+            self.kubernetes.disconnect()
+            await runner.stop(0)
+
+    def ends_now(self) -> bool:
+        """Count a write; whether it is this process's last."""
+        if self.dead:
+            raise Crash
+        if self._writes_left is None or not self._story.trouble:
+            return False
+        self._writes_left -= 1
+        return self._writes_left <= 0
+
+    def die(self) -> None:
+        """The process ends here.
+
+        Raises:
+            Crash: always.
+        """
+        self.dead = True
+        if not self._died.done():
+            self._died.set_result(None)
+        raise Crash
+
+    def _before_call(self, host: str, call: Call) -> Callable[[], None]:
+        if self.dead:
+            raise Crash
+        if host in self._story.mute:
+            raise Unreachable(f"{'/'.join(call.segments)}: no route to {host}")
+        if call.method == "GET":
+            return _nothing
+        self._story.laws.asked(call)
+        self._story.tell(f"operator {self.number}: {call.method} {'/'.join(call.segments)} {call.body}")
+        if not self.ends_now():
+            return _nothing
+        if self.end is End.AFTER:
+            return self.die
+        if self.end is End.LATE:
+            self._story.later(LATE_WRITE, lambda: self._arrives(host, call))
+        self.die()
+        return _nothing
+
+    def _arrives(self, host: str, call: Call) -> None:
+        peer = self._story.peers.universe.peers.get(host)
+        if peer is not None and peer.running and not peer.paused:
+            self._story.tell(f"operator {self.number} is dead, its last call arrives")
+            self._story.background(self._story.peers.respond(peer, call))
+
+
+class ItsKubernetes(FakeKubernetes):
+    """An operator's view of Kubernetes: slow, forgetful, and gone when the operator is."""
+
+    def __init__(self, story: Story, operator: Operator) -> None:
+        """Watch the story's server."""
+        super().__init__(story.server, now=story.clock.now)
+        self._story, self._operator = story, operator
+        self._unheard: set[int] = set()
+        self.on_write = self._answered
+
+    async def _write(self, write: Write, act: Callable[[], Manifest]) -> Manifest:
+        operator, story = self._operator, self._story
+        last = operator.ends_now()
+        if story.trouble and story.random.random() < 0.04:
+            await asyncio.sleep(story.random.uniform(0.0, 1.0))
+        story.tell(f"operator {operator.number}: {write.operation} {write.kind.kind} {write.name}")
+        if last and operator.end is not End.AFTER:
+            if operator.end is End.LATE:
+                story.later(LATE_WRITE, lambda: self._arrives(write, act))
+            operator.die()
+        if story.trouble and story.random.random() < 0.02:
+            raise Unreachable("the request to Kubernetes was lost")
+        answer = await self._carried_out(write, act)
+        if last:
+            operator.die()
+        return answer
+
+    async def _carried_out(self, write: Write, act: Callable[[], Manifest]) -> Manifest:
+        self._story.laws.before_write(write)
+        if self._story.trouble and self._story.random.random() < 0.02:
+            self._unheard.add(id(write))
+        return await super()._write(write, act)
+
+    def _answered(self, write: Write, after: bool) -> None:
+        if after and id(write) in self._unheard:
+            self._unheard.remove(id(write))
+            raise Unreachable("the answer from Kubernetes was lost")
+
+    def _arrives(self, write: Write, act: Callable[[], Manifest]) -> None:
+        self._story.tell(f"operator {self._operator.number} is dead, its last write arrives")
+        self._story.laws.before_write(write)
+        try:
+            act()
+        except (Refused, Retryable) as error:
+            self._story.tell(f"and is refused: {error}")
+
+
+def _nothing() -> None:
+    """Nothing happens after the call."""

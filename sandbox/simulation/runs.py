@@ -1,0 +1,64 @@
+"""Seeds as runs: each in a world of its own, all of them in two processes."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+from sandbox.simulation.clock import run
+from sandbox.simulation.remembered import remembered
+from sandbox.simulation.story import Story
+
+PROCESSES = 2
+CHUNK = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one seed gave."""
+
+    seed: int
+    seconds: float
+    """CPU seconds."""
+    violation: str
+    """The first broken law; empty: none."""
+    story: str
+    writes: int = 0
+    failed: int = 0
+
+
+def run_seed(seed: int) -> Run:
+    """Tell one seed's story."""
+    logging.getLogger("qdrant_operator").setLevel(logging.CRITICAL + 1)
+    random.seed(seed)  # the loop's jitter
+    began = time.process_time()
+    story = Story(seed)
+    violation = ""
+    with remembered():
+        try:
+            run(story.live())
+        except Exception as error:  # an accident in the product or here: a finding like any other
+            violation = f"{type(error).__name__}: {error}"
+    broken = story.laws.broken
+    return Run(
+        seed,
+        time.process_time() - began,
+        broken[0] if broken else violation,
+        "\n".join(story.told),
+        story.writer.writes,
+        story.writer.failed,
+    )
+
+
+def run_seeds(seeds: Iterable[int], processes: int = PROCESSES) -> Iterator[Run]:
+    """Tell the stories of many seeds, in the order of the seeds."""
+    if processes == 1:
+        yield from map(run_seed, seeds)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
+        yield from pool.map(run_seed, seeds, chunksize=CHUNK)

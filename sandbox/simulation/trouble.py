@@ -1,0 +1,187 @@
+"""The faults, one at a time, at random moments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qdrant_operator.domain.wire import Kind
+from sandbox.simulation.user import CLUSTER, NAMESPACE
+
+if TYPE_CHECKING:
+    from sandbox.simulation.story import Story
+
+MOST_PODS = 5
+
+
+class Trouble:
+    """Makes trouble in a story, and ends it."""
+
+    def __init__(self, story: Story) -> None:
+        """Every fault has a weight."""
+        self._story = story
+        self.lost: set[int] = set()
+        """Peers whose volume was lost after the cluster had formed."""
+        user = story.user
+        self._kinds: dict[Callable[[], None], int] = {
+            self._kill: 6,
+            self._delete: 3,
+            self._remove_object: 2,
+            self._lose_volume: 2,
+            self._cut_off: 3,
+            self._freeze: 2,
+            self._mute: 3,
+            self._lag: 3,
+            self._stale_caches: 4,
+            self._lose_quorum: 1,
+            user.configure: 4,
+            user.create_collection: 4,
+            user.scale: 5,
+            user.change_factor: 4,
+            user.change_mode: 2,
+            self._pause: 1,
+        }
+
+    def one(self) -> None:
+        """One fault, or one edit."""
+        kinds, weights = list(self._kinds), list(self._kinds.values())
+        self._story.random.choices(kinds, weights)[0]()
+
+    def end(self) -> None:
+        """Everything that was broken for a while works again, and the user makes up their mind."""
+        story = self._story
+        story.tell("trouble ends")
+        story.trouble = False
+        story.weather.clear()
+        story.mute.clear()
+        story.peers.universe.lag.clear()
+        for peer in list(story.peers.universe.peers.values()):
+            self._thaw(peer.address)
+        story.peers.act(story.peers.universe.heal)
+        story.user.pause(paused=False)
+        if story.random.random() < 0.8:
+            story.user.set_mode("Auto")
+        for lost in sorted(self.lost):
+            if story.random.random() < 0.7:
+                story.user.consent(lost)
+
+    # -- pods and volumes ---------------------------------------------------------------------------------
+
+    def _pod(self) -> str:
+        pods = [pod["metadata"]["name"] for pod in self._story.server.all(Kind.POD, NAMESPACE)]
+        return self._story.random.choice(pods) if pods else f"{CLUSTER}-0"
+
+    def _kill(self) -> None:
+        pod, rest = self._pod(), self._story.random.choice((1.0, 1.0, 15.0))
+        self._story.tell(f"kill {pod}, back in {rest:g} s")
+        self._story.node.kill(pod, rest)
+
+    def _delete(self) -> None:
+        pod = self._pod()
+        self._story.tell(f"somebody deletes {pod}")
+        if self._story.server.get(Kind.POD, NAMESPACE, pod) is not None:
+            self._story.server.delete(Kind.POD, NAMESPACE, pod)
+
+    def _remove_object(self) -> None:
+        name = self._story.random.choice([CLUSTER, f"{CLUSTER}-peers", f"{CLUSTER}-config"])
+        kind = Kind.CONFIG_MAP if name.endswith("config") else Kind.SERVICE
+        self._story.tell(f"somebody deletes {kind.kind} {name}")
+        if self._story.server.get(kind, NAMESPACE, name) is not None:
+            self._story.server.delete(kind, NAMESPACE, name)
+
+    def _lose_volume(self) -> None:
+        """Before the cluster forms the first volume, any number of times; afterwards one volume of several.
+
+        Between the two the first peer is the only member: losing it loses the cluster, and only a human may
+        begin anew.
+        """
+        story = self._story
+        found = story.server.get(Kind.CLUSTER, NAMESPACE, CLUSTER) or {}
+        phase = ((found.get("status") or {}).get("bootstrap") or {}).get("phase", "Started")
+        state = story.laws.facts.state()
+        if phase == "Started":
+            story.tell(f"the volume of {CLUSTER}-0 is lost")
+            story.node.lose_volume(f"{CLUSTER}-0")
+        elif phase == "Complete" and not self.lost and state is not None and len(state.voters) >= 3:
+            self._lose_member(self._pod())
+
+    def _lose_member(self, pod: str) -> None:
+        story, disk = self._story, self._story.node.disk_of(pod)
+        if disk is None or disk.group is None or disk.removed:
+            return
+        story.tell(f"the volume of {pod} is lost, peer {disk.peer}")
+        self.lost.add(disk.peer)
+        story.node.lose_volume(pod)
+        state = story.laws.facts.state()
+        gone = story.writer.forget_lost(state) if state else 0
+        story.tell(f"{gone} points had no other copy")
+
+    def _lose_quorum(self) -> None:
+        pods = [pod["metadata"]["name"] for pod in self._story.server.all(Kind.POD, NAMESPACE)]
+        self._story.random.shuffle(pods)
+        for pod in pods[: len(pods) // 2 + 1]:
+            self._story.tell(f"kill {pod}, back in 20 s")
+            self._story.node.kill(pod, 20.0)
+
+    # -- the network --------------------------------------------------------------------------------------
+
+    def _address(self) -> str:
+        addresses = sorted(self._story.peers.universe.peers)
+        return self._story.random.choice(addresses) if addresses else ""
+
+    def _for_a_while(self, what: str, begin: Callable[[str], None], end: Callable[[str], None]) -> None:
+        address, seconds = self._address(), self._story.random.uniform(3.0, 20.0)
+        self._story.tell(f"{what} {address} for {seconds:.1f} s")
+        begin(address)
+        self._story.after(seconds, lambda: end(address))
+
+    def _cut_off(self) -> None:
+        universe = self._story.peers.universe
+        others = set(universe.peers)
+
+        def cut(address: str) -> None:
+            self._story.peers.act(lambda: universe.partition({address}, others - {address}))
+
+        self._for_a_while("the others cannot reach", cut, lambda _: self._story.peers.act(universe.heal))
+
+    def _freeze(self) -> None:
+        universe = self._story.peers.universe
+
+        def freeze(address: str) -> None:
+            if peer := universe.peers.get(address):
+                self._story.peers.act(lambda: universe.pause(peer, True))
+
+        self._for_a_while("frozen:", freeze, self._thaw)
+
+    def _thaw(self, address: str) -> None:
+        universe = self._story.peers.universe
+        peer = universe.peers.get(address)
+        if peer is not None and peer.paused:
+            self._story.peers.act(lambda: universe.pause(peer, False))
+
+    def _mute(self) -> None:
+        mute = self._story.mute
+        self._for_a_while("the operator cannot reach", mute.add, mute.discard)
+
+    def _lag(self) -> None:
+        lag = self._story.peers.universe.lag
+        self._for_a_while(
+            "late to hear:", lambda address: lag.update({address: 3.0}), lambda address: _forget(lag, address)
+        )
+
+    def _stale_caches(self) -> None:
+        operator = self._story.operator
+        if operator is None or operator.dead:
+            return
+        seconds = self._story.random.uniform(0.5, 2.5)
+        self._story.tell(f"the operator's watches lag for {seconds:.1f} s")
+        operator.kubernetes.lag()
+        self._story.after(seconds, operator.kubernetes.catch_up)
+
+    def _pause(self) -> None:
+        self._story.user.pause(paused=True)
+        self._story.after(10.0, lambda: self._story.user.pause(paused=False))
+
+
+def _forget(lag: dict[str, float], address: str) -> None:
+    lag.pop(address, None)
