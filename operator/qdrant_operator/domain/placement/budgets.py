@@ -1,0 +1,105 @@
+"""Which transfers may start now: within the cluster's budget, each peer's in and out, and every volume's room.
+
+The budget is a small value that remembers what it gave out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from qdrant_operator.domain.placement.census import DISK_DENOMINATOR, DISK_NUMERATOR, Census, fits
+from qdrant_operator.domain.placement.model import Layout, Policy
+from qdrant_operator.domain.placement.wishes import Copy
+from qdrant_operator.domain.steps import Blocked, Guard, MoveShard, ReplicateShard
+from qdrant_operator.domain.values import PeerId
+
+
+class Budget:
+    """Transfers that run and that were granted in this plan."""
+
+    def __init__(self, layout: Layout, policy: Policy, census: Census) -> None:
+        self._policy, self._census = policy, census
+        self._out = Counter(transfer.source for transfer in layout.transfers)
+        self._in = Counter(transfer.target for transfer in layout.transfers)
+        self._running = len(layout.transfers)
+        sizes = {shard.ref: shard.bytes for shard in layout.shards} if layout.transfers else {}
+        self._reserved: Counter[PeerId] = Counter()
+        for transfer in layout.transfers:
+            self._reserve(transfer.target, sizes.get(transfer.ref, 0))
+
+    def grant(self, copy: Copy) -> ReplicateShard | MoveShard | Blocked:
+        """The step, when it may start now; else why not."""
+        source = min(copy.sources, key=lambda peer: (self._out[peer], peer))
+        step = self._step(copy, source)
+        refused = self._refusal(copy, source)
+        if refused:
+            return Blocked(str(step), *refused)
+        self._running += 1
+        self._out[source] += 1
+        self._in[copy.target] += 1
+        self._reserve(copy.target, copy.case.shard.bytes)
+        return step
+
+    def _refusal(self, copy: Copy, source: PeerId) -> tuple[Guard, str] | None:
+        policy, pod = self._policy, self._census.pod
+        if self._running >= policy.per_cluster:
+            limit = policy.per_cluster
+            return Guard.TRANSFER_BUDGET, f"{self._running} of {limit} transfers run in the cluster"
+        if self._in[copy.target] >= policy.per_peer:
+            given = f"{self._in[copy.target]} of {policy.per_peer}"
+            return Guard.TRANSFER_BUDGET, f"{pod(copy.target)} already receives {given} transfers"
+        if self._out[source] >= policy.per_peer:
+            given = f"{self._out[source]} of {policy.per_peer}"
+            return Guard.TRANSFER_BUDGET, f"{pod(source)} already sends {given} transfers"
+        return self._no_room(copy)
+
+    def _no_room(self, copy: Copy) -> tuple[Guard, str] | None:
+        peer = self._census.peers[copy.target]
+        if peer.free_bytes is None:
+            return None
+        free = peer.free_bytes - self._reserved[copy.target]
+        if fits(free, copy.case.shard.bytes):
+            return None
+        need = copy.case.shard.bytes * DISK_NUMERATOR // DISK_DENOMINATOR
+        message = (
+            f"{peer.pod} has {free} bytes left beside running transfers; {copy.case.shard.label} needs {need}"
+        )
+        return Guard.NOT_ENOUGH_DISK, message
+
+    def _reserve(self, peer: PeerId, size: int) -> None:
+        self._reserved[peer] += size * DISK_NUMERATOR // DISK_DENOMINATOR
+
+    def _step(self, copy: Copy, source: PeerId) -> ReplicateShard | MoveShard:
+        kind = MoveShard if copy.moves else ReplicateShard
+        pods = (self._census.pod(source), self._census.pod(copy.target))
+        shard = copy.case.shard
+        return kind(shard.ref, source, copy.target, str(self._policy.method), pods, shard.bytes, copy.why)
+
+
+def in_order(copies: Iterable[Copy]) -> list[Copy]:
+    """By aim, then what has fewest sound replicas, then what keeps the busiest peer busy, then by name."""
+    copies = list(copies)
+    load: Counter[PeerId] = Counter()
+    for copy in copies:
+        load[copy.target] += copy.case.shard.bytes + 1
+        if copy.moves:
+            load[copy.sources[0]] += copy.case.shard.bytes + 1
+    return sorted(
+        copies, key=lambda copy: (copy.aim, _sound(copy), -_busiest(copy, load), copy.case.shard.ref)
+    )
+
+
+def _sound(copy: Copy) -> int:
+    """Redundancy counts for repair; levelling and draining lose none."""
+    return 0 if copy.moves else len(copy.case.sound)
+
+
+def _busiest(copy: Copy, load: Counter[PeerId]) -> int:
+    return max(load[copy.target], load[copy.sources[0]] if copy.moves else 0)
+
+
+def without_limits(policy: Policy) -> Policy:
+    """The same policy, with a budget for everything at once."""
+    return replace(policy, per_cluster=1 << 60, per_peer=1 << 60)
