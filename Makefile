@@ -8,8 +8,9 @@ IMAGE ?= qdrant-operator:dev
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-annotate --no-header pyproject.toml
 
-# What needs no API server. Tests that measure time run alone, in `make test`.
+# What needs no API server. The others follow in `make test`, a file at a time: a worker has a Kubernetes of its own.
 FAST := tests --ignore tests/integration --ignore tests/contract
+SLOW := tests/contract tests/integration
 
 .PHONY: help install check format test simulate mutants demo bench bench-planner crds image lock clean
 
@@ -36,8 +37,8 @@ format: install  ## write what `check` asks of formatting and imports
 	$(VENV)/bin/ruff check --fix --quiet . || true
 	$(VENV)/bin/ruff format .
 
-test: install    ## every tier, on a real API server (10 min)
-	$(PY) -m pytest tests
+test: check      ## every tier, on a real API server (10 min)
+	$(PY) -m pytest -n 2 --dist loadfile --durations 10 $(SLOW)
 
 simulate: install  ## clusters in memory under faults, seed by seed (SEEDS=2000 FIRST=1)
 	$(PY) -m sandbox.simulation --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),1)

@@ -11,9 +11,31 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.binaries import find_control_plane
 from sandbox.cluster import Sandbox
 from sandbox.kubectl import kubectl
 from sandbox.s3 import ObjectStore
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Get the control plane before the first test that needs it: a build takes longer than a test may."""
+    needed = any("sandbox" in getattr(item, "fixturenames", ()) for item in session.items)
+    if needed and not session.config.option.collectonly:
+        find_control_plane(_Progress(session.config))
+
+
+class _Progress:
+    """Tells in the terminal how far a download or a build is, a line for each tenth."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._terminal = config.pluginmanager.get_plugin("terminalreporter")
+        self._told = ("", -1)
+
+    def __call__(self, what: str, done: float | None) -> None:
+        now = (what, int((done or 0) * 10))
+        if self._terminal is not None and now != self._told:
+            self._terminal.write_line(f"{what}: {now[1] * 10} %")
+        self._told = now
 
 
 @pytest.fixture(scope="session")

@@ -27,13 +27,19 @@ class Request:
 
 
 def operator_requests(log: Path) -> Iterator[Request]:
-    """Everything that the operator asked for, in any namespace."""
+    """Everything that the operator asked for, in any namespace; not what tests ask with kubectl in its name."""
     with log.open("rb") as lines:
         for line in lines:
             event = json.loads(line)
             about = event.get("objectRef")
-            if about and event["user"]["username"] == OPERATOR:
+            by_hand = event.get("userAgent", "").startswith("kubectl")
+            if about and event["user"]["username"] == OPERATOR and not by_hand:
                 yield _request(event, about)
+
+
+def refused(log: Path) -> list[Request]:
+    """Requests of the operator that its RBAC rules did not allow."""
+    return [one for one in operator_requests(log) if one.forbidden]
 
 
 def _request(event: dict[str, Any], about: dict[str, Any]) -> Request:

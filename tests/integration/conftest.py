@@ -12,6 +12,7 @@ from qdrant_operator.api.crds import crd_files
 from qdrant_operator.api.rbac import bound, cluster_role
 from sandbox.cluster import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Sandbox
 from sandbox.kubectl import kubectl
+from tests.integration.audit import refused
 from tests.integration.kube import Kube
 from tests.integration.operator import Operator
 
@@ -26,6 +27,8 @@ def sandbox() -> Iterator[Sandbox]:
     """A Kubernetes that runs pods, keeps an audit log and has an S3 server."""
     with Sandbox(with_s3=True, audit=True) as running:
         yield running
+        assert running.audit_log is not None
+        assert refused(running.audit_log) == [], "the operator lacks a right that it used"
 
 
 @pytest.fixture(scope="session")

@@ -173,7 +173,7 @@ def test_an_alias_moves_between_two_collections_without_a_gap(
         eventually(lambda: reader.last == 30, 30, lambda: kube.tell(COLLECTION, home, new))
     assert reader.failed == []
     kube.wait_ready(COLLECTION, home, new)
-    assert kube.wait_ready(COLLECTION, home, old)["status"].get("aliases", []) == []
+    eventually(lambda: not kube.wait_ready(COLLECTION, home, old)["status"].get("aliases"), 20)
 
 
 @pytest.mark.parametrize(("policy", "remains"), [("Delete", False), ("Retain", True)])

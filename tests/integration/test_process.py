@@ -21,7 +21,7 @@ from qdrant_operator.domain.wire import Kind
 from sandbox.cluster import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Sandbox
 from sandbox.kubectl import kubectl
 from tests.integration import manifests
-from tests.integration.audit import operator_requests
+from tests.integration.audit import operator_requests, refused
 from tests.integration.kube import Kube, eventually
 from tests.integration.operator import Operator
 
@@ -175,7 +175,7 @@ def test_the_rights_are_enough_and_no_more(
     """By the audit log of the whole session: nothing was refused; rights that nothing used are printed."""
     requests = list(operator_requests(whole_run))
     assert len(requests) > 50, "the log shows the operator"
-    assert [one for one in requests if one.forbidden] == []
+    assert refused(whole_run) == []
     granted = {right for rule in (*WORK, *lease_rules(LEASE)) for right in _rights(rule)}
     unused = granted - {(one.group, one.resource, one.verb) for one in requests}
     with capsys.disabled():
