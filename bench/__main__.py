@@ -1,11 +1,14 @@
-"""`python -m bench`: what a pass and the operator's process cost, measured on the sandbox."""
+"""`python -m bench`: what planning moves and takes, and what a pass and the operator's process cost.
+
+`python -m bench planner` is pure computation; `python -m bench operator` measures on the sandbox.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 
-from bench import footprint, passes, report
+from bench import footprint, passes, planner, report
 from bench.installed import SIMULATED, real
 
 COLLECTIONS = [1, 50]
@@ -13,15 +16,26 @@ COLLECTIONS = [1, 50]
 
 def main() -> None:
     """Read the command line, measure, print, write."""
+    given = _parser().parse_args()
+    if given.what in ("all", "planner"):
+        print(f"\nwritten to {planner.write(planner.measure(given.plans))}\n", flush=True)
+    if given.what in ("all", "operator"):
+        timed = [] if given.only == "footprint" else _passes(given.passes)
+        growth = None if given.only == "passes" else _footprint(given.clusters, given.idle)
+        print(f"\nwritten to {report.write(timed, growth)}")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("what", nargs="?", default="all", choices=["all", "planner", "operator"])
+    parser.add_argument("--plans", type=int, default=25, help="plans to time for each event (default 25)")
     parser.add_argument("--clusters", type=int, default=100, help="how many clusters are many (default 100)")
     parser.add_argument("--passes", type=int, default=1000, help="passes to time (default 1000)")
     parser.add_argument("--idle", type=float, default=60.0, help="seconds of idleness to watch (default 60)")
-    parser.add_argument("--only", choices=["passes", "footprint"], help="measure one thing only")
-    given = parser.parse_args()
-    timed = [] if given.only == "footprint" else _passes(given.passes)
-    growth = None if given.only == "passes" else _footprint(given.clusters, given.idle)
-    print(f"\nwritten to {report.write(timed, growth)}")
+    parser.add_argument(
+        "--only", choices=["passes", "footprint"], help="of the operator measure one thing only"
+    )
+    return parser
 
 
 def _passes(count: int) -> list[passes.Passes]:

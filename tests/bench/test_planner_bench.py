@@ -19,6 +19,7 @@ from bench.planner_moves import (
     quality,
     total,
 )
+from bench.planner_schedule import run
 from qdrant_operator.domain.placement.model import Policy
 from qdrant_operator.domain.steps import MoveShard
 from qdrant_operator.domain.values import PeerId, ShardId
@@ -96,3 +97,13 @@ def test_a_step_that_cannot_be_done_is_found() -> None:
 
 def _transfer(shard: int, source: int, target: int, size: int) -> Transfer:
     return Transfer(("docs", ShardId(shard)), PeerId(source), PeerId(target), size)
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_the_loop_runs_to_its_end(event: str) -> None:
+    """Within its budget it leaves a settled placement, and no schedule of its transfers could beat the bound."""
+    layout, policy = EVENTS[event](SMALL, 1), Policy(per_cluster=2)
+    found = run(layout, policy)
+    assert quality(layout, holders(found.end)) == NONE_MOVES
+    assert found.makespan >= makespan_bound(found.moved, policy)
+    assert total(found.moved) >= exact_optimum(layout)
