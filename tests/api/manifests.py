@@ -148,7 +148,12 @@ _FULL: dict[str, Manifest] = {
         },
         "replicas": 5,
         "resources": {"requests": {"cpu": 2, "memory": "8Gi"}, "limits": {"memory": "8Gi"}},
-        "persistence": {"size": "100Gi", "storageClassName": "fast", "whenDeleted": "Delete"},
+        "persistence": {
+            "size": "100Gi",
+            "storageClassName": "fast",
+            "whenDeleted": "Delete",
+            "whenScaled": "Retain",
+        },
         "auth": {
             "apiKey": {"secretRef": {"name": "keys", "key": "rw"}},
             "readOnlyApiKey": {"secretRef": {"name": "keys", "key": "ro"}},
@@ -160,6 +165,14 @@ _FULL: dict[str, Manifest] = {
             "spec": POD_SPEC,
         },
         "service": {"type": "LoadBalancer", "annotations": {"lb": "internal"}},
+        "shards": {
+            "placement": "DrainOnly",
+            "zoneKey": "topology.kubernetes.io/zone",
+            "transfers": {"perCluster": 4, "perPeer": 2, "method": "stream_records"},
+            "window": {"schedule": "0 1 * * *", "duration": "4h", "timeZone": "Europe/Paris"},
+            "replaceLostPeerAfter": "30m",
+            "replaceLostPeers": [8371463587641234],
+        },
         "paused": True,
     },
     "QdrantCollection": {
@@ -277,18 +290,23 @@ STATUS: dict[str, Manifest] = {
                 "id": 8371463587641234,
                 "state": "Active",
                 "version": "1.19.0",
+                "zone": "a",
                 "shards": 8,
                 "points": 1200345,
                 "bytes": 9123456789,
             }
         ],
         "peersReady": "3/3",
-        "shards": {"wanted": 24, "sound": 24, "dead": 0, "transfers": 0},
+        "shards": {"wanted": 24, "sound": 24, "dead": 0, "transfers": 0, "imbalance": 1},
         "shardsSound": "24/24",
         "plan": ["restart vectors-1 (template)"],
         "planned": 1,
         "blocked": _BLOCKED,
         "bootstrap": {"phase": "Complete", "pod": "vectors-0", "peerId": 8371463587641234},
+        "members": [
+            {"pod": "vectors-0", "peerId": 8371463587641234, "claimUid": "1b4e28ba", "lostSince": _TIME}
+        ],
+        "leaving": {"pod": "vectors-3", "peerId": 4711, "claimUid": "1b4e28bb", "phase": "Removing"},
         "advice": [{"reason": "NoQuorumMargin", "message": "2 peers"}],
     },
     "QdrantCollection": {
@@ -296,6 +314,7 @@ STATUS: dict[str, Manifest] = {
         "phase": "Ready",
         "activeName": "docs",
         "aliases": ["docs-live"],
+        "shardKeys": ["eu", 7],
         "owned": True,
         "points": 10**10,
         "indexedVectors": 10**10,

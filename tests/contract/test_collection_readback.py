@@ -20,12 +20,12 @@ from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.api import CollectionSpec, Model
 from qdrant_operator.domain.collection_body import OWNER_KEY
 from qdrant_operator.domain.collection_steps import CollectionPlan, CollectionStep
-from qdrant_operator.domain.collection_values import Desired, Live, Observed
+from qdrant_operator.domain.collection_values import Desired, Live, Observed, PodSeen
 from qdrant_operator.domain.collections import plan
 from qdrant_operator.domain.errors import Retryable
 from qdrant_operator.domain.wire import Endpoint
 from qdrant_operator.reconcile.collection_act import ask
-from qdrant_operator.reconcile.collection_observe import observe_collection
+from qdrant_operator.reconcile.collection_observe import observe_collection, observed_shards
 from sandbox.qdrant_sim.host import PeerHost
 
 PATIENCE = 20.0
@@ -74,6 +74,7 @@ FULL: dict[str, Any] = {
     "replicationFactor": 1,
     "writeConsistencyFactor": 1,
     "readFanOutFactor": 1,
+    "sharding": {"method": "Auto", "keys": [], "onKeyRemoval": "Refuse"},
     "onDiskPayload": False,
     "hnsw": HNSW,
     "optimizers": {
@@ -133,6 +134,14 @@ MINIMAL: dict[str, Any] = {
     "name": "plain",
     "vectors": {"size": 4, "distance": "Dot"},
 }
+KEYED: dict[str, Any] = {
+    "clusterRef": {"name": "vectors"},
+    "name": "keyed",
+    "vectors": {"size": 4, "distance": "Dot"},
+    "shardNumber": 3,
+    "sharding": {"method": "Custom", "keys": [{"key": "eu", "shards": 2}, {"key": 7}]},
+    "payloadIndexes": [{"field": "tenant", "type": "keyword"}],
+}
 SPARSE_ONLY: dict[str, Any] = {
     "clusterRef": {"name": "vectors"},
     "name": "sparse",
@@ -140,7 +149,6 @@ SPARSE_ONLY: dict[str, Any] = {
 }
 CHANGED: dict[str, Any] = {
     **FULL,
-    "writeConsistencyFactor": 2,
     "readFanOutFactor": 0,
     "onDiskPayload": True,
     "hnsw": {"m": 21, "onDisk": False},
@@ -155,7 +163,7 @@ CHANGED: dict[str, Any] = {
     "payloadIndexes": [{**TEXT, "lowercase": True}, {"field": "tenant", "type": "integer"}],
     "aliases": ["next"],
 }
-"""Every setting that can be changed is another."""
+"""Every setting that can be changed is another, but for the factors: one peer carries one replica."""
 
 
 @pytest.fixture(params=["simulated", "real"])
@@ -243,12 +251,13 @@ def wanted(spec: dict[str, Any]) -> Desired:
     return Desired(str(parsed.name), "default/x/uid", parsed, granted=frozenset({"live", "next"}))
 
 
-async def seen(qdrant: QdrantRest, peer: Endpoint, name: str) -> Observed:
+async def seen(qdrant: QdrantRest, peer: Endpoint, desired: Desired) -> Observed:
     """One look."""
     view = await qdrant.observe(peer)
-    collection = await observe_collection(qdrant, peer, name, (view,))
-    names = frozenset(one.name for one in view.collections)
-    return Observed(collection, await qdrant.aliases(peer), names)
+    collection = await observe_collection(qdrant, peer, desired.name, (view,))
+    observed = observed_shards(desired, (view,), collection)
+    pods = (PodSeen("vectors-0", 0, view.peer),)
+    return replace(observed, aliases=await qdrant.aliases(peer), pods=pods)
 
 
 async def settle(qdrant: QdrantRest, peer: Endpoint, spec: dict[str, Any]) -> tuple[CollectionStep, ...]:
@@ -256,7 +265,7 @@ async def settle(qdrant: QdrantRest, peer: Endpoint, spec: dict[str, Any]) -> tu
     taken: list[CollectionStep] = []
     desired, planned = wanted(spec), CollectionPlan()
     for _ in range(int(PATIENCE / LOOK_EVERY)):
-        planned = plan(desired, await seen(qdrant, peer, desired.name))
+        planned = plan(desired, await seen(qdrant, peer, desired))
         if planned == CollectionPlan():
             return tuple(taken)
         if planned.steps[0] not in taken:
@@ -266,7 +275,7 @@ async def settle(qdrant: QdrantRest, peer: Endpoint, spec: dict[str, Any]) -> tu
     raise AssertionError(f"does not settle: {planned}")
 
 
-@pytest.mark.parametrize("spec", [FULL, MINIMAL, SPARSE_ONLY], ids=lambda spec: spec["name"])
+@pytest.mark.parametrize("spec", [FULL, MINIMAL, SPARSE_ONLY, KEYED], ids=lambda spec: spec["name"])
 async def test_what_was_created_needs_no_change(
     qdrant: QdrantRest, peer: Endpoint, spec: dict[str, Any]
 ) -> None:
@@ -275,18 +284,18 @@ async def test_what_was_created_needs_no_change(
     names = [type(step).__name__ for step in taken]
     assert names[0] == "CreateCollection"
     assert names.count("UpdateCollection") == ("readFanOutFactor" in spec)
-    live = (await seen(qdrant, peer, spec["name"])).collection
+    live = (await seen(qdrant, peer, wanted(spec))).collection
     assert isinstance(live, Live)
     assert live.owner == "default/x/uid"
-    assert plan(wanted(spec), await seen(qdrant, peer, spec["name"])) == CollectionPlan()
+    assert plan(wanted(spec), await seen(qdrant, peer, wanted(spec))) == CollectionPlan()
 
 
 async def test_every_mutable_setting_is_changed_by_one_patch(qdrant: QdrantRest, peer: Endpoint) -> None:
-    """A spec whose every mutable setting is another is reached with one PATCH, and then nothing is left to do."""
+    """Every mutable setting but the factors is another: one PATCH, and then nothing is left to do."""
     await settle(qdrant, peer, FULL)
-    before = (await seen(qdrant, peer, "full")).collection
+    before = (await seen(qdrant, peer, wanted(FULL))).collection
     taken = await settle(qdrant, peer, CHANGED)
-    after = (await seen(qdrant, peer, "full")).collection
+    after = (await seen(qdrant, peer, wanted(FULL))).collection
     assert isinstance(before, Live)
     assert isinstance(after, Live)
     names = [type(step).__name__ for step in taken]
@@ -306,7 +315,7 @@ async def test_settings_nobody_declared_are_left_alone(qdrant: QdrantRest, peer:
     }
     spec = {**bare, "namedVectors": vectors, "sparseVectors": {"bm25": {}, "plain": {}}}
     desired = replace(wanted(spec), granted=frozenset())
-    assert plan(desired, await seen(qdrant, peer, "full")) == CollectionPlan()
+    assert plan(desired, await seen(qdrant, peer, wanted(FULL))) == CollectionPlan()
 
 
 async def test_a_collection_with_qdrants_defaults_can_be_adopted_by_a_spec_that_spells_them_out(

@@ -13,17 +13,20 @@ from qdrant_operator.domain.collection_steps import (
     CollectionStep,
     CreateCollection,
     CreatePayloadIndex,
+    CreateShardKey,
     DeleteCollection,
     DropPayloadIndex,
     HoldDeletion,
     LetGo,
     MoveAliases,
+    RemoveShardKey,
     ReplacePayloadIndex,
     TakeOver,
     UpdateCollection,
 )
-from qdrant_operator.domain.collection_values import Absent, Desired, Live, Observed
+from qdrant_operator.domain.collection_values import Absent, Desired, KeySeen, Live, Observed, PodSeen
 from qdrant_operator.domain.collections import plan
+from qdrant_operator.domain.values import PeerId
 from sandbox.qdrant_sim.core.config import merged, new_config
 
 OWNER = "default/docs/uid-1"
@@ -47,7 +50,10 @@ def live(body: dict[str, Any] | None = None, *, owner: str | None = OWNER, **cha
 def observed(collection: Any = None, **changes: Any) -> Observed:
     """Three peers that answer; `collection` defaults to none."""
     there = frozenset({"docs"} if isinstance(collection, Live) else ())
-    seen = Observed(collection or Absent(), collections=there, members=3, answering=3)
+    pods = tuple(
+        PodSeen(f"vectors-{number}", number, PeerId(number + 1), "ab"[number % 2]) for number in range(3)
+    )
+    seen = Observed(collection or Absent(), collections=there, members=3, answering=3, pods=pods)
     return replace(seen, **changes)
 
 
@@ -61,7 +67,10 @@ def after(world: World, step: CollectionStep) -> World:
             made = Live(new_config(body, b"", peers=3))
             return wanted, replace(seen, collection=made, collections=seen.collections | {name})
         case DeleteCollection(name):
-            return wanted, replace(seen, collection=Absent(), collections=seen.collections - {name})
+            left = replace(seen, collection=Absent(), collections=seen.collections - {name}, keys={})
+            return wanted, left
+        case CreateShardKey() | RemoveShardKey():
+            return _with_keys(world, step)
         case MoveAliases(name, put, remove):
             kept = {alias: target for alias, target in seen.aliases.items() if alias not in remove}
             moved = replace(seen, aliases={**kept, **dict.fromkeys(put, name)})
@@ -69,6 +78,15 @@ def after(world: World, step: CollectionStep) -> World:
         case _:
             assert isinstance(seen.collection, Live)
             return wanted, replace(seen, collection=_changed(seen.collection, step))
+
+
+def _with_keys(world: World, step: CreateShardKey | RemoveShardKey) -> World:
+    wanted, seen = world
+    if isinstance(step, RemoveShardKey):
+        return wanted, replace(seen, keys={k: one for k, one in seen.keys.items() if k != step.key})
+    key, holders = step.body["shard_key"], frozenset(step.body.get("placement") or map(PeerId, (1, 2, 3)))
+    made = {**seen.keys, key: KeySeen(step.body["shards_number"], 0, holders)}
+    return replace(wanted, granted_keys=wanted.granted_keys | {key}), replace(seen, keys=made)
 
 
 def _changed(collection: Live, step: CollectionStep) -> Live:
@@ -125,7 +143,25 @@ INDEXES = st.lists(
     unique_by=lambda index: str(index["field"]),
     max_size=3,
 )
+KEYS = st.lists(
+    st.fixed_dictionaries(
+        {"key": st.sampled_from(["eu", "7", 7])},
+        optional={
+            "shards": st.sampled_from([1, 2]),
+            "replicationFactor": st.sampled_from([1, 2, 3]),
+            "peers": st.sampled_from([{"zone": "a"}, {"zone": "c"}, {"pods": ["vectors-0", "vectors-1"]}]),
+        },
+    ),
+    unique_by=lambda one: repr(one["key"]),
+    max_size=3,
+)
+REMOVAL = st.sampled_from(["Refuse", "Delete"])
+SHARDING = st.one_of(
+    st.just({"method": "Auto"}),
+    st.fixed_dictionaries({"method": st.just("Custom"), "keys": KEYS, "onKeyRemoval": REMOVAL}),
+)
 SETTINGS = _some(
+    sharding=SHARDING,
     shardNumber=st.sampled_from([1, 6]),
     replicationFactor=st.sampled_from([1, 2, 4]),
     writeConsistencyFactor=st.just(1),
@@ -160,6 +196,7 @@ def worlds(draw: st.DrawFn) -> World:
         OWNER,
         draw(specs()),
         granted=draw(st.frozensets(st.sampled_from(["live", "next"]))),
+        granted_keys=draw(st.frozensets(st.sampled_from(["eu", "7", 7]))),
         wanted_peers=3,
         held=draw(st.booleans()),
         leaving=draw(st.booleans()),
@@ -174,6 +211,8 @@ def worlds(draw: st.DrawFn) -> World:
     if draw(st.booleans()):
         for step in plan(before, seen).steps:
             _, seen = after((before, seen), step)
+        points = st.sampled_from([0, 0, 3, None])
+        seen = replace(seen, keys={key: replace(one, points=draw(points)) for key, one in seen.keys.items()})
     if draw(st.booleans()):
         wanted = replace(wanted, owner="default/docs/uid-2")
     return wanted, seen

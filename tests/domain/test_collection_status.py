@@ -31,11 +31,12 @@ def told(wanted: Desired, seen: Observed, *, owned_before: bool = False) -> dict
 
 
 def test_a_settled_sound_collection_is_ready() -> None:
-    """All three conditions are True, and the facts are Qdrant's."""
+    """All conditions are True, and the facts are Qdrant's."""
     seen = observed(live(points=12, indexed_vectors=10, segments=3), shards=(SOUND,))
     assert {type_: one.status for type_, one in said(desired(), seen).items()} == {
         "Ready": True,
         "Synced": True,
+        "Replicated": True,
         "Indexed": True,
     }
     assert told(desired(), seen) == {
@@ -52,6 +53,7 @@ def test_a_settled_sound_collection_is_ready() -> None:
         "blocked": [],
         "drift": [],
         "aliases": [],
+        "shardKeys": [],
     }
 
 

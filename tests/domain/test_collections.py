@@ -173,15 +173,6 @@ def test_a_spec_that_spells_out_float32_asks_for_no_change() -> None:
     assert plan(desired(spec), observed(live())) == CollectionPlan()
 
 
-def test_another_replication_factor_is_blocked_by_name() -> None:
-    """A changed factor is held back by its own guard, and no PATCH of it is sent: that would move nothing."""
-    planned = plan(desired({"replicationFactor": 2}), observed(live()))
-    assert planned.steps == ()
-    (blocked,) = planned.blocked
-    assert blocked.guard is CollectionGuard.REPLICATION_FACTOR_CHANGE
-    assert "replicationFactor is 1, wanted 2" in blocked.message
-
-
 def test_more_replicas_than_peers_are_refused_before_anything_is_made() -> None:
     """The message has both numbers and both remedies."""
     planned = plan(desired({"replicationFactor": 4}), observed())

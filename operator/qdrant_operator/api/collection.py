@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 
 from qdrant_operator.api.base import LIST_SET, Blocked, LocalRef, Model, Status, list_map, rule, rules
 from qdrant_operator.api.indexes import PayloadIndex
-from qdrant_operator.api.sharding import Sharding
+from qdrant_operator.api.sharding import KeyName, Sharding
 from qdrant_operator.api.tuning import Count, Hnsw, Optimizers, Quantization, StrictMode, Wal
 from qdrant_operator.api.vectors import SparseVector, Vector
 
@@ -191,3 +191,5 @@ class CollectionStatus(Status):
     """Settings that are not what the spec says."""
     aliases: tuple[str, ...] = ()
     """Aliases that this object has made; one that the spec drops is taken away only if it stands here."""
+    shard_keys: tuple[KeyName, ...] = ()
+    """Shard keys that this object has declared; one that the spec drops is removed only if it stands here."""

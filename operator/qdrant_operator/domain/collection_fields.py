@@ -25,7 +25,7 @@ class Change(Enum):
     """What it takes to change a setting of a collection that exists."""
 
     PATCH = "Qdrant changes it in place"
-    FACTOR = "replicas must be made or dropped"
+    FACTOR = "Qdrant notes it, and replicas must be made or dropped"
     REBUILD = "only a new collection has it"
 
 
@@ -65,6 +65,7 @@ SILENCE: Mapping[str, Json] = {
     "enabled": False,
     "datatype": "float32",
     "modifier": "none",
+    "sharding_method": "auto",
     "encoding": "one_bit",
     "query_encoding": "default",
     "max_optimization_threads": "auto",
@@ -117,6 +118,9 @@ def _sparse_vector(field: str, at: Path, vector: SparseVector) -> Iterator[Setti
 
 def _params(spec: CollectionSpec) -> Iterator[Setting]:
     yield from _one("shardNumber", ("params", "shard_number"), spec.shard_number, Change.REBUILD)
+    if spec.sharding:
+        method = spec.sharding.method.lower()
+        yield from _one("sharding.method", ("params", "sharding_method"), method, Change.REBUILD)
     yield from _one(
         "replicationFactor", ("params", "replication_factor"), spec.replication_factor, Change.FACTOR
     )

@@ -17,13 +17,16 @@ from qdrant_operator.domain.collection_steps import (
     CollectionGuard,
     CollectionPlan,
     CreateCollection,
+    CreateShardKey,
     MoveAliases,
 )
 from qdrant_operator.domain.collection_values import Absent, Desired, Live, Observed
 from qdrant_operator.domain.collections import shown
 from qdrant_operator.domain.conditions import Condition
 from qdrant_operator.domain.payload_indexes import field_path
-from qdrant_operator.domain.values import Silent
+from qdrant_operator.domain.shard_keys import declared_keys, may_hold, shown_key
+from qdrant_operator.domain.soundness import ShardHealth
+from qdrant_operator.domain.values import PeerId, ShardKey, Silent
 from qdrant_operator.domain.wire import Manifest
 
 SHOWN_STEPS = 10
@@ -38,6 +41,9 @@ class Reason(StrEnum):
     COLLECTION_ABSENT = "CollectionAbsent"
     CLUSTER_NOT_READY = "ClusterNotReady"
     REPLICAS_NOT_SOUND = "ReplicasNotSound"
+    REPLICAS_MISSING = "ReplicasMissing"
+    REPLICAS_MISPLACED = "ReplicasMisplaced"
+    REPLICATED = "Replicated"
     OPTIMIZER_FAILED = "OptimizerFailed"
     OPTIMIZING = "Optimizing"
     INDEX_MISSING = "IndexMissing"
@@ -47,15 +53,15 @@ class Reason(StrEnum):
 
 WHY = {
     Change.PATCH: "it is being changed",
-    Change.FACTOR: "changing the factor of a collection that exists is not supported yet",
+    Change.FACTOR: "it is being changed, replicas follow; status.blocked says why if it waits",
     Change.REBUILD: "Qdrant cannot change it; a new collection, a copy and an alias move are needed",
 }
 
 
 def conditions(desired: Desired, observed: Observed, plan: CollectionPlan) -> tuple[Condition, ...]:
-    """Ready, Synced and Indexed."""
-    synced = _synced(observed, plan)
-    return (_ready(desired, observed, synced), synced, _indexed(desired, observed))
+    """Ready, Synced, Replicated and Indexed."""
+    synced, replicated = _synced(observed, plan), _replicated(desired, observed)
+    return (_ready(observed, synced, replicated), synced, replicated, _indexed(desired, observed))
 
 
 def waiting(reason: str, message: str, *, refused: bool) -> tuple[Condition, ...]:
@@ -63,6 +69,7 @@ def waiting(reason: str, message: str, *, refused: bool) -> tuple[Condition, ...
     return (
         Condition("Ready", False if refused else None, reason, message),
         Condition("Synced", False if refused else None, reason, message),
+        Condition("Replicated", None, reason, message),
         Condition("Indexed", None, reason, message),
     )
 
@@ -89,23 +96,56 @@ def _messages(blocked: tuple[CollectionBlocked, ...]) -> str:
     return "; ".join(dict.fromkeys(one.message for one in ordered))
 
 
-def _ready(desired: Desired, observed: Observed, synced: Condition) -> Condition:
+def _ready(observed: Observed, synced: Condition, replicated: Condition) -> Condition:
     if synced.status is not True or not isinstance(observed.collection, Live):
         return Condition("Ready", synced.status, synced.reason, synced.message)
     failure = _optimizer_failure(observed.collection)
     if failure:
         return Condition("Ready", False, Reason.OPTIMIZER_FAILED, failure)
-    unsound = tuple(shard.label for shard in observed.shards if not shard.healthy)
-    if unsound:
-        return Condition("Ready", False, Reason.REPLICAS_NOT_SOUND, _unsound(observed, unsound))
+    if replicated.status is not True:
+        return Condition("Ready", replicated.status, replicated.reason, replicated.message)
+    return Condition("Ready", True, Reason.AS_DECLARED, replicated.message + _advice(observed.collection))
+
+
+def _replicated(desired: Desired, observed: Observed) -> Condition:
+    """Whether every shard has its factor of sound replicas, and shard keys are where they may be."""
+    if not isinstance(observed.collection, Live):
+        return Condition("Replicated", None, Reason.NOT_KNOWN, "the collection cannot be read")
+    short = tuple(shard for shard in observed.shards if len(shard.sound) < shard.wanted)
+    broken = tuple(shard.label for shard in short if shard.holders - shard.sound - _coming(shard, observed))
+    if broken:
+        return Condition("Replicated", False, Reason.REPLICAS_NOT_SOUND, _short(observed, broken))
+    if short:
+        message = _short(observed, tuple(shard.label for shard in short))
+        told = "; the QdrantCluster's loop makes the others: its status.plan and status.blocked say more"
+        return Condition("Replicated", False, Reason.REPLICAS_MISSING, message + told)
+    astray = tuple(_astray(desired, observed))
+    if astray:
+        return Condition("Replicated", False, Reason.REPLICAS_MISPLACED, "; ".join(astray[:SHOWN_STEPS]))
     told = f"{_counts(observed)} replicas of {desired.name} are sound"
-    return Condition("Ready", True, Reason.AS_DECLARED, told + _advice(observed.collection))
+    return Condition("Replicated", True, Reason.REPLICATED, told)
 
 
-def _unsound(observed: Observed, labels: tuple[str, ...]) -> str:
+def _coming(shard: ShardHealth, observed: Observed) -> frozenset[PeerId]:
+    """Peers that are being given the shard: not sound yet, and nothing is wrong with them."""
+    return frozenset(peer for number, peer in observed.targets if number == shard.shard)
+
+
+def _short(observed: Observed, labels: tuple[str, ...]) -> str:
     more = f" and {len(labels) - SHOWN_STEPS} more" if len(labels) > SHOWN_STEPS else ""
     where = ", ".join(labels[:SHOWN_STEPS]) + more
     return f"{_counts(observed)} replicas are sound; shards without all of theirs: {where}"
+
+
+def _astray(desired: Desired, observed: Observed) -> Iterator[str]:
+    """Shard keys with a replica where the spec lets none be."""
+    for key, one in declared_keys(desired.spec).items():
+        seen = observed.keys.get(key)
+        wrong = [
+            pod.name for pod in observed.pods if seen and pod.peer in seen.holders and not may_hold(one, pod)
+        ]
+        if wrong:
+            yield f"shard key {shown_key(key)} is on {', '.join(wrong)} too: the QdrantCluster's loop moves it"
 
 
 def _advice(live: Live) -> str:
@@ -140,7 +180,11 @@ def _indexed(desired: Desired, observed: Observed) -> Condition:
         words = {"yellow": "the optimizer is running", "grey": "optimizations wait for the next write"}
         return Condition("Indexed", False, Reason.OPTIMIZING, words.get(live.status, live.status))
     return Condition(
-        "Indexed", True, Reason.ALL_INDEXED, "every declared index is there, the optimizer is idle"
+        "Indexed",
+        True,
+        Reason.ALL_INDEXED,
+        "every declared index is there and the optimizer is idle, as told by the one peer that was asked: it reads"
+        " one replica of each shard, others may finish a little later",
     )
 
 
@@ -162,6 +206,7 @@ def facts(desired: Desired, observed: Observed, plan: CollectionPlan, *, owned_b
         blocked=tuple(_words(one) for one in plan.blocked[:SHOWN_STEPS]),
         drift=tuple(_drift(one) for one in _differences(desired, live))[:SHOWN_STEPS],
         aliases=_granted(desired, observed, plan),
+        shard_keys=_granted_keys(desired, observed, plan),
     )
     return status.model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude={"conditions", "observed_generation"}
@@ -202,6 +247,15 @@ def _granted(desired: Desired, observed: Observed, plan: CollectionPlan) -> tupl
     return tuple(sorted((there if _owned(desired, observed) else set()) | coming))
 
 
+def _granted_keys(desired: Desired, observed: Observed, plan: CollectionPlan) -> tuple[ShardKey, ...]:
+    """Shard keys that are this object's, written before they are made, and kept until they are gone."""
+    if isinstance(observed.collection, Silent):
+        return tuple(sorted(desired.granted_keys, key=shown_key))
+    there = (desired.granted_keys | declared_keys(desired.spec).keys()) & observed.keys.keys()
+    coming = {step.body["shard_key"] for step in plan.steps if isinstance(step, CreateShardKey)}
+    return tuple(sorted((there if _owned(desired, observed) else set()) | coming, key=shown_key))
+
+
 def _owned(desired: Desired, observed: Observed) -> bool:
     live = observed.collection
     return isinstance(live, Live) and live.owner == desired.owner
@@ -224,5 +278,7 @@ def _phases(
     yield CollectionPhase.CREATING, creating or CollectionGuard.PEERS_CATCHING_UP in guards
     yield CollectionPhase.PENDING, isinstance(live, Absent)
     yield CollectionPhase.UPDATING, bool(plan.steps or plan.blocked)
-    yield CollectionPhase.DEGRADED, _ready(desired, observed, _synced(observed, plan)).status is not True
+    ready = conditions(desired, observed, plan)[0]
+    yield CollectionPhase.UPDATING, ready.reason in (Reason.REPLICAS_MISSING, Reason.REPLICAS_MISPLACED)
+    yield CollectionPhase.DEGRADED, ready.status is not True
     yield CollectionPhase.READY, True

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from qdrant_operator.domain.values import ShardKey
 from qdrant_operator.domain.wire import Json
 
 
@@ -17,7 +18,7 @@ class CollectionGuard(StrEnum):
     ADOPTION_REFUSED = "AdoptionRefused"
     TOO_FEW_PEERS = "TooFewPeers"
     IMMUTABLE_FIELD_CHANGED = "ImmutableFieldChanged"
-    REPLICATION_FACTOR_CHANGE = "ReplicationFactorChange"
+    SHARD_KEY_HOLDS_POINTS = "ShardKeyHoldsPoints"
     ALIAS_CLASH = "AliasClash"
     ALIAS_IS_COLLECTION = "AliasIsCollection"
     QDRANT_REFUSED = "QdrantRefused"
@@ -25,6 +26,7 @@ class CollectionGuard(StrEnum):
     PEERS_CATCHING_UP = "PeersCatchingUp"
     COLLECTION_UNREADABLE = "CollectionUnreadable"
     INDEX_BUILDING = "IndexBuilding"
+    REPLICAS_MISSING = "ReplicasMissing"
     CLUSTER_PAUSED = "ClusterPaused"
 
     @property
@@ -44,6 +46,7 @@ _PASSING = frozenset(
         CollectionGuard.PEERS_CATCHING_UP,
         CollectionGuard.COLLECTION_UNREADABLE,
         CollectionGuard.INDEX_BUILDING,
+        CollectionGuard.REPLICAS_MISSING,
     }
 )
 
@@ -109,6 +112,46 @@ class UpdateCollection:
 
     def __str__(self) -> str:
         return f"change {', '.join(self.fields)} of collection {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateShardKey:
+    """Make a missing shard key with its shards."""
+
+    name: str
+    key: str
+    """The key as users read it."""
+    body: Json
+    pods: tuple[str, ...] = ()
+    """Pods whose peers get its shards; empty: all."""
+    reason: ClassVar[str] = "ShardKeyCreated"
+    gate: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        shards, factor = self.body["shards_number"], self.body["replication_factor"]
+        where = f" on {', '.join(self.pods)}" if self.pods else ""
+        return f"create shard key {self.key} of {self.name}: shards {shards}, replicas {factor}{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveShardKey:
+    """Remove a shard key that is declared no more: an empty one, or one whose points may go."""
+
+    name: str
+    key: ShardKey
+    label: str
+    """The key as users read it."""
+    points: int | None
+    """Points that it was seen to hold; None: not known."""
+    consented: bool
+    """Whether the spec lets its points go; without that it is counted once more before the call."""
+    reason: ClassVar[str] = "ShardKeyRemoved"
+    gate: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        points = "an unknown number of" if self.points is None else str(self.points)
+        lost = f"with {points} points (onKeyRemoval is Delete)" if self.consented else "(it is empty)"
+        return f"remove shard key {self.label} of {self.name} {lost}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +239,8 @@ CollectionStep = (
     | CreateCollection
     | TakeOver
     | UpdateCollection
+    | CreateShardKey
+    | RemoveShardKey
     | CreatePayloadIndex
     | ReplacePayloadIndex
     | DropPayloadIndex

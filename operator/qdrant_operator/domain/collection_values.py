@@ -9,8 +9,31 @@ from qdrant_operator.api import CollectionSpec
 from qdrant_operator.domain.collection_body import OWNER_KEY
 from qdrant_operator.domain.collection_claims import Claims
 from qdrant_operator.domain.soundness import ShardHealth
-from qdrant_operator.domain.values import Silent
+from qdrant_operator.domain.values import PeerId, ShardId, ShardKey, Silent
 from qdrant_operator.domain.wire import Json
+
+
+@dataclass(frozen=True, slots=True)
+class PodSeen:
+    """A pod of the cluster, and the peer that answers from it."""
+
+    name: str
+    ordinal: int
+    peer: PeerId | None = None
+    """None while it does not answer."""
+    zone: str = ""
+    """Value of its label spec.shards.zoneKey; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySeen:
+    """A shard key that some answering peer knows."""
+
+    shards: int
+    points: int | None
+    """Points of its fullest replicas; None where not every replica of it could be counted."""
+    holders: frozenset[PeerId] = frozenset()
+    """Peers that any view calls a holder of one of its shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +48,8 @@ class Desired:
     claims: Claims = field(default_factory=Claims)
     granted: frozenset[str] = frozenset()
     """Aliases that this object has made: only these are taken away when the spec drops them."""
+    granted_keys: frozenset[ShardKey] = frozenset()
+    """Shard keys that this object has made or declared: only these are removed when the spec drops them."""
     wanted_peers: int = 1
     """`spec.replicas` of the QdrantCluster."""
     held: bool = False
@@ -80,5 +105,11 @@ class Observed:
     """Peers that answer."""
     shards: tuple[ShardHealth, ...] = ()
     """Health of this collection's shards."""
+    targets: frozenset[tuple[ShardId, PeerId]] = frozenset()
+    """Shards, and peers that a running transfer brings them to."""
+    keys: Mapping[ShardKey, KeySeen] = field(default_factory=dict)
+    """Shard keys of this collection."""
+    pods: tuple[PodSeen, ...] = ()
+    """The cluster's pods, by ordinal."""
     building: frozenset[str] = frozenset()
     """Payload fields whose index was asked for a moment ago."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from qdrant_operator.api import CollectionSpec
 from qdrant_operator.domain.collection_body import OWNER_KEY, create_body, expected_config, update_body
+from qdrant_operator.domain.collection_factors import settle_factors, too_few_peers
 from qdrant_operator.domain.collection_fields import Change, Difference, differences
 from qdrant_operator.domain.collection_steps import (
     CollectionBlocked,
@@ -25,6 +26,7 @@ from qdrant_operator.domain.collection_steps import (
 )
 from qdrant_operator.domain.collection_values import Absent, Desired, Live, Observed
 from qdrant_operator.domain.payload_indexes import field_path, index_changes, index_refusals, plan_indexes
+from qdrant_operator.domain.shard_keys import plan_keys, unlike_keys
 from qdrant_operator.domain.values import Silent
 from qdrant_operator.domain.wire import Json
 
@@ -126,7 +128,7 @@ def _collection(desired: Desired, observed: Observed) -> CollectionPlan:
         case Live() as live if live.unaware:
             return _catching_up(desired, observed, live)
         case Live() as live:
-            return _adoption(desired, live) or _sync(desired, observed, live)
+            return _adoption(desired, observed, live) or _sync(desired, observed, live)
 
 
 def _clash(desired: Desired, why: str) -> CollectionPlan:
@@ -155,7 +157,7 @@ def _creation(desired: Desired, observed: Observed) -> CollectionPlan:
     pointed = observed.aliases.get(desired.name)
     if pointed:
         return _clash(desired, f"it is an alias of collection {pointed}")
-    few = _too_few_peers(desired, observed)
+    few = _too_few_peers(desired)
     if few:
         return held_back(step, CollectionGuard.TOO_FEW_PEERS, few)
     expected = max(observed.members, desired.wanted_peers)
@@ -168,14 +170,9 @@ def _creation(desired: Desired, observed: Observed) -> CollectionPlan:
     return _made(desired, observed)
 
 
-def _too_few_peers(desired: Desired, observed: Observed) -> str | None:
-    factor, peers = desired.spec.replication_factor or 1, max(observed.members, desired.wanted_peers)
-    if factor <= peers:
-        return None
-    return (
-        f"replicationFactor is {factor}, the cluster has {peers} peers, and replicas of a shard are on"
-        " different peers; lower replicationFactor or raise the QdrantCluster's spec.replicas"
-    )
+def _too_few_peers(desired: Desired) -> str | None:
+    factor, peers = desired.spec.replication_factor or 1, desired.wanted_peers
+    return None if factor <= peers else too_few_peers(factor, peers)
 
 
 def _made(desired: Desired, observed: Observed) -> CollectionPlan:
@@ -184,7 +181,7 @@ def _made(desired: Desired, observed: Observed) -> CollectionPlan:
     return CollectionPlan((CreateCollection(desired.name, body),)) + _sync(desired, observed, fresh)
 
 
-def _adoption(desired: Desired, live: Live) -> CollectionPlan | None:
+def _adoption(desired: Desired, observed: Observed, live: Live) -> CollectionPlan | None:
     """None: the collection is ours already, or may become ours without any change (the step is in `_sync`)."""
     if live.owner == desired.owner:
         return None
@@ -195,7 +192,7 @@ def _adoption(desired: Desired, live: Live) -> CollectionPlan | None:
             " set it to IfMatching or choose another spec.name"
         )
         return held_back(step, CollectionGuard.ADOPTION_REFUSED, message)
-    unlike = _unlike(desired.spec, live)
+    unlike = _unlike(desired.spec, observed, live)
     if not unlike:
         return None
     message = (
@@ -205,8 +202,9 @@ def _adoption(desired: Desired, live: Live) -> CollectionPlan | None:
     return held_back(step, CollectionGuard.ADOPTION_REFUSED, message)
 
 
-def _unlike(spec: CollectionSpec, live: Live) -> str:
+def _unlike(spec: CollectionSpec, observed: Observed, live: Live) -> str:
     fields = [said(one) for one in differences(spec, live.config)]
+    fields += [text for _, text in unlike_keys(spec, observed.keys)]
     built = ((index, live.indexes.get(field_path(index.field))) for index in spec.payload_indexes)
     changes = ((index.field, index_changes(index, info)) for index, info in built if info)
     return "; ".join([*fields, *(f"payloadIndexes[{name}] {text}" for name, text in changes if text)])
@@ -232,36 +230,41 @@ def _sync(desired: Desired, observed: Observed, live: Live) -> CollectionPlan:
     spec, name = desired.spec, desired.name
     theirs = live.owner != desired.owner and isinstance(observed.collection, Live)
     adopted = CollectionPlan((TakeOver(name, desired.owner),)) if theirs else NOTHING
-    settings = _settings(name, live, differences(spec, live.config))
+    settings = _settings(desired, observed, live)
+    keys = _unlike_keys(desired, observed) + plan_keys(desired, observed, live)
     indexes = plan_indexes(spec, name, live.indexes, observed.building)
-    return adopted + settings + indexes + _aliases(desired, observed)
+    return adopted + settings + keys + indexes + _aliases(desired, observed)
 
 
-def _settings(name: str, live: Live, unlike: tuple[Difference, ...]) -> CollectionPlan:
-    changes = tuple(one for one in unlike if one.change is Change.PATCH)
-    steps = (
-        (UpdateCollection(name, update_body(changes, live.config), tuple(one.field for one in changes)),)
-        if changes
-        else ()
-    )
-    return CollectionPlan(steps, tuple(_refused(one) for one in unlike if one.change is not Change.PATCH))
+def _settings(desired: Desired, observed: Observed, live: Live) -> CollectionPlan:
+    unlike, waits = settle_factors(differences(desired.spec, live.config), desired, observed, live)
+    changes = tuple(one for one in unlike if one.change is not Change.REBUILD)
+    body, fields = update_body(changes, live.config), tuple(one.field for one in changes)
+    steps = (UpdateCollection(desired.name, body, fields),) if changes else ()
+    return CollectionPlan(steps, (*waits, *(_refused(one) for one in unlike if one.change is Change.REBUILD)))
 
 
 def _refused(unlike: Difference) -> CollectionBlocked:
     step = f"change {unlike.field} from {shown(unlike.actual)} to {shown(unlike.wanted)}"
-    if unlike.change is Change.FACTOR:
-        guard = CollectionGuard.REPLICATION_FACTOR_CHANGE
-        remedy = (
-            "changing the factor of a collection that exists is not supported yet: write the present factor,"
-            " or make a new collection with the other factor, copy the points and move the alias"
+    remedy = (
+        "Qdrant cannot change it: write the present value, or make a new collection, copy the points and"
+        " move the alias"
+    )
+    return CollectionBlocked(step, CollectionGuard.IMMUTABLE_FIELD_CHANGED, f"{said(unlike)}; {remedy}")
+
+
+def _unlike_keys(desired: Desired, observed: Observed) -> CollectionPlan:
+    remedy = (
+        "Qdrant cannot change it: write the present number, or declare a further key, copy the points and drop"
+        " this one"
+    )
+    guard = CollectionGuard.IMMUTABLE_FIELD_CHANGED
+    return CollectionPlan(
+        blocked=tuple(
+            CollectionBlocked(step, guard, f"{text}; {remedy}")
+            for step, text in unlike_keys(desired.spec, observed.keys)
         )
-    else:
-        guard = CollectionGuard.IMMUTABLE_FIELD_CHANGED
-        remedy = (
-            "Qdrant cannot change it: write the present value, or make a new collection, copy the points and"
-            " move the alias"
-        )
-    return CollectionBlocked(step, guard, f"{said(unlike)}; {remedy}")
+    )
 
 
 def _aliases(desired: Desired, observed: Observed) -> CollectionPlan:

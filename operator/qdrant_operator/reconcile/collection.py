@@ -27,7 +27,7 @@ from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
 from qdrant_operator.reconcile.status import write_status
 from qdrant_operator.reconcile.world import Again, World
 
-KEPT_FACTS = ("activeName", "owned", "aliases")
+KEPT_FACTS = ("activeName", "owned", "aliases", "shardKeys")
 """Facts that stay in status while the cluster cannot be asked: they say what is this object's."""
 
 
@@ -66,7 +66,7 @@ class CollectionReconciler:
 
     async def _look(self, subject: Manifest, access: ClusterAccess, wanted: Desired) -> Look:
         building = self._memory.building(subject["metadata"]["uid"])
-        return await look(self._world, access, wanted.name, building)
+        return await look(self._world, access, wanted, building)
 
     async def _leave(self, subject: Manifest, wanted: Desired) -> Again:
         """Nothing is left to clean up in a cluster that is gone, is going, or never was."""

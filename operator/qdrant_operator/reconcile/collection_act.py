@@ -12,16 +12,18 @@ from qdrant_operator.domain.collection_steps import (
     CollectionStep,
     CreateCollection,
     CreatePayloadIndex,
+    CreateShardKey,
     DeleteCollection,
     DropPayloadIndex,
     HoldDeletion,
     LetGo,
     MoveAliases,
+    RemoveShardKey,
     ReplacePayloadIndex,
     TakeOver,
     UpdateCollection,
 )
-from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest, Qdrant
 from qdrant_operator.reconcile.world import World
 
@@ -60,6 +62,10 @@ async def ask(qdrant: Qdrant, endpoint: Endpoint, step: CollectionStep) -> None:
             await qdrant.update_collection(endpoint, name, {"metadata": {OWNER_KEY: owner}})
         case UpdateCollection(name, body):
             await qdrant.update_collection(endpoint, name, body)
+        case CreateShardKey():
+            await _create_key(qdrant, endpoint, step)
+        case RemoveShardKey():
+            await _remove_key(qdrant, endpoint, step)
         case CreatePayloadIndex(name, field, schema) | ReplacePayloadIndex(name, field, schema):
             await qdrant.put_payload_index(endpoint, name, field, schema)
         case DropPayloadIndex(name, field):
@@ -68,6 +74,31 @@ async def ask(qdrant: Qdrant, endpoint: Endpoint, step: CollectionStep) -> None:
             await qdrant.update_aliases(endpoint, step.actions)
         case DeleteCollection(name):
             await qdrant.delete_collection(endpoint, name)
+
+
+async def _create_key(qdrant: Qdrant, endpoint: Endpoint, step: CreateShardKey) -> None:
+    """A key that is there although no peer told of it: the look was older than somebody's write."""
+    try:
+        await qdrant.create_shard_key(endpoint, step.name, step.body)
+    except Refused as error:
+        if error.reason == "AlreadyExists":
+            raise Retryable(f"shard key {step.key} of {step.name} is there already: looking again") from error
+        raise
+
+
+async def _remove_key(qdrant: Qdrant, endpoint: Endpoint, step: RemoveShardKey) -> None:
+    """An empty key is counted once more: applications may have written since the look."""
+    try:
+        points = 0 if step.consented else await qdrant.count_key_points(endpoint, step.name, step.key)
+        if points:
+            raise Retryable(f"shard key {step.label} of {step.name} holds {points} points now: looking again")
+        await qdrant.delete_shard_key(endpoint, step.name, step.key)
+    except Refused as error:
+        if error.reason == "NotFound":
+            raise Retryable(
+                f"shard key {step.label} of {step.name} is gone already: looking again"
+            ) from error
+        raise
 
 
 async def _finalizers(world: World, subject: Manifest, *, held: bool) -> None:

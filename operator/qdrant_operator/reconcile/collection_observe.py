@@ -6,19 +6,21 @@ No answer is a value here, never an empty answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
 from qdrant_operator.api import CollectionSpec
 from qdrant_operator.domain import names
 from qdrant_operator.domain.collection_claims import claims, collection_name
-from qdrant_operator.domain.collection_values import Absent, Desired, Live, Observed
+from qdrant_operator.domain.collection_fields import lookup
+from qdrant_operator.domain.collection_shards import health_of, keys_seen, targets_of
+from qdrant_operator.domain.collection_values import Absent, Desired, Live, Observed, PodSeen
 from qdrant_operator.domain.errors import Refused, Retryable
-from qdrant_operator.domain.soundness import answering, shard_health
+from qdrant_operator.domain.soundness import answering
 from qdrant_operator.domain.values import PeerView, Silent, View
-from qdrant_operator.reconcile.access import ClusterAccess
+from qdrant_operator.reconcile.access import ClusterAccess, ordinal
 from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest, Qdrant
 from qdrant_operator.reconcile.world import World
 
@@ -61,6 +63,7 @@ def desired(world: World, subject: Manifest, cluster: Manifest | None) -> Desire
         spec=parse_spec(subject),
         claims=claims(subject, siblings),
         granted=frozenset((subject.get("status") or {}).get("aliases") or ()),
+        granted_keys=frozenset((subject.get("status") or {}).get("shardKeys") or ()),
         wanted_peers=int(cluster_spec.get("replicas") or 1),
         held=names.FINALIZER in (meta.get("finalizers") or ()),
         leaving="deletionTimestamp" in meta,
@@ -69,7 +72,7 @@ def desired(world: World, subject: Manifest, cluster: Manifest | None) -> Desire
     )
 
 
-async def look(world: World, access: ClusterAccess, name: str, building: frozenset[str]) -> Look:
+async def look(world: World, access: ClusterAccess, wanted: Desired, building: frozenset[str]) -> Look:
     """Ask every peer, and one that knows the collection for the rest.
 
     Raises:
@@ -80,30 +83,49 @@ async def look(world: World, access: ClusterAccess, name: str, building: frozens
     if not peers:
         reasons = "; ".join(view.reason for view in views if isinstance(view, Silent))
         raise Retryable(f"no peer answers: {reasons}")
-    endpoint = _whom_to_ask(access.endpoints, views, name)
+    endpoint = _whom_to_ask(access.endpoints, views, wanted.name)
     collection, aliases = await asyncio.gather(
-        observe_collection(world.qdrant, endpoint, name, peers), world.qdrant.aliases(endpoint)
+        observe_collection(world.qdrant, endpoint, wanted.name, peers), world.qdrant.aliases(endpoint)
     )
-    return Look(_observed(name, views, collection, aliases, building), endpoint)
+    seen = observed_shards(wanted, views, collection)
+    pods = pods_seen(world, access, views)
+    return Look(replace(seen, aliases=aliases, pods=pods, building=building), endpoint)
 
 
-def _observed(
-    name: str,
-    views: Sequence[View],
-    collection: Live | Absent | Silent,
-    aliases: Mapping[str, str],
-    building: frozenset[str],
-) -> Observed:
+def observed_shards(wanted: Desired, views: Sequence[View], collection: Live | Absent | Silent) -> Observed:
+    """What the peers' own views tell of the collection, its shards and its shard keys."""
     peers = answering(views)
+    config = collection.config if isinstance(collection, Live) else {}
+    factor = lookup(config, ("params", "replication_factor"))
     return Observed(
         collection=collection,
-        aliases=aliases,
         collections=frozenset(known.name for view in peers for known in view.collections),
         members=len({member for view in peers for member in view.peers}),
         answering=len(peers),
-        shards=tuple(shard for shard in shard_health(views) if shard.collection == name),
-        building=building,
+        shards=health_of(wanted.name, views, wanted.spec, factor),
+        targets=targets_of(wanted.name, peers),
+        keys=keys_seen(wanted.name, peers),
     )
+
+
+def pods_seen(world: World, access: ClusterAccess, views: Sequence[View]) -> tuple[PodSeen, ...]:
+    """The cluster's pods with their zones, and the peers that answer from them."""
+    meta, zone_key = access.cluster["metadata"], _zone_key(access.cluster)
+    told = {endpoint.identity: view for endpoint, view in zip(access.endpoints, views, strict=True)}
+    pods = world.kubernetes.cached(Kind.POD, meta["namespace"], names.peer_selector(meta["name"]))
+    return tuple(
+        _pod(pod, told.get(str(pod["metadata"]["uid"])), zone_key) for pod in sorted(pods, key=ordinal)
+    )
+
+
+def _pod(pod: Manifest, view: View | None, zone_key: str) -> PodSeen:
+    meta = pod["metadata"]
+    peer = view.peer if isinstance(view, PeerView) else None
+    return PodSeen(meta["name"], ordinal(pod), peer, str((meta.get("labels") or {}).get(zone_key) or ""))
+
+
+def _zone_key(cluster: Manifest) -> str:
+    return str((cluster["spec"].get("shards") or {}).get("zoneKey") or "")
 
 
 async def _view(world: World, endpoint: Endpoint) -> View:
