@@ -122,6 +122,17 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [_cluster(persistence={"size": "1Mi"}), _cluster(persistence={"size": 1048576})],
         [_cluster(persistence={"size": "0"}), _cluster(persistence={"size": 0})],
     ),
+    "spec.shards: a duration is hours, minutes": (
+        [
+            _cluster(shards={"replaceLostPeerAfter": "1h30m"}),
+            _cluster(shards={"window": {"schedule": "0 1 * * *", "duration": "90s"}}),
+        ],
+        [
+            _cluster(shards={"replaceLostPeerAfter": "30 minutes"}),
+            _cluster(shards={"replaceLostPeerAfter": "m"}),
+            _cluster(shards={"window": {"schedule": "0 1 * * *", "duration": ""}}),
+        ],
+    ),
     "spec.auth.disabled: excludes apiKey": (
         [_cluster(auth={"disabled": True}), _cluster(auth={"apiKey": KEY, "readOnlyApiKey": KEY})],
         [

@@ -14,7 +14,7 @@ from qdrant_operator.api.base import LIST_SET, Model, rule, rules
 _DURATION = rules(
     rule(
         "self.matches('^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$') && size(self) > 1",
-        "a duration is written like 90s, 30m or 1h30m",
+        "spec.shards: a duration is hours, minutes and seconds in this order; for example 30m or 1h30m",
     )
 )
 Duration = Annotated[str, Field(max_length=20, json_schema_extra=_DURATION)]

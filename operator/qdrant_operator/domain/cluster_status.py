@@ -11,9 +11,12 @@ from qdrant_operator.domain.conditions import Condition, timestamp
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.manifests.stateful_set import template_hash
+from qdrant_operator.domain.membership import roles
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Leaving, Member, Observed, PodState
+from qdrant_operator.domain.placement.layout import build_layout
+from qdrant_operator.domain.placement.planner import imbalance
 from qdrant_operator.domain.rollout import strangers
-from qdrant_operator.domain.steps import Plan
+from qdrant_operator.domain.steps import DropReplica, Plan, ReplicateShard
 from qdrant_operator.domain.values import PeerView, View
 
 SHOWN = 10
@@ -59,7 +62,7 @@ def leaving_facts(leaving: Leaving) -> dict[str, Any]:
 
 def facts(desired: DesiredCluster, observed: Observed, plan: Plan) -> dict[str, Any]:
     """Everything in status but the conditions."""
-    bootstrap = observed.bootstrap
+    bootstrap, shards = observed.bootstrap, _shards(desired, observed)
     return {
         "phase": phase(desired, observed, plan),
         "version": _common_version(observed),
@@ -67,8 +70,8 @@ def facts(desired: DesiredCluster, observed: Observed, plan: Plan) -> dict[str, 
         "endpoint": _endpoint(desired),
         "peers": [_peer(pod, observed.views.get(pod.name)) for pod in observed.pods],
         "peersReady": f"{len(_ready_members(observed))}/{desired.spec.replicas}",
-        "shards": _shards(observed),
-        "shardsSound": "{sound}/{wanted}".format(**_shards(observed)),
+        "shards": shards,
+        "shardsSound": "{sound}/{wanted}".format(**shards),
         "plan": [str(step) for step in plan.steps[:SHOWN]],
         "planned": len(plan.steps),
         "blocked": _blocked(plan),
@@ -102,13 +105,14 @@ def _peer(pod: PodState, view: View | None) -> dict[str, Any]:
         "id": int(view.peer),
         "state": "Active" if pod.ready else "NotReady",
         "version": f"v{view.version}",
+        **({"zone": pod.zone} if pod.zone else {}),
         "shards": len(local),
         "points": sum(replica.points or 0 for replica in local),
         "bytes": sum(replica.bytes for replica in local),
     }
 
 
-def _shards(observed: Observed) -> dict[str, int]:
+def _shards(desired: DesiredCluster, observed: Observed) -> dict[str, int]:
     transfers = {
         (c.name, t.shard, t.source, t.target)
         for view in observed.peers.values()
@@ -120,6 +124,7 @@ def _shards(observed: Observed) -> dict[str, int]:
         "sound": sum(min(len(shard.sound), shard.wanted) for shard in observed.shards),
         "dead": sum(len(shard.dead) for shard in observed.shards),
         "transfers": len(transfers),
+        "imbalance": imbalance(build_layout(observed, roles(desired, observed))),
     }
 
 
@@ -189,6 +194,8 @@ def _split(observed: Observed) -> str:
 
 
 def _scaling(desired: DesiredCluster, observed: Observed) -> str:
+    if observed.leaving:
+        return f"the peer of {observed.leaving.pod} is being taken away"
     if len(observed.pods) == desired.spec.replicas:
         return ""
     return f"{len(observed.pods)} pods exist, {desired.spec.replicas} are wanted"
@@ -265,7 +272,14 @@ def phase(desired: DesiredCluster, observed: Observed, plan: Plan) -> str:
     if state.status:
         return "Blocked" if plan.blocked else "Ready"
     words = {Reason.UPDATING: "Updating", Reason.SCALING: "Scaling"}
+    mends = any(isinstance(step, ReplicateShard | DropReplica) for step in plan.steps)
+    if state.reason == Reason.REPLICAS_NOT_SOUND and (mends or _moving(observed)):
+        return "Repairing"
     return words.get(Reason(state.reason), "Degraded")
+
+
+def _moving(observed: Observed) -> bool:
+    return any(c.transfers for view in observed.peers.values() for c in view.collections)
 
 
 def refused(error: Refused) -> tuple[Condition, ...]:

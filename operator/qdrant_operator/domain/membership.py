@@ -15,9 +15,18 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from qdrant_operator.domain import names
+from qdrant_operator.domain.bootstrap import members_wanted
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.lost_volumes import consented
-from qdrant_operator.domain.observed import Leaving, LeavingPhase, Member, Observed, PodState, Volume
+from qdrant_operator.domain.observed import (
+    BootstrapPhase,
+    Leaving,
+    LeavingPhase,
+    Member,
+    Observed,
+    PodState,
+    Volume,
+)
 from qdrant_operator.domain.placement.layout import Roles
 from qdrant_operator.domain.placement.model import Layout
 from qdrant_operator.domain.placement.recheck import held, why_not_remove
@@ -168,7 +177,7 @@ class _Removal:
     def _record(self, phase: LeavingPhase) -> Plan:
         return Plan((RecordLeaving(replace(self.leaving, phase=phase), self.leaving.pod),))
 
-    def _hindrance(self) -> Plan:
+    def _hindrance(self) -> Plan | None:
         here = held(self.layout, self.step.peer)
         if here:
             more = f" and {len(here) - SHOWN} more" if len(here) > SHOWN else ""
@@ -181,17 +190,17 @@ class _Removal:
             text = f"{', '.join(silent)} does not answer, and may know of shards there"
             return self._blocked(Guard.PEERS_UNREACHABLE, text)
         reason = why_not_remove(self.step, self.layout)
-        return self._blocked(Guard.NO_QUORUM_WITHOUT, reason) if reason else NOTHING
+        return self._blocked(Guard.NO_QUORUM_WITHOUT, reason) if reason else None
 
-    def _out_of_service(self) -> Plan:
+    def _out_of_service(self) -> Plan | None:
         if self.pod is None:
-            return NOTHING
+            return None
         if self.pod.serving:
             return Plan((TakeOutOfService(self.pod.name, SCALE_IN),))
         if self.pod.address in self.observed.listed:
             text = f"the client Service still lists {self.pod.name} ({self.pod.address})"
             return self._blocked(Guard.STILL_IN_SERVICE, text)
-        return NOTHING
+        return None
 
     def _take_away(self) -> Plan:
         """Pod, then volume, then the record."""
@@ -220,20 +229,28 @@ class _Removal:
         return Plan(blocked=(Blocked(str(self.step), guard, message),))
 
 
-def members_now(
-    cluster: str,
-    replicas: int,
-    present: int,
-    volumes: Mapping[str, Volume],
-    records: tuple[Member, ...],
-    leaving: Leaving | None,
-) -> tuple[int, tuple[Blocked, ...]]:
-    """Replicas that a formed cluster's StatefulSet shall have now, and what holds it back.
+def gone_pod(
+    leaving: Leaving | None, pods: tuple[PodState, ...], views: Mapping[str, View]
+) -> PodState | None:
+    """The pod of the leaving peer, once that is no member any more."""
+    pod = next((pod for pod in pods if leaving and pod.name == leaving.pod), None)
+    if pod is None or leaving is None:
+        return None
+    outside = pod.name in outsiders(views)
+    return pod if outside or leaving.phase is LeavingPhase.REMOVED else None
+
+
+def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, tuple[Blocked, ...]]:
+    """Replicas that the StatefulSet shall have now, and what holds it back.
 
     Volumes of members are all started; nothing grows while a peer is being taken away; and a pod is never made
     where a volume waits that is not a member's.
     """
-    if leaving is not None:
+    bootstrap, present = observed.bootstrap, observed.members
+    records, volumes = observed.members_known, observed.volumes
+    if present is None or not records or bootstrap is None or bootstrap.phase is not BootstrapPhase.COMPLETE:
+        return members_wanted(bootstrap, replicas, present, observed.claims), ()
+    if observed.leaving is not None:
         return present, ()
     ours = {names.claim_name(cluster, ordinal_of(member.pod)): member.claim_uid for member in records}
     alive = [ordinal_of(m.pod) + 1 for m in records if _is_there(volumes, cluster, m)]

@@ -1,18 +1,35 @@
-"""The order of the cluster's planners: decide > objects > formation > protect > roll."""
+"""The order of the cluster's planners.
+
+decide > objects > formation > protect > lost volumes > repair, drain, replicate > take peers away > roll > level.
+One look gives one plan, and only its first step is carried out before the next look.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
+
+from qdrant_operator.api.shards import Window
 from qdrant_operator.domain.bootstrap import plan_decision, plan_formation, why_down
 from qdrant_operator.domain.desired import DesiredCluster
+from qdrant_operator.domain.durations import duration
+from qdrant_operator.domain.lost_volumes import plan_lost
 from qdrant_operator.domain.manifests.stateful_set import template_hash
+from qdrant_operator.domain.membership import plan_membership, roles
 from qdrant_operator.domain.observed import BootstrapPhase, Observed
+from qdrant_operator.domain.placement.layout import build_layout
+from qdrant_operator.domain.placement.model import Layout, Method, Mode, Policy
+from qdrant_operator.domain.placement.planner import plan_placement
 from qdrant_operator.domain.rollout import plan_rollout, strangers
+from qdrant_operator.domain.schedules import due_times
 from qdrant_operator.domain.steps import (
     NOTHING,
     ApplyObject,
     Blocked,
     Guard,
     Plan,
+    PutInService,
+    RestartPod,
     TakeOutOfService,
 )
 
@@ -26,13 +43,74 @@ def plan(desired: DesiredCluster, observed: Observed) -> Plan:
     formation = plan_formation(desired.uid, desired.members, observed)
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         return objects + formation + _repair_template(desired, observed)
-    return objects + _protect(observed) + _scale(desired, observed) + _roll(desired, observed)
+    return objects + _protect(observed) + (NOTHING if strangers(observed) else _change(desired, observed))
 
 
-def _roll(desired: DesiredCluster, observed: Observed) -> Plan:
-    if strangers(observed):
-        return NOTHING
-    return plan_rollout(template_hash(desired), desired.members, observed)
+def _change(desired: DesiredCluster, observed: Observed) -> Plan:
+    """Peers, shards and pods; what takes a pod down waits until no shard is on its way."""
+    layout = build_layout(observed, roles(desired, observed))
+    lost = plan_lost(desired, observed, layout)
+    shards = plan_placement(layout, _policy_now(desired, observed, layout))
+    members = plan_membership(desired, observed, layout)
+    leaving = frozenset(peer.pod for peer in layout.peers if peer.leaving)
+    roll = plan_rollout(template_hash(desired), desired.members, observed, leaving)
+    busy = lost.steps or shards.steps or members.steps or layout.transfers or observed.leaving
+    if any(isinstance(step, PutInService) for step in roll.steps):
+        return roll + lost + shards + members
+    return lost + (NOTHING if lost.steps else shards) + members + (_urgent(roll, observed) if busy else roll)
+
+
+def _urgent(roll: Plan, observed: Observed) -> Plan:
+    """Of a roll what takes nothing away: pods that are down anyhow."""
+    down = {pod.name for pod in observed.pods if pod.waiting}
+    urgent = tuple(step for step in roll.steps if getattr(step, "pod", "") in down)
+    later = next((step for step in roll.steps if isinstance(step, RestartPod) and step not in urgent), None)
+    if later is None:
+        return Plan(urgent, roll.blocked)
+    waiting = Blocked(str(later), Guard.ONE_AT_A_TIME, "peers and shards that are on their way come first")
+    return Plan(urgent, (*roll.blocked, waiting))
+
+
+def policy_of(desired: DesiredCluster, observed: Observed) -> Policy:
+    """What the spec lets placement do now.
+
+    Raises:
+        Refused: `InvalidSchedule`.
+    """
+    spec = desired.spec.shards
+    return Policy(
+        mode=Mode(spec.placement),
+        per_cluster=spec.transfers.per_cluster,
+        per_peer=spec.transfers.per_peer,
+        method=Method(spec.transfers.method),
+        may_level=spec.window is None or is_open(spec.window, observed.now),
+    )
+
+
+def _policy_now(desired: DesiredCluster, observed: Observed, layout: Layout) -> Policy:
+    """Levelling waits for everything else: pods that join, leave or restart."""
+    policy = policy_of(desired, observed)
+    steady = policy.mode is not Mode.AUTO or not _unsteady(desired, observed, layout)
+    return policy if steady else replace(policy, mode=Mode.DRAIN_ONLY)
+
+
+def _unsteady(desired: DesiredCluster, observed: Observed, layout: Layout) -> bool:
+    wanted = template_hash(desired)
+    rolling = any(pod.template_hash != wanted or pod.terminating for pod in observed.pods)
+    joined = [peer for peer in layout.peers if peer.answers and not peer.leaving]
+    return rolling or observed.leaving is not None or len(joined) != desired.spec.replicas
+
+
+def is_open(window: Window, now: datetime | None) -> bool:
+    """Whether a window is open now.
+
+    Raises:
+        Refused: `InvalidSchedule`.
+    """
+    if now is None:
+        return False
+    since = now - duration(window.duration)
+    return any(True for _ in due_times(window.schedule, window.time_zone, since, now))
 
 
 def _repair_template(desired: DesiredCluster, observed: Observed) -> Plan:
@@ -56,14 +134,3 @@ def _protect(observed: Observed) -> Plan:
         if pod.waiting
     )
     return Plan(steps, down)
-
-
-def _scale(desired: DesiredCluster, observed: Observed) -> Plan:
-    present = observed.members or 0
-    if desired.spec.replicas >= present:
-        return NOTHING
-    message = (
-        f"spec.replicas is {desired.spec.replicas} and {present} peers run: taking peers away needs their shards "
-        f"to be moved first, which this version does not do; set spec.replicas to {present}"
-    )
-    return Plan(blocked=(Blocked("scale in", Guard.SCALE_IN_NEEDS_DRAIN, message),))

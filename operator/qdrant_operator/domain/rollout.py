@@ -28,13 +28,21 @@ WHY = "its template changed"
 Gate = Callable[[PodState, Observed, int], str | None]
 
 
-def plan_rollout(template_hash: str, wanted: int, observed: Observed) -> Plan:
-    """Restart pods whose template is not the wanted one; put back into service who need not go."""
+def plan_rollout(
+    template_hash: str, wanted: int, observed: Observed, leaving: frozenset[str] = frozenset()
+) -> Plan:
+    """Restart pods whose template is not the wanted one; put back into service who need not go.
+
+    Pods in `leaving` are on their way out of the cluster: whoever takes them away takes care of them.
+    """
     outdated = tuple(pod for pod in observed.pods if pod.template_hash != template_hash)
     returning = tuple(
         PutInService(pod.name)
         for pod in observed.pods
-        if not pod.serving and not pod.terminating and pod.template_hash == template_hash
+        if not pod.serving
+        and not pod.terminating
+        and pod.template_hash == template_hash
+        and pod.name not in leaving
     )
     if returning:
         return Plan(returning[:1])

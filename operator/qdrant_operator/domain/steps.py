@@ -25,7 +25,6 @@ class Guard(StrEnum):
     PEER_NOT_JOINED = "PeerNotJoined"
     POD_NOT_RUNNING = "PodNotRunning"
     VOLUME_LOST = "VolumeLost"
-    SCALE_IN_NEEDS_DRAIN = "ScaleInNeedsDrain"
     VIEWS_DISAGREE = "ViewsDisagree"
     TOO_FEW_PEERS = "TooFewPeers"
     NO_SOUND_SOURCE = "NoSoundSource"

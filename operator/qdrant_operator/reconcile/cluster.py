@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from qdrant_operator.domain import cluster_status
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.planner import plan as plan_cluster
 from qdrant_operator.domain.steps import ApplyObject, Blocked, Plan, Step, event_reason
+from qdrant_operator.domain.values import Transfer
 from qdrant_operator.reconcile.cluster_act import act
 from qdrant_operator.reconcile.cluster_observe import Look, look
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.status import write_status
+from qdrant_operator.reconcile.transfer_memory import TransferMemory
 from qdrant_operator.reconcile.world import Again, World
 
 
@@ -18,12 +22,14 @@ class ClusterReconciler:
     """Takes one pass over one QdrantCluster."""
 
     def __init__(self, world: World) -> None:
-        """Keep the world; all state of a cluster is in Kubernetes and in Qdrant."""
+        """Keep the world; all state of a cluster is in Kubernetes and in Qdrant, but for what only saves tries."""
         self._world = world
+        self._transfers: dict[str, TransferMemory] = {}
 
     async def reconcile(self, subject: Manifest) -> Again:
         """One pass. A QdrantCluster that is being deleted is left to Kubernetes' own garbage collection."""
         if "deletionTimestamp" in subject["metadata"]:
+            self._transfers.pop(subject["metadata"]["uid"], None)
             return Again(self._world.options.resync_seconds)
         try:
             return await self._pass(subject)
@@ -31,13 +37,16 @@ class ClusterReconciler:
             return await self._refuse(subject, error)
 
     async def _pass(self, subject: Manifest) -> Again:
-        seen = await look(self._world, subject)
+        memory = self._transfers.setdefault(subject["metadata"]["uid"], TransferMemory())
+        now = self._world.clock.now()
+        seen = await look(self._world, subject, lambda views: memory.waits(views, now))
         plan = self._plan(seen)
         subject = await self._report(subject, seen, plan)
         if seen.desired.spec.paused:
             return Again(self._world.options.watch_seconds)
         for step in batch(plan):
             await self._carry_out(subject, seen, step)
+            memory.begun(step)
         return Again(self._pause(seen.observed, plan))
 
     def _plan(self, seen: Look) -> Plan:
@@ -49,7 +58,10 @@ class ClusterReconciler:
         options = self._world.options
         if plan.steps:
             return 0.0
-        settled = not plan.blocked and not observed.silent and all(pod.ready for pod in observed.pods)
+        quiet = not observed.leaving and not any(view_transfers(observed))
+        settled = (
+            quiet and not plan.blocked and not observed.silent and all(pod.ready for pod in observed.pods)
+        )
         return options.watch_seconds if settled else options.busy_seconds
 
     async def _report(self, subject: Manifest, seen: Look, plan: Plan) -> Manifest:
@@ -98,6 +110,13 @@ class ClusterReconciler:
             )
         await write_status(self._world, Kind.CLUSTER, subject, facts, cluster_status.refused(error))
         return Again(self._world.options.watch_seconds)
+
+
+def view_transfers(observed: Observed) -> Iterator[Transfer]:
+    """Transfers that any peer lists."""
+    for view in observed.peers.values():
+        for collection in view.collections:
+            yield from collection.transfers
 
 
 def is_formed(subject: Manifest) -> bool:

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pydantic import ValidationError
 
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
-from qdrant_operator.domain.bootstrap import first_pod, members_wanted
+from qdrant_operator.domain.bootstrap import first_pod
 from qdrant_operator.domain.desired import DesiredCluster, check_config
 from qdrant_operator.domain.errors import Refused, Retryable
-from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState
-from qdrant_operator.domain.soundness import shard_health
+from qdrant_operator.domain.membership import gone_pod, pods_wanted, update_records
+from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, health
+from qdrant_operator.domain.placement.wants import wants
+from qdrant_operator.domain.schedules import next_due
+from qdrant_operator.domain.soundness import ShardRef
 from qdrant_operator.domain.steps import Blocked
 from qdrant_operator.domain.values import PeerId, PeerView, Silent, View
 from qdrant_operator.domain.versions import next_hop
 from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster_keys import resolve_keys
 from qdrant_operator.reconcile.cluster_objects import find_damage
+from qdrant_operator.reconcile.cluster_records import (
+    read_bootstrap,
+    read_leaving,
+    read_members,
+    read_volumes,
+)
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
 from qdrant_operator.reconcile.world import World
 
 UID_KEY = f"{names.FIELD_MANAGER}-cluster-uid"
 """Key in the cluster's consensus metadata that names the QdrantCluster it belongs to."""
+Waits = Callable[[Mapping[str, View]], frozenset[tuple[ShardRef, PeerId]]]
 STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
 
 
@@ -39,11 +50,11 @@ class Look:
     blocked: tuple[Blocked, ...]
 
 
-def parse_spec(subject: Manifest) -> ClusterSpec:
+def parse_spec(subject: Manifest, now: datetime) -> ClusterSpec:
     """The spec as a value.
 
     Raises:
-        Refused: `InvalidSpec` (the schema was bypassed), `InvalidConfig`.
+        Refused: `InvalidSpec` (the schema was bypassed), `InvalidConfig`, `InvalidSchedule` (of the window).
     """
     try:
         spec = ClusterSpec.model_validate(subject["spec"])
@@ -52,50 +63,80 @@ def parse_spec(subject: Manifest) -> ClusterSpec:
         field = ".".join(str(part) for part in problem["loc"])
         raise Refused("InvalidSpec", f"spec.{field}: {problem['msg']}") from error
     check_config(spec.config)
+    if spec.shards.window:
+        next_due(spec.shards.window.schedule, spec.shards.window.time_zone, now)
     return spec
 
 
-async def look(world: World, subject: Manifest) -> Look:
+def no_waits(_views: Mapping[str, View]) -> frozenset[tuple[ShardRef, PeerId]]:
+    """Nothing is remembered of earlier transfers."""
+    return frozenset()
+
+
+async def look(world: World, subject: Manifest, waits: Waits = no_waits) -> Look:
     """Read the world; parts that give no answer are values, not exceptions.
+
+    `waits` tells from the views which transfers ended badly a moment ago.
 
     Raises:
         Refused: the spec cannot be followed.
         Retryable: Kubernetes did not answer.
     """
-    spec = parse_spec(subject)
+    spec = parse_spec(subject, world.clock.now())
     keys = await resolve_keys(world, subject, spec)
     meta = subject["metadata"]
-    bootstrap = read_bootstrap(subject)
-    pods = read_pods(world, meta["namespace"], meta["name"])
+    bootstrap, leaving = read_bootstrap(subject), read_leaving(subject)
+    pods = read_pods(world, meta["namespace"], meta["name"], spec.shards.zone_key)
     endpoints = _endpoints(pods, keys.credentials.api_key)
     views = await read_views(world, pods, endpoints)
+    listed = await _listed(world, subject, pods)
+    mark = await _mark(world, bootstrap, endpoints, views)
+    live = None if bootstrap else (await _live_members(world, subject), await live_claims(world, subject))
     # From here on nothing is awaited that another write could overtake: the caches are read in one go.
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     members = stateful_set["spec"].get("replicas") if stateful_set else None
+    volumes = read_volumes(meta["name"], world.kubernetes.cached(Kind.CLAIM, meta["namespace"], {}))
+    wanted_of_keys = wants(_collections(world, meta["namespace"], meta["name"]))
+    going = gone_pod(leaving, pods, views)
+    staying = {pod: view for pod, view in views.items() if going is None or pod != going.name}
+    observed = Observed(
+        bootstrap=bootstrap,
+        pods=tuple(pod for pod in pods if pod is not going),
+        views=staying,
+        members=live[0] if live else members,
+        claims=live[1] if live else tuple(volumes),
+        listed=listed,
+        mark=mark,
+        shards=health(staying, wanted_of_keys),
+        volumes=volumes,
+        leaving=leaving,
+        going=going,
+        wants=wanted_of_keys,
+        waits=waits(views),
+        now=world.clock.now(),
+    )
+    observed = replace(observed, members_known=update_records(read_members(subject), meta["name"], observed))
     hop = next_hop(spec.version, _running(subject, views), _present_version(stateful_set))
-    claims = known_claims(meta["name"], world.kubernetes.cached(Kind.CLAIM, meta["namespace"], {}))
+    count, held_back = pods_wanted(meta["name"], spec.replicas, observed)
     desired = DesiredCluster(
         name=meta["name"],
         namespace=meta["namespace"],
         uid=meta["uid"],
         spec=spec,
         credentials=keys.credentials,
-        members=members_wanted(bootstrap, spec.replicas, members, claims),
+        members=count,
         version=hop.version,
         first_pod=first_pod(bootstrap),
     )
-    observed = Observed(
-        bootstrap=bootstrap,
-        pods=pods,
-        views=views,
-        damage=find_damage(world.kubernetes, desired) if bootstrap else (),
-        members=members if bootstrap else await _live_members(world, subject),
-        claims=claims if bootstrap else await live_claims(world, subject),
-        listed=await _listed(world, subject, pods),
-        mark=await _mark(world, bootstrap, endpoints, views),
-        shards=shard_health(tuple(views.values())),
+    damage = find_damage(world.kubernetes, desired) if bootstrap else ()
+    return Look(
+        desired, replace(observed, damage=damage), endpoints, (*keys.blocked, *hop.blocked, *held_back)
     )
-    return Look(desired, observed, endpoints, (*keys.blocked, *hop.blocked))
+
+
+def _collections(world: World, namespace: str, cluster: str) -> tuple[Manifest, ...]:
+    found = world.kubernetes.cached(Kind.COLLECTION, namespace, {})
+    return tuple(one for one in found if one["spec"]["clusterRef"]["name"] == cluster)
 
 
 def _running(subject: Manifest, views: Mapping[str, View]) -> set[str]:
@@ -112,27 +153,11 @@ def _present_version(stateful_set: Manifest | None) -> str | None:
     return image.rsplit(":", 1)[1]
 
 
-def read_bootstrap(subject: Manifest) -> Bootstrap | None:
-    """The recorded decision, if there is one."""
-    recorded = (subject.get("status") or {}).get("bootstrap")
-    if not recorded:
-        return None
-    peer = recorded.get("peerId")
-    phase = BootstrapPhase(recorded["phase"])
-    return Bootstrap(phase, recorded.get("pod") or "", PeerId(peer) if peer is not None else None)
-
-
 async def live_claims(world: World, subject: Manifest) -> tuple[str, ...]:
     """Volume claims that pods of this cluster would take, whoever made them."""
     meta = subject["metadata"]
-    return known_claims(meta["name"], await world.kubernetes.list(Kind.CLAIM, meta["namespace"], {}))
-
-
-def known_claims(cluster: str, claims: Iterable[Manifest]) -> tuple[str, ...]:
-    """Names of the claims among these that pods of the cluster take."""
-    prefix = names.claim_name(cluster, 0)[:-1]
-    found = (str(claim["metadata"]["name"]) for claim in claims)
-    return tuple(name for name in found if name.startswith(prefix) and name[len(prefix) :].isdigit())
+    claims = await world.kubernetes.list(Kind.CLAIM, meta["namespace"], {})
+    return tuple(read_volumes(meta["name"], claims))
 
 
 async def _live_members(world: World, subject: Manifest) -> int | None:
@@ -141,15 +166,16 @@ async def _live_members(world: World, subject: Manifest) -> int | None:
     return int(live["spec"].get("replicas", 1)) if live else None
 
 
-def read_pods(world: World, namespace: str, cluster: str) -> tuple[PodState, ...]:
+def read_pods(world: World, namespace: str, cluster: str, zone_key: str | None) -> tuple[PodState, ...]:
     """The pods of the cluster's StatefulSet, by ordinal."""
     pods = world.kubernetes.cached(Kind.POD, namespace, names.peer_selector(cluster))
     named = (pod for pod in pods if pod["metadata"]["name"].rsplit("-", 1)[-1].isdigit())
-    return tuple(sorted((_pod_state(pod) for pod in named), key=lambda pod: pod.ordinal))
+    return tuple(sorted((_pod_state(pod, zone_key) for pod in named), key=lambda pod: pod.ordinal))
 
 
-def _pod_state(pod: Manifest) -> PodState:
+def _pod_state(pod: Manifest, zone_key: str | None) -> PodState:
     meta = pod["metadata"]
+    labels = meta.get("labels") or {}
     waiting, message = _waiting(pod)
     return PodState(
         name=meta["name"],
@@ -157,11 +183,13 @@ def _pod_state(pod: Manifest) -> PodState:
         uid=meta["uid"],
         address=access.address(pod),
         ready=access.is_ready(pod),
-        serving=(meta.get("labels") or {}).get(names.LABEL_SERVING) == "true",
+        serving=labels.get(names.LABEL_SERVING) == "true",
         terminating="deletionTimestamp" in meta,
         template_hash=(meta.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE, ""),
         waiting=waiting,
         message=message,
+        created=meta.get("creationTimestamp") or "",
+        zone=labels.get(zone_key, "") if zone_key else "",
     )
 
 

@@ -1,0 +1,272 @@
+"""One peer at a time is taken away, and a removed one never comes back with its old volume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from qdrant_operator.domain.desired import DesiredCluster
+from qdrant_operator.domain.membership import outsiders, pods_wanted, update_records
+from qdrant_operator.domain.observed import Leaving, LeavingPhase, Member, Observed, Volume
+from qdrant_operator.domain.planner import plan
+from qdrant_operator.domain.soundness import shard_health
+from qdrant_operator.domain.steps import (
+    DeleteClaim,
+    Guard,
+    LowerMembers,
+    MoveShard,
+    Plan,
+    PutInService,
+    RecordLeaving,
+    RemovePeer,
+    Step,
+    TakeOutOfService,
+)
+from qdrant_operator.domain.values import PeerId, Silent, View
+from tests.domain.clusters import collection, desired, pod, seen, silence, view
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+CREATED = "2026-11-21T11:00:00Z"
+TOP = PeerId(103)
+REMOVING = Leaving("vectors-3", TOP, "claim-3", LeavingPhase.REMOVING)
+REMOVED = replace(REMOVING, phase=LeavingPhase.REMOVED)
+
+
+def volumes(count: int) -> dict[str, Volume]:
+    """The claims of so many pods."""
+    return {f"storage-vectors-{n}": Volume(f"claim-{n}", CREATED) for n in range(count)}
+
+
+def records(count: int) -> tuple[Member, ...]:
+    """status.members of so many pods."""
+    return tuple(Member(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(count))
+
+
+def four(placement: Mapping[int, tuple[int, ...]] | None = None, **changes: Any) -> Observed:
+    """Four peers of which the last holds nothing, unless the placement says otherwise."""
+    placed = placement or {0: (0, 1), 1: (1, 2), 2: (0, 2)}
+    views: dict[str, View] = {
+        f"vectors-{n}": view(n, 4, collections=(collection(n, placed),)) for n in range(4)
+    }
+    pods = tuple(pod(n, created=CREATED) for n in range(4))
+    facts: dict[str, Any] = {
+        "members": 4,
+        "volumes": volumes(4),
+        "members_known": records(4),
+        "now": NOW,
+        **changes,
+    }
+    return seen(pods, views, **facts)
+
+
+def out(observed: Observed, **changes: Any) -> Observed:
+    """The same, with vectors-3 out of the client Service."""
+    return replace(observed, pods=(*observed.pods[:3], replace(observed.pods[3], serving=False)), **changes)
+
+
+def without_top(observed: Observed) -> Observed:
+    """The survivors know vectors-3 no more."""
+    views: dict[str, View] = {
+        name: replace(observed.peers[name], peers=dict(list(observed.peers[name].peers.items())[:3]))
+        for name in ("vectors-0", "vectors-1", "vectors-2")
+    }
+    return replace(
+        observed,
+        pods=observed.pods[:3],
+        going=observed.pods[3],
+        views=views,
+        shards=shard_health(tuple(views.values())),
+    )
+
+
+def three(members: int = 4, **spec: Any) -> DesiredCluster:
+    """Three peers are wanted."""
+    return replace(desired(3, **spec), members=members)
+
+
+def guards(result: Plan) -> set[Guard]:
+    """What holds back."""
+    return {wait.guard for wait in result.blocked}
+
+
+def first(result: Plan) -> Step:
+    """The step that is carried out before the next look."""
+    return result.steps[0]
+
+
+def test_an_empty_peer_leaves_the_service_then_is_recorded_then_removed_without_force() -> None:
+    """Each step needs the one before to be seen: out of service, gone from the Service, recorded, removed."""
+    assert plan(three(), four()).steps == (TakeOutOfService("vectors-3", "fewer peers are wanted"),)
+    listed = out(four(), listed=frozenset({"10.0.0.3"}))
+    assert plan(three(), listed).steps == ()
+    assert guards(plan(three(), listed)) == {Guard.STILL_IN_SERVICE}
+    assert plan(three(), out(four())).steps == (RecordLeaving(REMOVING, "vectors-3"),)
+    recorded = out(four(), leaving=REMOVING)
+    assert plan(three(), recorded).steps == (
+        RemovePeer(TOP, "vectors-3", force=False, why="fewer peers are wanted"),
+    )
+
+
+def test_a_peer_that_holds_something_is_drained_and_not_removed() -> None:
+    """One view that puts a shard on it is enough; the shard is moved, and status says what is there."""
+    holding = four({0: (0, 1), 1: (1, 2), 2: (0, 3)})
+    result = plan(three(), holding)
+    assert isinstance(first(result), MoveShard)
+    assert not [s for s in result.steps if isinstance(s, TakeOutOfService | RecordLeaving | RemovePeer)]
+    (wait,) = [wait for wait in result.blocked if wait.guard is Guard.PEER_HOLDS_SHARDS]
+    assert "docs/2" in wait.message
+
+
+def test_a_shard_that_appears_on_it_after_the_record_holds_the_removal() -> None:
+    """A new collection was placed there meanwhile: it is drained again first."""
+    holding = out(four({0: (0, 1), 1: (1, 2), 2: (0, 3)}), leaving=REMOVING)
+    assert not [step for step in plan(three(), holding).steps if isinstance(step, RemovePeer)]
+    assert isinstance(first(plan(three(), holding)), MoveShard)
+
+
+def test_after_the_removal_pod_then_volume_then_record() -> None:
+    """Removed in every view: recorded; then one replica fewer; then exactly that claim; then the record goes."""
+    gone = without_top(out(four(), leaving=REMOVING))
+    assert plan(three(), gone).steps == (RecordLeaving(REMOVED, "vectors-3"),)
+    removed = replace(gone, leaving=REMOVED, members_known=records(3))
+    assert plan(three(), removed).steps == (LowerMembers("vectors-3", 3),)
+    lowered = replace(removed, members=3)
+    assert plan(three(3), lowered).steps == (), "its pod is still there"
+    podless = replace(lowered, going=None)
+    assert plan(three(3), podless).steps == (DeleteClaim("storage-vectors-3", "claim-3"),)
+    empty = replace(podless, volumes=volumes(3))
+    assert plan(three(3), empty).steps == (RecordLeaving(None, "vectors-3"),)
+
+
+def test_a_removal_is_believed_only_when_every_survivor_says_so() -> None:
+    """One survivor is silent: it may still know the peer."""
+    gone = silence(without_top(out(four(), leaving=REMOVING)), "vectors-1")
+    assert plan(three(), gone).steps == ()
+    assert Guard.CONSENSUS_UNSETTLED in guards(plan(three(), gone))
+
+
+def test_nobody_is_removed_while_another_member_is_silent() -> None:
+    """Its view may name a shard on the leaving peer."""
+    waiting = silence(out(four()), "vectors-1")
+    assert not [s for s in plan(three(), waiting).steps if isinstance(s, RecordLeaving | RemovePeer)]
+    assert Guard.PEERS_UNREACHABLE in guards(plan(three(), waiting))
+
+
+def test_a_retained_volume_stays_and_holds_the_next_scale_out() -> None:
+    """With Retain only the record goes; a pod is never made where that volume waits."""
+    keep = three(3, persistence={"whenScaled": "Retain"})
+    podless = replace(without_top(four(leaving=REMOVED)), going=None, members=3, members_known=records(3))
+    assert plan(keep, podless).steps == (RecordLeaving(None, "vectors-3"),)
+    count, held = pods_wanted("vectors", 4, replace(podless, leaving=None))
+    assert count == 3
+    assert [wait.guard for wait in held] == [Guard.REMOVED_VOLUME_PRESENT]
+    assert "kubectl delete pvc storage-vectors-3" in held[0].message
+    free = replace(podless, leaving=None, volumes=volumes(3))
+    assert pods_wanted("vectors", 4, free) == (4, ())
+
+
+def test_a_new_mind_after_the_record_takes_the_removal_to_its_end() -> None:
+    """Five are wanted again, but the removal may have happened: pod and claim go before anything grows."""
+    more = replace(desired(5), members=4)
+    assert plan(more, out(four(), leaving=REMOVING)).steps[:1] == (
+        RemovePeer(TOP, "vectors-3", force=False, why="fewer peers are wanted"),
+    )
+    removed = replace(without_top(four(leaving=REMOVED)), members_known=records(3))
+    assert pods_wanted("vectors", 5, removed) == (4, ())
+    assert plan(more, removed).steps == (LowerMembers("vectors-3", 3),)
+
+
+def test_a_new_mind_before_the_record_puts_the_peer_back_into_service() -> None:
+    """Four are wanted again while the peer is out of the Service and not yet recorded."""
+    assert first(plan(desired(4), out(four()))) == PutInService("vectors-3")
+
+
+def test_too_few_peers_for_the_largest_factor_moves_nothing() -> None:
+    """Every replica needs a peer of its own: the refusal names the collection and both remedies."""
+    placed = {0: (0, 1), 1: (1, 2), 2: (0, 3)}
+    result = plan(replace(desired(1), members=4), four(placed))
+    assert result.steps == ()
+    (wait,) = [wait for wait in result.blocked if wait.guard is Guard.TOO_FEW_PEERS]
+    assert "collection docs has replication factor 2" in wait.message
+
+
+def test_a_pod_that_never_joined_just_goes() -> None:
+    """The scale-out was taken back before its peer joined: nothing is removed from consensus."""
+    observed = four()
+    views: dict[str, View] = {
+        name: replace(found, peers=dict(list(found.peers.items())[:3]))
+        for name, found in list(observed.peers.items())[:3]
+    }
+    fresh = replace(observed, views={**views, "vectors-3": Silent("refused")}, members_known=records(3))
+    assert plan(three(), fresh).steps == (
+        RecordLeaving(Leaving("vectors-3", None, "claim-3", LeavingPhase.REMOVED), "vectors-3"),
+    )
+
+
+def test_members_volumes_are_all_started_again() -> None:
+    """Somebody lowered the StatefulSet by hand: members whose volumes are there come back."""
+    lowered = replace(four(), members=2)
+    assert pods_wanted("vectors", 2, lowered) == (4, ())
+
+
+def test_a_claim_younger_than_its_pod_is_not_recorded() -> None:
+    """The view is of the old pod, the claim already the next one's: the record keeps the old volume."""
+    young = {**volumes(4), "storage-vectors-3": Volume("claim-new", "2026-11-21T11:30:00Z")}
+    kept = update_records(records(4), "vectors", replace(four(), volumes=young))
+    assert kept == records(4)
+
+
+def lost(**changes: Any) -> Observed:
+    """vectors-3 has a new, empty volume since ten minutes, and its peer is a member that nobody reaches."""
+    observed = silence(four({0: (0, 1), 1: (1, 2), 2: (0, 3)}, **changes), "vectors-3")
+    fresh = {**volumes(4), "storage-vectors-3": Volume("claim-new", CREATED)}
+    dated = (*records(3), replace(records(4)[3], lost_since=NOW - timedelta(minutes=10)))
+    return replace(observed, volumes=fresh, members_known=dated)
+
+
+def test_a_lost_volume_is_dated_once() -> None:
+    """The first look that finds another claim under a silent member dates it; a slow start dates nothing."""
+    fresh = replace(lost(), members_known=records(4))
+    (found,) = [m for m in update_records(records(4), "vectors", fresh) if m.lost_since]
+    assert (found.pod, found.peer, found.claim_uid, found.lost_since) == ("vectors-3", TOP, "claim-3", NOW)
+    later = replace(fresh, now=NOW + timedelta(hours=1))
+    again = update_records((*records(3), found), "vectors", later)
+    assert again[3].lost_since == NOW
+    slow = silence(four(), "vectors-3")
+    assert not [m for m in update_records(records(4), "vectors", slow) if m.lost_since]
+
+
+def test_a_lost_peer_is_replaced_only_with_consent() -> None:
+    """Without it the sentence says what to write; with the id, or after the time, it goes by force."""
+    force = RemovePeer(TOP, "vectors-3", force=True, why="its volume is gone")
+    refused = plan(desired(4), lost())
+    assert force not in refused.steps
+    (wait,) = [wait for wait in refused.blocked if wait.guard is Guard.CONSENT_NEEDED]
+    assert "add 103 to spec.shards.replaceLostPeers" in wait.message
+    assert first(plan(desired(4, shards={"replaceLostPeers": [103]}), lost())) == force
+    assert first(plan(desired(4, shards={"replaceLostPeerAfter": "10m"}), lost())) == force
+    assert force not in plan(desired(4, shards={"replaceLostPeerAfter": "11m"}), lost()).steps
+
+
+def test_consent_does_not_cover_an_only_replica() -> None:
+    """What would be lost is named by collection and shard, and waits."""
+    views: dict[str, View] = {
+        f"vectors-{n}": view(n, 4, collections=(collection(n, {0: (0,), 1: (3,)}, factor=1),))
+        for n in range(3)
+    }
+    only = replace(
+        lost(), views={**views, "vectors-3": Silent("gone")}, shards=shard_health(tuple(views.values()))
+    )
+    result = plan(desired(4, shards={"replaceLostPeers": [103]}), only)
+    assert not [step for step in result.steps if isinstance(step, RemovePeer)]
+    assert "docs/1" in next(wait.message for wait in result.blocked if wait.guard is Guard.VOLUME_LOST)
+
+
+def test_a_removed_peer_is_told_from_the_rest_even_when_one_remains() -> None:
+    """Of two peers that each know only themselves, the one whose consensus has stopped is outside."""
+    alone = replace(view(0, 1), peers={PeerId(100): ""})
+    stopped = replace(view(1, 1), peer=PeerId(101), peers={PeerId(101): ""}, consensus_working=False)
+    assert outsiders({"vectors-0": alone, "vectors-1": stopped}) == {"vectors-1"}
+    assert outsiders({"vectors-0": alone}) == frozenset()
