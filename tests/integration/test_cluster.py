@@ -124,6 +124,30 @@ def test_all_pods_deleted_at_once_come_back_as_the_same_cluster(
     assert peers.count("docs") == 500
 
 
+def test_a_cluster_made_again_adopts_the_volumes_that_were_kept(
+    operator: Operator, kube: Kube, namespace: str
+) -> None:
+    """Deleted and applied again: nobody starts alone, same peer ids, same points, and status says Adopted first."""
+    peers = form(kube, namespace)
+    kube.create(manifests.collection(), namespace)
+    kube.wait_ready(Kind.COLLECTION, namespace, "docs")
+    peers.upsert("docs", range(1, 301))
+    ids = one_cluster(peers, 3)
+    kube.delete(CLUSTER, namespace, "vectors")
+    eventually(lambda: not _pod_uids(kube, namespace), 60)
+    kube.create(manifests.cluster(), namespace)
+    told = eventually(lambda: _bootstrap(kube, namespace), 20)
+    assert told == "Adopted"
+    kube.wait_ready(CLUSTER, namespace, "vectors", 90)
+    assert one_cluster(peers, 3) == ids
+    assert peers.count("docs") == 300
+
+
+def _bootstrap(kube: Kube, namespace: str) -> str:
+    found = kube.get(CLUSTER, namespace, "vectors") or {}
+    return str(((found.get("status") or {}).get("bootstrap") or {}).get("phase") or "")
+
+
 def test_a_config_change_rolls_without_a_failed_request(
     operator: Operator, kube: Kube, namespace: str
 ) -> None:
