@@ -1,0 +1,92 @@
+"""A running cluster through the user's own credentials: the operator's adapters, opened for reading."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from qdrant_operator.adapters.apiserver import Transport
+from qdrant_operator.adapters.contexts import current_namespace, in_pod
+from qdrant_operator.adapters.credentials import load_api_server, open_session
+from qdrant_operator.adapters.kubernetes import HttpKubernetes
+from qdrant_operator.adapters.pod_proxy import ProxiedPeers
+from qdrant_operator.adapters.qdrant import QdrantRest
+from qdrant_operator.adapters.store import OWNED, Store
+from qdrant_operator.commands.readonly import Looks, Reads
+from qdrant_operator.domain import names
+from qdrant_operator.domain.errors import Retryable
+from qdrant_operator.domain.wire import Kind, Manifest
+
+LISTED = tuple(kind for kind in OWNED if kind is not Kind.JOB)
+"""What a look takes from the operator's watches; Jobs belong to snapshots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which cluster, and how to get there."""
+
+    name: str
+    namespace: str | None = None
+    """None: that of the context."""
+    kubeconfig: str | None = None
+    context: str | None = None
+    peers_through: str | None = None
+    """`api-server`, `pod-ip`, or None: what fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Where reads go."""
+
+    namespace: str
+    kubernetes: Reads
+    peers: Looks
+
+
+@asynccontextmanager
+async def opened(target: Target) -> AsyncIterator[Sight]:
+    """Lists what the loop would have in its caches.
+
+    Raises:
+        Refused: no credentials, or not allowed.
+        Retryable: the API server does not answer.
+    """
+    namespace = target.namespace or current_namespace(target.kubeconfig, target.context)
+    server = await load_api_server(target.kubeconfig, target.context)
+    async with open_session(server) as session:
+        store = Store()
+        # The second lock on the door: this process never holds the lease, so its transport sends no write.
+        kubernetes = HttpKubernetes(Transport(session, server.url, is_holder=_never), store)
+        for kind in LISTED:
+            await kubernetes.list(kind, namespace, names.MANAGED)
+        await kubernetes.list(Kind.COLLECTION, namespace, {})
+        through = target.peers_through or ("pod-ip" if in_pod(target.kubeconfig) else "api-server")
+        peers = (
+            QdrantRest(_unmeasured)
+            if through == "pod-ip"
+            else ProxiedPeers(session, server.url, _finder(store, namespace, target.name), _unmeasured)
+        )
+        try:
+            yield Sight(namespace, kubernetes, peers)
+        finally:
+            await peers.close()
+
+
+def _finder(store: Store, namespace: str, cluster: str) -> Callable[[str], tuple[str, str]]:
+    def find(uid: str) -> tuple[str, str]:
+        pods: tuple[Manifest, ...] = store.all(Kind.POD, namespace, names.peer_selector(cluster))
+        for pod in pods:
+            if pod["metadata"]["uid"] == uid:
+                return namespace, str(pod["metadata"]["name"])
+        raise Retryable(f"the pod with uid {uid} is gone")
+
+    return find
+
+
+def _never() -> bool:
+    return False
+
+
+def _unmeasured(_operation: str, _outcome: str, _seconds: float) -> None:
+    """A command serves no metrics."""

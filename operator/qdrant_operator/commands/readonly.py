@@ -1,0 +1,120 @@
+"""The outside world for eyes only: what the loop's look reads is passed on and remembered, the rest is refused.
+
+Both commands see the world through these two, so nothing they call can write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NoReturn, Protocol, cast
+
+from qdrant_operator.commands.what_if import WhatIf
+from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.values import PeerView, Silent, View
+from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest
+from qdrant_operator.reconcile.ports import Kubernetes, Qdrant
+
+Key = tuple[Kind, str, str]
+
+
+class Reads(Protocol):
+    """The part of `reconcile.ports.Kubernetes` that reads."""
+
+    def cached(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]: ...
+
+    def cached_one(self, kind: Kind, namespace: str, name: str) -> Manifest | None: ...
+
+    async def read(self, kind: Kind, namespace: str, name: str) -> Manifest | None: ...
+
+    async def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]: ...
+
+
+class Looks(Protocol):
+    """The part of `reconcile.ports.Qdrant` that a look at a cluster needs."""
+
+    async def observe(self, endpoint: Endpoint) -> PeerView: ...
+
+    async def cluster_key(self, endpoint: Endpoint, key: str) -> Json: ...
+
+
+class ReadOnlyKubernetes:
+    """Passes reads on, remembers every object that it handed out, and shows it with the wished changes."""
+
+    def __init__(self, inner: Reads, what_if: WhatIf) -> None:
+        """Read from `inner`."""
+        self._inner, self._what_if = inner, what_if
+        self.seen: dict[Key, Manifest] = {}
+
+    def port(self) -> Kubernetes:
+        """This, as the loop's code wants it: what is missing here is refused by `__getattr__`."""
+        return cast("Kubernetes", self)
+
+    def cached(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
+        """As the port."""
+        return self._shown(kind, self._inner.cached(kind, namespace, labels))
+
+    def cached_one(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """As the port."""
+        return self._one(kind, self._inner.cached_one(kind, namespace, name))
+
+    async def read(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """As the port."""
+        return self._one(kind, await self._inner.read(kind, namespace, name))
+
+    async def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
+        """As the port."""
+        return self._shown(kind, await self._inner.list(kind, namespace, labels))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _refused(f"Kubernetes: {name}")
+
+    def _one(self, kind: Kind, found: Manifest | None) -> Manifest | None:
+        return self._shown(kind, [found])[0] if found else None
+
+    def _shown(self, kind: Kind, found: Iterable[Manifest]) -> tuple[Manifest, ...]:
+        shown = []
+        for manifest in found:
+            meta = manifest["metadata"]
+            self.seen[kind, meta["namespace"], meta["name"]] = manifest
+            shown.append(self._what_if.object(kind, manifest))
+        return tuple(shown)
+
+
+class ReadOnlyQdrant:
+    """Passes looks on, remembers the answers by pod, and shows them with the wished changes."""
+
+    def __init__(self, inner: Looks, what_if: WhatIf) -> None:
+        """Look through `inner`."""
+        self._inner, self._what_if = inner, what_if
+        self.views: dict[str, View] = {}
+        """By uid of the pod."""
+        self.keys: dict[str, Json] = {}
+        """Values of the cluster's consensus metadata."""
+
+    def port(self) -> Qdrant:
+        """This, as the loop's code wants it: what is missing here is refused by `__getattr__`."""
+        return cast("Qdrant", self)
+
+    async def observe(self, endpoint: Endpoint) -> PeerView:
+        """As the port."""
+        try:
+            view = await self._inner.observe(endpoint)
+        except (Retryable, Refused) as error:
+            self.views[endpoint.identity] = Silent(str(error))
+            raise
+        self.views[endpoint.identity] = view
+        return self._what_if.view(view)
+
+    async def cluster_key(self, endpoint: Endpoint, key: str) -> Json:
+        """As the port."""
+        self.keys[key] = value = await self._inner.cluster_key(endpoint, key)
+        return value
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _refused(f"Qdrant: {name}")
+
+
+def _refused(what: str) -> Refused:
+    return Refused(
+        "ReadOnly", f"status and plan change nothing, and were asked to ({what}): this is a defect"
+    )

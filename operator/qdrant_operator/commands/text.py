@@ -1,0 +1,97 @@
+"""Words that both commands print: sizes, tables, plans. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from qdrant_operator.domain.steps import Plan, Step
+
+BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
+
+
+class Ink:
+    """Colours on a terminal, nothing elsewhere."""
+
+    def __init__(self, *, on: bool) -> None:
+        """Colour only where `on`."""
+        self._on = on
+
+    def __call__(self, text: str, code: str) -> str:
+        """The text in this colour (an ANSI code)."""
+        return f"\033[{code}m{text}\033[0m" if self._on and text.strip() else text
+
+
+def size(count: int) -> str:
+    """Bytes for people: 1.2 GiB."""
+    if count < 1024:
+        return f"{count} B"
+    amount, units = count / 1024, iter(("KiB", "MiB", "GiB", "TiB", "PiB"))
+    unit = next(units)
+    while amount >= 1023.95:
+        amount, unit = amount / 1024, next(units)
+    return f"{amount:.1f} {unit}"
+
+
+def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
+    """Rows of one length as lines; the columns named in `right` are aligned right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def bytes_of(step: Step) -> int | None:
+    """What a step copies; None where it copies nothing."""
+    copied: int | None = getattr(step, "bytes", None)
+    return copied
+
+
+def plan_lines(plan: Plan, ink: Ink, *, nothing: str) -> Iterator[str]:
+    """What is done now, and what waits with its guard and sentence."""
+    yield ink("NOW", BOLD)
+    yield from step_lines(plan.steps) if plan.steps else [f"  {nothing}"]
+    if not plan.blocked:
+        return
+    yield ""
+    yield ink("WAITS", BOLD)
+    for wait in plan.blocked:
+        yield f"  {wait.step}"
+        yield f"     {ink(wait.guard.value, YELLOW)}: {wait.message}"
+
+
+def step_lines(steps: Sequence[Step]) -> Iterator[str]:
+    """Numbered steps, with what they copy."""
+    rows = [(f"{number}.", str(step), _copied(step)) for number, step in enumerate(steps, 1)]
+    yield from (f"  {line}" for line in table(rows, right=frozenset({0, 2})))
+
+
+def _copied(step: Step) -> str:
+    copied = bytes_of(step)
+    return "" if copied is None else size(copied)
+
+
+def total(steps: Iterable[Step]) -> str:
+    """How many transfers, and how much they copy."""
+    copied = [found for step in steps if (found := bytes_of(step)) is not None]
+    return f"{len(copied)} transfers, {size(sum(copied))}"
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON: the texts people read, and the numbers for machines."""
+    return {
+        "steps": [step_document(step) for step in plan.steps],
+        "blocked": [
+            {"step": wait.step, "guard": wait.guard.value, "message": wait.message} for wait in plan.blocked
+        ],
+    }
+
+
+def step_document(step: Step) -> dict[str, Any]:
+    """One step."""
+    copied = bytes_of(step)
+    return {"step": type(step).__name__, "text": str(step)} | ({} if copied is None else {"bytes": copied})
