@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qdrant_operator.domain.desired import DesiredCluster
-from qdrant_operator.domain.membership import outsiders, pods_wanted, update_records
+from qdrant_operator.domain.members import outsiders, pods_wanted, update_records
 from qdrant_operator.domain.observed import Leaving, LeavingPhase, Member, Observed, Volume
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.soundness import shard_health

@@ -1,4 +1,4 @@
-"""Who is a member, on which volume it lives, and how one peer at a time is taken away.
+"""How one peer at a time is taken away.
 
 The safety argument for a peer that leaves. (1) It is drained by placement; anybody may still change their mind.
 (2) When no view puts anything on it and no client reaches it, `Removing` is recorded; from here on there is no
@@ -10,23 +10,14 @@ the StatefulSet grow again: a removed peer never comes back with its old volume.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from qdrant_operator.domain import names
-from qdrant_operator.domain.bootstrap import members_wanted
 from qdrant_operator.domain.desired import DesiredCluster
+from qdrant_operator.domain.diff import quantity
 from qdrant_operator.domain.lost_volumes import consented
-from qdrant_operator.domain.observed import (
-    BootstrapPhase,
-    Leaving,
-    LeavingPhase,
-    Member,
-    Observed,
-    PodState,
-    Volume,
-)
+from qdrant_operator.domain.members import members, ordinal_of
+from qdrant_operator.domain.observed import Leaving, LeavingPhase, Observed, PodState
 from qdrant_operator.domain.placement.layout import Roles
 from qdrant_operator.domain.placement.model import Layout
 from qdrant_operator.domain.placement.recheck import held, why_not_remove
@@ -41,51 +32,10 @@ from qdrant_operator.domain.steps import (
     RemovePeer,
     TakeOutOfService,
 )
-from qdrant_operator.domain.values import PeerId, PeerView, View
+from qdrant_operator.domain.values import PeerId
 
 SCALE_IN = "fewer peers are wanted"
 SHOWN = 5
-
-
-def outsiders(views: Mapping[str, View]) -> frozenset[str]:
-    """Pods whose peer is in no cluster with the others: removed ones, and such as formed their own."""
-    answering = {pod: view for pod, view in views.items() if isinstance(view, PeerView)}
-    alone = {pod for pod, view in answering.items() if set(view.peers) <= {view.peer}}
-    if len(alone) < len(answering):
-        return frozenset(alone)
-    stopped = {pod for pod in alone if not answering[pod].consensus_working}
-    return frozenset(stopped) if len(stopped) < len(answering) else frozenset()
-
-
-def members(cluster: str, observed: Observed) -> dict[PeerId, str]:
-    """Every member that any view names, and its pod; an empty name where that is unknown."""
-    inside = [view for view in observed.peers.values() if view.peer in _common(observed)]
-    uris = {peer: uri for view in inside for peer, uri in view.peers.items()}
-    own = {view.peer: pod for pod, view in observed.peers.items()}
-    recorded = {member.peer: member.pod for member in observed.members_known}
-    hosts = {pod.address: pod.name for pod in observed.pods if pod.address}
-    return {
-        peer: own.get(peer) or recorded.get(peer) or _pod_of(cluster, uri, hosts)
-        for peer, uri in sorted(uris.items())
-    }
-
-
-def _common(observed: Observed) -> frozenset[PeerId]:
-    outside = outsiders(observed.views)
-    return frozenset(view.peer for pod, view in observed.peers.items() if pod not in outside)
-
-
-def _pod_of(cluster: str, uri: str, hosts: Mapping[str, str]) -> str:
-    host = urlsplit(uri).hostname or ""
-    name = host.split(".")[0]
-    tail = name.removeprefix(f"{cluster}-")
-    return name if tail != name and tail.isdigit() else hosts.get(host, "")
-
-
-def ordinal_of(pod: str) -> int:
-    """Ordinal in a pod's name; -1 where the name is unknown."""
-    tail = pod.rpartition("-")[2]
-    return int(tail) if tail.isdigit() else -1
 
 
 def roles(desired: DesiredCluster, observed: Observed) -> Roles:
@@ -95,7 +45,10 @@ def roles(desired: DesiredCluster, observed: Observed) -> Roles:
     surplus = {peer for peer, pod in pods.items() if pod and ordinal_of(pod) >= wanted}
     going = surplus if not _too_few(desired, observed) else set()
     recorded = {observed.leaving.peer} if observed.leaving and observed.leaving.peer else set()
-    return Roles(pods, frozenset(going | recorded), consented(desired, observed, pods), observed.waits)
+    size = quantity(str(desired.spec.persistence.size))
+    return Roles(
+        pods, frozenset(going | recorded), consented(desired, observed, pods), int(size) if size else None
+    )
 
 
 def plan_membership(desired: DesiredCluster, observed: Observed, layout: Layout) -> Plan:
@@ -227,91 +180,3 @@ class _Removal:
 
     def _blocked(self, guard: Guard, message: str) -> Plan:
         return Plan(blocked=(Blocked(str(self.step), guard, message),))
-
-
-def gone_pod(
-    leaving: Leaving | None, pods: tuple[PodState, ...], views: Mapping[str, View]
-) -> PodState | None:
-    """The pod of the leaving peer, once that is no member any more."""
-    pod = next((pod for pod in pods if leaving and pod.name == leaving.pod), None)
-    if pod is None or leaving is None:
-        return None
-    outside = pod.name in outsiders(views)
-    return pod if outside or leaving.phase is LeavingPhase.REMOVED else None
-
-
-def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, tuple[Blocked, ...]]:
-    """Replicas that the StatefulSet shall have now, and what holds it back.
-
-    Volumes of members are all started; nothing grows while a peer is being taken away; and a pod is never made
-    where a volume waits that is not a member's.
-    """
-    bootstrap, present = observed.bootstrap, observed.members
-    records, volumes = observed.members_known, observed.volumes
-    if present is None or not records or bootstrap is None or bootstrap.phase is not BootstrapPhase.COMPLETE:
-        return members_wanted(bootstrap, replicas, present, observed.claims), ()
-    if observed.leaving is not None:
-        return present, ()
-    ours = {names.claim_name(cluster, ordinal_of(member.pod)): member.claim_uid for member in records}
-    alive = [ordinal_of(m.pod) + 1 for m in records if _is_there(volumes, cluster, m)]
-    wanted = max([replicas, present, *alive])
-    for ordinal in range(present, wanted):
-        claim = names.claim_name(cluster, ordinal)
-        volume = volumes.get(claim)
-        if volume and ours.get(claim) != volume.uid:
-            return ordinal, (_old_volume(cluster, ordinal, claim, volume),)
-    return wanted, ()
-
-
-def _is_there(volumes: Mapping[str, Volume], cluster: str, member: Member) -> bool:
-    volume = volumes.get(names.claim_name(cluster, ordinal_of(member.pod)))
-    return volume is not None and volume.uid == member.claim_uid
-
-
-def _old_volume(cluster: str, ordinal: int, claim: str, volume: Volume) -> Blocked:
-    step = f"scale out to {names.pod_name(cluster, ordinal)}"
-    if volume.terminating:
-        return Blocked(step, Guard.REMOVED_VOLUME_PRESENT, f"claim {claim} is being deleted")
-    message = (
-        f"claim {claim} holds the data of a peer that was removed from the cluster and can never join again: "
-        f"save what you need of it, then delete the claim (kubectl delete pvc {claim})"
-    )
-    return Blocked(step, Guard.REMOVED_VOLUME_PRESENT, message)
-
-
-def update_records(previous: tuple[Member, ...], desired: str, observed: Observed) -> tuple[Member, ...]:
-    """status.members after this look: new members are added, lost volumes dated, gone members forgotten."""
-    known = {member.pod: member for member in previous}
-    inside = _common(observed)
-    peers = {peer for view in observed.peers.values() if view.peer in inside for peer in view.peers}
-    for pod in observed.pods:
-        found = _record(pod, observed, desired, inside)
-        if found:
-            known[pod.name] = found
-    settled = bool(peers)
-    kept = (m for m in known.values() if not settled or m.peer in peers or _pod_exists(m.pod, observed))
-    return tuple(sorted((_dated(m, desired, observed, peers) for m in kept), key=lambda m: ordinal_of(m.pod)))
-
-
-def _pod_exists(pod: str, observed: Observed) -> bool:
-    return any(one.name == pod for one in observed.pods)
-
-
-def _record(pod: PodState, observed: Observed, cluster: str, inside: frozenset[PeerId]) -> Member | None:
-    """A peer and its volume, where no doubt is possible: a claim younger than the pod is not the pod's."""
-    view = observed.peers.get(pod.name)
-    volume = observed.volumes.get(names.claim_name(cluster, pod.ordinal))
-    if view is None or view.peer not in inside or not view.voter or volume is None:
-        return None
-    if volume.terminating or pod.terminating or volume.created > pod.created:
-        return None
-    return Member(pod.name, view.peer, volume.uid)
-
-
-def _dated(member: Member, cluster: str, observed: Observed, peers: set[PeerId]) -> Member:
-    volume = observed.volumes.get(names.claim_name(cluster, ordinal_of(member.pod)))
-    answers = any(view.peer == member.peer for view in observed.peers.values())
-    replaced = volume is not None and volume.uid != member.claim_uid
-    if answers or not replaced or member.peer not in peers:
-        return replace(member, lost_since=None)
-    return replace(member, lost_since=member.lost_since or observed.now)

@@ -14,7 +14,7 @@ from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import first_pod
 from qdrant_operator.domain.desired import DesiredCluster, check_config
 from qdrant_operator.domain.errors import Refused, Retryable
-from qdrant_operator.domain.membership import gone_pod, pods_wanted, update_records
+from qdrant_operator.domain.members import gone_pod, pods_wanted, update_records
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, health
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.schedules import next_due

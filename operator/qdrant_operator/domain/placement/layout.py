@@ -7,7 +7,7 @@ and a shard about which views disagree is `disputed`, so that nothing destructiv
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.placement.model import Layout, Peer, Replica, RunningTransfer, Shard
@@ -30,7 +30,8 @@ class Roles:
     leaving: frozenset[PeerId] = frozenset()
     lost: frozenset[PeerId] = frozenset()
     """Their volume is gone and replacing them was consented to."""
-    waits: frozenset[tuple[tuple[str, int], PeerId]] = field(default=frozenset())
+    volume_bytes: int | None = None
+    """Size of each peer's volume; None where unknown."""
 
 
 def build_layout(observed: Observed, roles: Roles) -> Layout:
@@ -51,6 +52,14 @@ def build_layout(observed: Observed, roles: Roles) -> Layout:
     )
 
 
+def _free(view: PeerView | None, size: int | None) -> int | None:
+    """What can be free at most: vectors and payloads are not all that a volume holds."""
+    if view is None or size is None:
+        return None
+    local = (s.local.bytes for c in view.collections for s in c.shards if s.local)
+    return max(size - sum(local), 0)
+
+
 def _names(view: PeerView) -> frozenset[str]:
     return frozenset(collection.name for collection in view.collections)
 
@@ -64,6 +73,7 @@ def _peer(peer: PeerId, view: PeerView | None, collections: set[str], roles: Rol
         leaving=peer in roles.leaving,
         lost=peer in roles.lost,
         zone=zone,
+        free_bytes=_free(view, roles.volume_bytes),
     )
 
 
