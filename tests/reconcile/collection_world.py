@@ -14,6 +14,7 @@ from typing import Any
 
 from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.domain import names
+from qdrant_operator.domain.values import PeerView, ShardKey
 from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest
 from qdrant_operator.reconcile.collection import CollectionReconciler
 from qdrant_operator.reconcile.world import Options, World
@@ -117,6 +118,14 @@ class FaultyRest(QdrantRest):
         """POST aliases."""
         await self._faulty("update_aliases", super().update_aliases(endpoint, actions))
 
+    async def create_shard_key(self, endpoint: Endpoint, name: str, body: Json) -> None:
+        """PUT shards."""
+        await self._faulty("create_shard_key", super().create_shard_key(endpoint, name, body))
+
+    async def delete_shard_key(self, endpoint: Endpoint, name: str, key: ShardKey) -> None:
+        """POST shards/delete."""
+        await self._faulty("delete_shard_key", super().delete_shard_key(endpoint, name, key))
+
     async def _faulty(self, method: str, call: Any) -> None:
         if method in self.refuse:
             call.close()
@@ -211,6 +220,10 @@ class Town:
                 return told
             await asyncio.sleep(LOOK_EVERY)
         raise AssertionError(f"peer {ordinal} does not catch up: {told}")
+
+    async def views(self) -> list[PeerView]:
+        """What every peer says."""
+        return [await self.qdrant.observe(self.endpoint(number)) for number in range(len(self.cluster.peers))]
 
     async def known(self, ordinal: int = 0) -> tuple[str, ...]:
         """Collections that a peer knows."""

@@ -30,8 +30,10 @@ def health_of(
 ) -> tuple[ShardHealth, ...]:
     """Health of the collection's shards, each with the factor that is wanted of it.
 
-    `factor` is what Qdrant's config says; a peer that has not heard of a new one yet does not lower it.
+    `factor` is what Qdrant's config says. A declared one that is higher counts before Qdrant has it, and a peer that
+    has not heard of a new one yet does not lower it.
     """
+    least = max(factor or 1, spec.replication_factor or 1)
     keys = {
         shard.shard: shard.key
         for view in views
@@ -43,7 +45,7 @@ def health_of(
     def wanted(health: ShardHealth) -> int:
         key = keys.get(health.shard)
         own = declared.get(key) if key is not None else None
-        return key_factor(own, max(health.wanted, factor or 1))
+        return key_factor(own, max(health.wanted, least))
 
     mine = (health for health in shard_health(views) if health.collection == name)
     return tuple(replace(health, wanted=wanted(health)) for health in mine)
