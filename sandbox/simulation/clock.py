@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from sandbox.fakes.kubernetes import Crash
 
 T = TypeVar("T")
+SPINS = 20_000
+"""Turns of the event loop without any time passing that no story needs."""
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -20,10 +22,15 @@ class _Jumping(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self._still = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise RuntimeError("everybody waits and nothing is due: the simulation stands still")
+        self._still = self._still + 1 if timeout <= 0 else 0
+        if self._still > SPINS:
+            self._still = 0
+            raise RuntimeError(f"{SPINS} turns of the loop at one moment: somebody never rests")
         self.now += max(0.0, timeout)
         return []
 

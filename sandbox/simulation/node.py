@@ -108,6 +108,7 @@ class VirtualNode:
             self._stop(found["metadata"]["uid"], -9)
             self._remove(Kind.POD, pod)
         self._remove(Kind.CLAIM, claim_of(pod))
+        self._server.collect_garbage()
 
     def _remove(self, kind: Kind, name: str) -> None:
         if self._server.get(kind, self._namespace, name) is not None:

@@ -53,11 +53,21 @@ class Writer:
         known = {one: self.acknowledged.pop((name, one), None) for one in ids}
         self.writes += 1
         status = await self._send(door, name, ids, deletes=deletes)
-        if status == 200 and not deletes:
+        if status == 200 and not deletes and self._in_touch(door):
             self.acknowledged |= {(name, one): self._value for one in ids}
         elif status == 404:
             self.acknowledged |= {(name, one): value for one, value in known.items() if value is not None}
         self.failed += status != 200
+
+    def _in_touch(self, door: str) -> bool:
+        """Whether the peer follows the leader now.
+
+        One that is cut off acknowledges writes to its own replica, which the others have called Dead already;
+        with a write consistency factor of 1 Qdrant loses them when the network heals, whoever runs the cluster.
+        """
+        group, peer = self._story.laws.facts.group(), self._story.peers.universe.peers.get(door)
+        leader = group.leader() if group else None
+        return leader is not None and peer is not None and self._story.peers.universe.linked(leader, peer)
 
     async def _send(self, door: str, name: str, ids: list[int], *, deletes: bool) -> int:
         """The status of the answer; 0 where there is none: the write may or may not have happened."""

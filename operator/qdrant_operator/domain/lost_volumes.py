@@ -74,6 +74,8 @@ def _rejoin(observed: Observed, layout: Layout) -> Plan:
     inside = {peer.id for peer in layout.peers}
     free = {member.pod for member in observed.members_known if member.peer not in inside}
     for pod in observed.pods:
-        if pod.name in free and pod.waiting == "CrashLoopBackOff" and STILL_MEMBER in pod.message:
+        if pod.terminating or pod.name not in free:
+            continue
+        if pod.waiting == "CrashLoopBackOff" and STILL_MEMBER in pod.message:
             return Plan((RestartPod(pod.name, pod.uid, "its old peer was removed, so it can join"),))
     return NOTHING
