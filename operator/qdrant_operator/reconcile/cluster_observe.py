@@ -84,54 +84,64 @@ async def look(world: World, subject: Manifest, waits: Waits = no_waits) -> Look
     """
     spec = parse_spec(subject, world.clock.now())
     keys = await resolve_keys(world, subject, spec)
-    meta = subject["metadata"]
-    bootstrap, leaving = read_bootstrap(subject), read_leaving(subject)
-    pods = read_pods(world, meta["namespace"], meta["name"], spec.shards.zone_key)
+    namespace, name = subject["metadata"]["namespace"], subject["metadata"]["name"]
+    pods = read_pods(world, namespace, name, spec.shards.zone_key)
     endpoints = _endpoints(pods, keys.credentials.api_key)
     views = await read_views(world, pods, endpoints)
+    observed = await _observe(world, subject, pods, endpoints, views)
+    observed = replace(observed, waits=waits(views))
+    stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
+    hop = next_hop(spec.version, _running(subject, views), _present_version(stateful_set))
+    count, held_back = pods_wanted(name, spec.replicas, observed)
+    desired = DesiredCluster(
+        name=name,
+        namespace=namespace,
+        uid=subject["metadata"]["uid"],
+        spec=spec,
+        credentials=keys.credentials,
+        members=count,
+        version=hop.version,
+        first_pod=first_pod(observed.bootstrap),
+    )
+    damage = find_damage(world.kubernetes, desired) if observed.bootstrap else ()
+    blocked = (*keys.blocked, *hop.blocked, *held_back)
+    return Look(desired, replace(observed, damage=damage), endpoints, blocked)
+
+
+async def _observe(
+    world: World,
+    subject: Manifest,
+    pods: tuple[PodState, ...],
+    endpoints: dict[str, Endpoint],
+    views: dict[str, View],
+) -> Observed:
+    """What is asked is asked first; then the caches are read in one go, so that no write comes between."""
+    namespace, name = subject["metadata"]["namespace"], subject["metadata"]["name"]
+    bootstrap, leaving = read_bootstrap(subject), read_leaving(subject)
     listed = await _listed(world, subject, pods)
     mark = await _mark(world, bootstrap, endpoints, views)
     live = None if bootstrap else (await _live_members(world, subject), await live_claims(world, subject))
-    # From here on nothing is awaited that another write could overtake: the caches are read in one go.
-    stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
-    members = stateful_set["spec"].get("replicas") if stateful_set else None
-    volumes = read_volumes(meta["name"], world.kubernetes.cached(Kind.CLAIM, meta["namespace"], {}))
-    wanted_of_keys = wants(_collections(world, meta["namespace"], meta["name"]))
+    stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
+    volumes = read_volumes(name, world.kubernetes.cached(Kind.CLAIM, namespace, {}))
+    wanted = wants(_collections(world, namespace, name))
     going = gone_pod(leaving, pods, views)
     staying = {pod: view for pod, view in views.items() if going is None or pod != going.name}
     observed = Observed(
         bootstrap=bootstrap,
         pods=tuple(pod for pod in pods if pod is not going),
         views=staying,
-        members=live[0] if live else members,
+        members=live[0] if live else (stateful_set or {}).get("spec", {}).get("replicas"),
         claims=live[1] if live else tuple(volumes),
         listed=listed,
         mark=mark,
-        shards=health(staying, wanted_of_keys),
+        shards=health(staying, wanted),
         volumes=volumes,
         leaving=leaving,
         going=going,
-        wants=wanted_of_keys,
-        waits=waits(views),
+        wants=wanted,
         now=world.clock.now(),
     )
-    observed = replace(observed, members_known=update_records(read_members(subject), meta["name"], observed))
-    hop = next_hop(spec.version, _running(subject, views), _present_version(stateful_set))
-    count, held_back = pods_wanted(meta["name"], spec.replicas, observed)
-    desired = DesiredCluster(
-        name=meta["name"],
-        namespace=meta["namespace"],
-        uid=meta["uid"],
-        spec=spec,
-        credentials=keys.credentials,
-        members=count,
-        version=hop.version,
-        first_pod=first_pod(bootstrap),
-    )
-    damage = find_damage(world.kubernetes, desired) if bootstrap else ()
-    return Look(
-        desired, replace(observed, damage=damage), endpoints, (*keys.blocked, *hop.blocked, *held_back)
-    )
+    return replace(observed, members_known=update_records(read_members(subject), name, observed))
 
 
 def _collections(world: World, namespace: str, cluster: str) -> tuple[Manifest, ...]:
