@@ -76,6 +76,9 @@ class Thought:
     count: int
     p50: float
     p99: float
+    cpu_p50: float
+    """CPU time of this process: what is left when nothing else runs on the machine."""
+    cpu_p99: float
 
 
 def measure(runs: int) -> str:
@@ -148,13 +151,19 @@ def _think(size: Size, event: str, runs: int) -> tuple[Thought, Thought]:
 
 
 def _timed(what: str, work: Callable[[], object], runs: int) -> Thought:
-    taken = []
+    taken, used = [], []
     for _ in range(runs):
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         work()
+        used.append((time.process_time() - cpu) * 1e3)
         taken.append((time.perf_counter() - began) * 1e3)
-    cuts = statistics.quantiles(taken, n=100, method="inclusive")
-    return Thought(what, runs, cuts[49], cuts[98])
+    return Thought(what, runs, *_cuts(taken), *_cuts(used))
+
+
+def _cuts(values: Sequence[float]) -> tuple[float, float]:
+    """The middle one, and the one that one of a hundred exceeds."""
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return cuts[49], cuts[98]
 
 
 def moves_table(cases: Sequence[Case]) -> str:
@@ -195,8 +204,10 @@ def _left(found: Quality) -> str:
 
 def times_table(thoughts: Sequence[tuple[Thought, Thought]]) -> str:
     """Milliseconds."""
-    rows = [("planning", "runs", "p50 ms", "p99 ms")]
+    rows: list[Row] = [("planning", "runs", "p50 ms", "p99 ms", "CPU p50", "CPU p99")]
     rows += [
-        (one.what, str(one.count), f"{one.p50:.0f}", f"{one.p99:.0f}") for pair in thoughts for one in pair
+        (one.what, str(one.count), *(f"{ms:.0f}" for ms in (one.p50, one.p99, one.cpu_p50, one.cpu_p99)))
+        for pair in thoughts
+        for one in pair
     ]
     return aligned(rows)

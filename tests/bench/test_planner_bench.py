@@ -63,10 +63,11 @@ def test_greedy_repairs_and_drains(event: str) -> None:
 
 
 def test_a_schedule_keeps_its_budget() -> None:
-    """Two transfers into one peer take turns; others go on beside them, as far as the cluster's budget goes."""
+    """Two transfers into one peer, or out of one, take turns; others go on as far as the cluster's budget goes."""
     first, second = (_transfer(number, number, 9, 10) for number in (1, 2))
     other = _transfer(3, 3, 8, 10)
-    assert makespan([first, second, other], Policy(per_cluster=2)) == 20
+    assert makespan([first, second, other], Policy(per_cluster=3)) == 20
+    assert makespan([_transfer(1, 9, 1, 10), _transfer(2, 9, 2, 10), other], Policy(per_cluster=3)) == 20
     assert makespan([first, second, other], Policy(per_cluster=1)) == 30
     assert makespan([first, second, other], Policy(per_cluster=3, per_peer=2)) == 10
     assert makespan([], Policy()) == 0
