@@ -12,6 +12,7 @@ from dataclasses import replace
 from qdrant_operator.domain.placement.census import DISK_DENOMINATOR, DISK_NUMERATOR, Census, fits
 from qdrant_operator.domain.placement.model import Layout, Policy
 from qdrant_operator.domain.placement.wishes import Copy
+from qdrant_operator.domain.soundness import ShardRef
 from qdrant_operator.domain.steps import Blocked, Guard, MoveShard, ReplicateShard
 from qdrant_operator.domain.values import PeerId
 
@@ -63,9 +64,8 @@ class Budget:
         if fits(free, copy.case.shard.bytes):
             return None
         need = copy.case.shard.bytes * DISK_NUMERATOR // DISK_DENOMINATOR
-        message = (
-            f"{peer.pod} has {free} bytes left beside running transfers; {copy.case.shard.label} needs {need}"
-        )
+        left = f"{peer.pod} has {free} bytes left beside running transfers"
+        message = f"{left}; {copy.case.shard.label} needs more than {need}"
         return Guard.NOT_ENOUGH_DISK, message
 
     def _reserve(self, peer: PeerId, size: int) -> None:
@@ -79,15 +79,24 @@ class Budget:
 
 
 def in_order(copies: Iterable[Copy]) -> list[Copy]:
-    """By aim, then what has fewest sound replicas, then what keeps the busiest peer busy, then by name."""
-    copies = list(copies)
+    """By aim, then what has fewest sound replicas, then what keeps the busiest peer busy, then by name.
+
+    A peer's transfers follow one another, so the schedule is as long as the longest queue: whoever has most left
+    goes first, with its largest transfer.
+    """
+    copies = sorted(
+        copies, key=lambda copy: (copy.aim, _sound(copy), -copy.case.shard.bytes, copy.case.shard.ref)
+    )
     load: Counter[PeerId] = Counter()
     for copy in copies:
-        load[copy.target] += copy.case.shard.bytes + 1
-        if copy.moves:
-            load[copy.sources[0]] += copy.case.shard.bytes + 1
+        load.update(dict.fromkeys(_ends(copy), copy.case.shard.bytes + 1))
+    left, turn = load.copy(), dict[ShardRef, int]()
+    for copy in copies:
+        busiest = max(_ends(copy), key=lambda peer: (load[peer], peer))
+        turn[copy.case.shard.ref] = left[busiest]
+        left[busiest] -= copy.case.shard.bytes + 1
     return sorted(
-        copies, key=lambda copy: (copy.aim, _sound(copy), -_busiest(copy, load), copy.case.shard.ref)
+        copies, key=lambda copy: (copy.aim, _sound(copy), -turn[copy.case.shard.ref], copy.case.shard.ref)
     )
 
 
@@ -96,8 +105,9 @@ def _sound(copy: Copy) -> int:
     return 0 if copy.moves else len(copy.case.sound)
 
 
-def _busiest(copy: Copy, load: Counter[PeerId]) -> int:
-    return max(load[copy.target], load[copy.sources[0]] if copy.moves else 0)
+def _ends(copy: Copy) -> tuple[PeerId, ...]:
+    """Peers that the transfer needs; where it has several sources, none of them holds it up."""
+    return (copy.target, *copy.sources) if len(copy.sources) == 1 else (copy.target,)
 
 
 def without_limits(policy: Policy) -> Policy:

@@ -73,7 +73,9 @@ def _unsound(case: Case, target: Target, census: Census) -> Iterator[tuple[Aim, 
     drained = [peer for peer in case.going if peer in case.sound and peer not in holders]
     if drained and len(case.sound) <= case.wanted and holders <= case.shard.holders:
         pods = ", ".join(census.pod(peer) for peer in drained)
-        message = f"{label} needs another sound replica first: {len(case.sound) - len(drained)} of {case.wanted}"
+        message = (
+            f"{label} needs another sound replica first: {len(case.sound) - len(drained)} of {case.wanted}"
+        )
         yield Aim.DRAIN, Blocked(f"drain {label} on {pods}", Guard.REPLICA_NOT_SOUND, message)
 
 

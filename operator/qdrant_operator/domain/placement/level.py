@@ -58,15 +58,21 @@ def _even_group(board: Board, of: Case) -> None:
     """From the fullest to the emptiest, until they differ by one; few of a small group hold more than one."""
     group = of.group
     counts = board.counts[group]
-    heap = [(-count, -board.total[peer], peer) for peer, count in counts.items() if count > 1]
+    heap = [_giver(board, group, peer) for peer, count in counts.items() if count > 1]
     heapq.heapify(heap)
     rank = _Rank([0] if board.size[group] < len(board.total) else board.receiving(of))
     while heap and -heap[0][0] - rank.least > 1:
-        _, _, peer = heapq.heappop(heap)
+        *_, peer = heapq.heappop(heap)
         target = _shed(board, group, peer)
         if target is not None:
-            heapq.heappush(heap, (-counts[peer], -board.total[peer], peer))
+            heapq.heappush(heap, _giver(board, group, peer))
             rank.raise_one(counts[target] - 1)
+
+
+def _giver(board: Board, group: GroupKey, peer: PeerId) -> tuple[int, int, int, PeerId]:
+    """Who gives first: the fullest, then who gives the smallest replica."""
+    smallest = min((case.shard.bytes for case in board.there[group, peer].values()), default=0)
+    return (-board.counts[group][peer], smallest, -board.total[peer], peer)
 
 
 class _Rank:

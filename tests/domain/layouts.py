@@ -1,0 +1,167 @@
+"""Layouts for placement's tests: whole generated clusters, and what may happen to them between two looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from qdrant_operator.domain.placement.foresee import apply
+from qdrant_operator.domain.placement.model import Layout, Peer, Replica, RunningTransfer, Shard
+from qdrant_operator.domain.soundness import ShardRef
+from qdrant_operator.domain.steps import AbortTransfer, DropReplica, MoveShard, PlacementStep, ReplicateShard
+from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId
+
+UNSOUND = (
+    ReplicaState.DEAD,
+    ReplicaState.PARTIAL,
+    ReplicaState.RECOVERY,
+    ReplicaState.INITIALIZING,
+    ReplicaState.ACTIVE,
+    ReplicaState.MANUAL_RECOVERY,
+)
+"""Active too: a dummy, or a replica whose views contradict each other."""
+
+
+def peer(number: int, **changes: object) -> Peer:
+    """A healthy peer; its pod is vectors-<number>."""
+    return replace(Peer(PeerId(number), f"vectors-{number}"), **changes)  # type: ignore[arg-type]
+
+
+def shard(name: str, holders: Mapping[int, ReplicaState] | Iterable[int], **changes: object) -> Shard:
+    """A shard, `docs/0`; holders given by number alone are sound, of factor as many as there are."""
+    collection, _, number = name.partition("/")
+    states = dict(holders) if isinstance(holders, Mapping) else dict.fromkeys(holders, ReplicaState.ACTIVE)
+    replicas = tuple(
+        Replica(PeerId(p), state, state is ReplicaState.ACTIVE) for p, state in sorted(states.items())
+    )
+    plain = Shard((collection, ShardId(int(number))), len(replicas), replicas, bytes=100)
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def layout(peers: Iterable[Peer] | int, *shards: Shard, **changes: object) -> Layout:
+    """A layout of these shards."""
+    members = tuple(peer(number) for number in range(peers)) if isinstance(peers, int) else tuple(peers)
+    return replace(Layout(members, shards), **changes)  # type: ignore[arg-type]
+
+
+@st.composite
+def healthy(draw: st.DrawFn, zones: int = 3, most_shards: int = 8) -> Layout:
+    """Every peer answers and every replica is sound; peers may be leaving, factors above or below what is there."""
+    count = draw(st.integers(2, 6))
+    zone = st.sampled_from([f"zone-{number}" for number in range(draw(st.integers(1, zones)))])
+    peers = [peer(number, zone=draw(zone)) for number in range(count)]
+    leaving = draw(st.sets(st.integers(0, count - 1), max_size=count - 1)) if draw(st.booleans()) else set()
+    peers = [replace(member, leaving=member.id in leaving) for member in peers]
+    names = draw(st.lists(st.sampled_from("abc"), min_size=1, max_size=most_shards))
+    held = st.sets(st.integers(0, count - 1), min_size=1, max_size=min(3, count))
+    shards = [
+        shard(f"{name}/{number}", draw(held), factor=draw(st.integers(1, 3)), bytes=draw(st.integers(0, 9)))
+        for number, name in enumerate(sorted(names))
+    ]
+    return layout(peers, *shards)
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> Layout:
+    """Anything at all: silent, lost, leaving and full peers, every replica state, transfers, shard keys."""
+    plain = draw(healthy(most_shards=6))
+    if draw(st.booleans()):
+        return plain
+    peers = tuple(_hurt_peer(draw, member) for member in plain.peers)
+    up = {member.id for member in peers if member.answers and not member.lost}
+    shards = tuple(_hurt_shard(draw, one, up, len(peers)) for one in plain.shards)
+    hurt = replace(plain, peers=peers, shards=shards)
+    for one in shards:
+        if draw(st.integers(0, 4)) == 0:
+            hurt = _with_transfer(draw, hurt, one)
+    return hurt
+
+
+def _hurt_peer(draw: st.DrawFn, member: Peer) -> Peer:
+    fate = draw(st.sampled_from(["fine", "fine", "fine", "fine", "silent", "lost", "full"]))
+    if fate == "full":
+        return replace(member, free_bytes=draw(st.integers(0, 40)))
+    return replace(member, answers=fate not in ("silent", "lost"), lost=fate == "lost")
+
+
+def _hurt_shard(draw: st.DrawFn, one: Shard, up: set[PeerId], peers: int) -> Shard:
+    replicas = []
+    for held in one.replicas:
+        well = held.peer in up and draw(st.integers(0, 4)) > 0
+        state = ReplicaState.ACTIVE if well else draw(st.sampled_from(UNSOUND))
+        stale = not well and held.peer in up and draw(st.booleans())
+        replicas.append(Replica(held.peer, state, sound=well, stale=stale))
+    disputed = "vectors-0 and vectors-1 name different holders" if draw(st.integers(0, 9)) == 0 else ""
+    hurt = replace(one, replicas=tuple(replicas), disputed=disputed)
+    if one.ref[0] != "c":
+        return hurt
+    allowed = frozenset(PeerId(number) for number in range(peers) if number != 1)
+    return replace(hurt, key=one.ref[1] % 2, allowed=allowed if one.ref[1] % 2 else None)
+
+
+def _with_transfer(draw: st.DrawFn, before: Layout, one: Shard) -> Layout:
+    free = [member.id for member in before.peers if member.id not in one.holders]
+    if not free or not one.sound:
+        return before
+    source = draw(st.sampled_from(sorted(one.sound)))
+    return begun(before, one.ref, source, draw(st.sampled_from(free)), keeps_source=draw(st.booleans()))
+
+
+def begun(before: Layout, ref: ShardRef, source: PeerId, target: PeerId, *, keeps_source: bool) -> Layout:
+    """The layout while a transfer runs: its target holds a replica that is not sound."""
+    arriving = Replica(target, ReplicaState.RECOVERY, sound=False)
+    shards = tuple(
+        replace(s, replicas=tuple(sorted((*s.replicas, arriving), key=lambda r: r.peer)))
+        if s.ref == ref
+        else s
+        for s in before.shards
+    )
+    running = RunningTransfer(ref[0], ref[1], source, target, keeps_source)
+    return replace(before, shards=shards, transfers=(*before.transfers, running))
+
+
+def start(before: Layout, step: PlacementStep) -> Layout:
+    """The layout a moment after the step was sent: transfers run, the rest is done."""
+    if isinstance(step, DropReplica | AbortTransfer):
+        return apply(before, step)
+    keeps = isinstance(step, ReplicateShard)
+    return begun(before, step.shard, step.source, step.target, keeps_source=keeps)
+
+
+def finish(before: Layout, running: RunningTransfer) -> Layout:
+    """The layout after the transfer arrived."""
+    rest = tuple(transfer for transfer in before.transfers if transfer != running)
+    kind = ReplicateShard if running.keeps_source else MoveShard
+    step = kind(running.ref, running.source, running.target, "snapshot", ("", ""), 0, "")
+    return apply(replace(before, transfers=rest), step)
+
+
+def fail(before: Layout, running: RunningTransfer) -> Layout:
+    """The layout after the transfer was aborted: a replication leaves a Dead replica, that nobody heals."""
+    step = AbortTransfer(running.ref, running.source, running.target, ("", ""), "")
+    after = apply(before, step)
+    return replace(
+        after, shards=tuple(_stale(one, running) if one.ref == running.ref else one for one in after.shards)
+    )
+
+
+def _stale(one: Shard, running: RunningTransfer) -> Shard:
+    replicas = (replace(r, stale=not r.sound) if r.peer == running.target else r for r in one.replicas)
+    return replace(one, replicas=tuple(replicas))
+
+
+def of(before: Layout, ref: ShardRef) -> Shard:
+    """One shard of the layout."""
+    return next(one for one in before.shards if one.ref == ref)
+
+
+def holders(before: Layout) -> dict[ShardRef, frozenset[PeerId]]:
+    """Who holds what."""
+    return {one.ref: one.holders for one in before.shards}
+
+
+def steps_of(steps: Sequence[object]) -> list[PlacementStep]:
+    """Placement's steps of a plan, typed."""
+    return [step for step in steps if isinstance(step, PlacementStep)]

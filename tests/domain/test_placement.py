@@ -1,0 +1,341 @@
+"""Placement by example: each rule once, and each guard with the sentence that users read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from qdrant_operator.domain.placement.foresee import apply_all, moved_bytes, whole_plan
+from qdrant_operator.domain.placement.model import Layout, Mode, Policy, RunningTransfer
+from qdrant_operator.domain.placement.planner import imbalance, plan_placement
+from qdrant_operator.domain.steps import Blocked, Guard
+from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId
+from tests.domain.layouts import begun, holders, layout, peer, shard
+
+ACTIVE, DEAD = ReplicaState.ACTIVE, ReplicaState.DEAD
+
+
+def steps(before: Layout, policy: Policy | None = None) -> list[str]:
+    """Sentences of the steps that may start now."""
+    return [str(step) for step in plan_placement(before, policy or Policy()).steps]
+
+
+def only_block(before: Layout, policy: Policy | None = None) -> Blocked:
+    """The one thing that waits, where nothing may start."""
+    plan = plan_placement(before, policy or Policy())
+    assert plan.steps == ()
+    assert len(plan.blocked) == 1, plan.blocked
+    return plan.blocked[0]
+
+
+def silent(number: int) -> Layout:
+    """Three peers, docs/0 on the first two, one of them silent."""
+    peers = [peer(n, answers=n != number) for n in range(3)]
+    one = shard("docs/0", {0: ACTIVE, 1: ACTIVE})
+    return layout(
+        peers, replace(one, replicas=tuple(replace(r, sound=r.peer != number) for r in one.replicas))
+    )
+
+
+def test_nothing_moves_when_settled() -> None:
+    """Three shards of two replicas on three peers, two on each: nothing to do, nothing to say."""
+    plan = plan_placement(
+        layout(3, shard("docs/0", [0, 1]), shard("docs/1", [1, 2]), shard("docs/2", [0, 2])), Policy()
+    )
+    assert (plan.steps, plan.blocked) == ((), ())
+
+
+def test_repairs_before_it_drains_and_levels() -> None:
+    """A shard with one of two replicas comes before the drain, and levelling is not even begun."""
+    before = layout(
+        [peer(0), peer(1), peer(2, leaving=True), peer(3)],
+        shard("docs/0", [0], factor=2),
+        shard("docs/1", [1, 2]),
+        shard("docs/2", [0, 1]),
+    )
+    assert steps(before, Policy(per_peer=2)) == [
+        "replicate docs/0 from vectors-0 to vectors-3 (1 of 2 replicas are sound)",
+        "move docs/1 from vectors-2 to vectors-3 (vectors-2 is leaving)",
+    ]
+
+
+def test_a_leaving_peer_gives_up_what_others_hold_enough_of() -> None:
+    """With two sound replicas elsewhere the third, on a leaving peer, is dropped and nothing is copied."""
+    before = layout([peer(0), peer(1), peer(2, leaving=True)], shard("docs/0", [0, 1, 2], factor=2))
+    assert steps(before) == ["drop docs/0 on vectors-2 (vectors-2 is leaving)"]
+
+
+def test_a_leaving_peer_whose_replica_is_unsound_is_no_source() -> None:
+    """The sound replica elsewhere is the source; only then the unsound one is dropped."""
+    before = layout([peer(0), peer(1, leaving=True), peer(2)], shard("docs/0", {0: ACTIVE, 1: DEAD}))
+    assert steps(before) == ["replicate docs/0 from vectors-0 to vectors-2 (1 of 2 replicas are sound)"]
+    whole = whole_plan(before, Policy())
+    assert holders(apply_all(before, whole.steps)) == {("docs", 0): {0, 2}}
+
+
+def test_a_lost_peer_counts_for_nothing() -> None:
+    """Its replica is made anew elsewhere, at once."""
+    before = silent(1)
+    lost = replace(before, peers=(peer(0), peer(1, answers=False, lost=True), peer(2)))
+    assert steps(lost) == ["replicate docs/0 from vectors-0 to vectors-2 (1 of 2 replicas are sound)"]
+
+
+def test_a_stale_replica_is_dropped_and_made_anew() -> None:
+    """Dead for long with nobody healing it: dropped while a sound one is elsewhere, then replicated."""
+    one = shard("docs/0", {0: ACTIVE, 1: DEAD})
+    stale = replace(one, replicas=(one.replicas[0], replace(one.replicas[1], stale=True)))
+    assert [str(step) for step in whole_plan(layout(2, stale), Policy()).steps] == [
+        "drop docs/0 on vectors-1 (it is Dead and 1 of 2 replicas are sound)",
+        "replicate docs/0 from vectors-0 to vectors-1 (1 of 2 replicas are sound)",
+    ]
+
+
+def test_a_surplus_dead_replica_goes_before_a_sound_one() -> None:
+    """Two sound and one Dead replica of a shard that wants two: the Dead one goes, wherever the load is."""
+    before = layout(3, shard("docs/0", {0: ACTIVE, 1: DEAD, 2: ACTIVE}, factor=2))
+    assert steps(before) == ["drop docs/0 on vectors-1 (it is Dead and 2 of 2 replicas are sound)"]
+
+
+def test_factor_down_relieves_the_fullest_peer() -> None:
+    """Of three sound replicas the one on the peer with most replicas goes."""
+    before = layout(3, shard("docs/0", [0, 1, 2], factor=2), shard("docs/1", [1]), shard("docs/2", [1]))
+    assert steps(before, Policy(Mode.DRAIN_ONLY)) == ["drop docs/0 on vectors-1 (3 sound replicas, 2 wanted)"]
+
+
+def test_factor_up_prefers_another_zone() -> None:
+    """The new replica goes to the zone that has none, although a peer in the same zone is emptier."""
+    before = layout(
+        [peer(0, zone="a"), peer(1, zone="a"), peer(2, zone="b")],
+        shard("docs/0", [0], factor=2),
+        shard("docs/1", [2]),
+        shard("docs/2", [2]),
+    )
+    drain_only = Policy(Mode.DRAIN_ONLY)
+    assert steps(before, drain_only) == [
+        "replicate docs/0 from vectors-0 to vectors-2 (1 of 2 replicas are sound)"
+    ]
+
+
+def test_a_shard_key_moves_to_its_peers() -> None:
+    """A replica on a peer that its shard key's placement does not name moves to one that it names."""
+    before = layout(3, shard("docs/0", [0], key="eu", allowed=frozenset({PeerId(2)})))
+    assert steps(before) == [
+        "move docs/0 from vectors-0 to vectors-2 (shard key eu is not placed on vectors-0)"
+    ]
+
+
+def test_small_collections_do_not_pile_up() -> None:
+    """Four collections of one shard on one of two peers: each is even by itself, yet two of them move."""
+    before = layout(2, *(shard(f"{name}/0", [0]) for name in "abcd"))
+    end = apply_all(before, whole_plan(before, Policy()).steps)
+    assert sorted(next(iter(held)) for held in holders(end).values()) in ([0, 0, 1, 1], [0, 0, 0, 1])
+
+
+def test_levels_with_the_smallest_replicas() -> None:
+    """A new peer gets its share, and the smallest replicas that make it."""
+    sizes = (50, 10, 90, 20)
+    before = layout(2, *(shard(f"docs/{n}", [0], bytes=size) for n, size in enumerate(sizes)))
+    whole = whole_plan(before, Policy())
+    assert moved_bytes(whole.steps) == 30
+    assert imbalance(before) == 4
+    assert imbalance(apply_all(before, whole.steps)) == 0
+
+
+@pytest.mark.parametrize("leaving", [True, False])
+def test_a_transfer_to_where_nothing_may_stay_is_aborted(leaving: bool) -> None:
+    """The target began to leave, or was lost, while the transfer ran."""
+    before = begun(
+        layout(3, shard("docs/0", [0])), ("docs", ShardId(0)), PeerId(0), PeerId(1), keeps_source=False
+    )
+    gone = peer(1, leaving=leaving, lost=not leaving, answers=leaving)
+    why = "vectors-1 is leaving" if leaving else "vectors-1 is lost"
+    expected = [f"abort the transfer of docs/0 from vectors-0 to vectors-1 ({why})"]
+    assert steps(replace(before, peers=(peer(0), gone, peer(2)))) == expected
+
+
+def test_what_an_aborted_replication_leaves_is_removed() -> None:
+    """Abort, drop the Dead replica that it leaves, replicate to a peer that stays."""
+    before = layout(3, shard("docs/0", [0], factor=2))
+    running = begun(before, ("docs", ShardId(0)), PeerId(0), PeerId(1), keeps_source=True)
+    changed = replace(running, peers=(peer(0), peer(1, leaving=True), peer(2)))
+    assert [str(step).split(" (")[0] for step in whole_plan(changed, Policy()).steps] == [
+        "abort the transfer of docs/0 from vectors-0 to vectors-1",
+        "replicate docs/0 from vectors-0 to vectors-2",
+        "drop docs/0 on vectors-1",
+    ]
+
+
+def test_an_aborted_target_is_given_another() -> None:
+    """Backing off from one target does not hold the shard up where another peer can take it."""
+    before = layout(3, shard("docs/0", [0], factor=2), waits=frozenset({(("docs", ShardId(0)), PeerId(1))}))
+    assert steps(before) == ["replicate docs/0 from vectors-0 to vectors-2 (1 of 2 replicas are sound)"]
+
+
+def test_guard_consensus_unsettled() -> None:
+    """Without agreement nothing is planned, however much is wanted."""
+    before = layout(3, shard("docs/0", [0], factor=2), unsettled="the peers do not agree on one leader")
+    expected = Blocked("place shards", Guard.CONSENSUS_UNSETTLED, "the peers do not agree on one leader")
+    assert only_block(before) == expected
+
+
+def test_guard_views_disagree() -> None:
+    """A disputed shard is left alone, even where it has a replica too many."""
+    before = layout(3, shard("docs/0", [0, 1], factor=1, disputed="vectors-2 names other holders"))
+    expected = Blocked("place docs/0", Guard.VIEWS_DISAGREE, "docs/0: vectors-2 names other holders")
+    assert only_block(before) == expected
+
+
+def test_guard_no_sound_source() -> None:
+    """What no sound replica exists of is listed and never touched, not even on a leaving peer."""
+    before = layout([peer(0, leaving=True), peer(1), peer(2)], shard("docs/0", {0: DEAD, 1: DEAD}))
+    message = (
+        "docs/0 has no sound replica (vectors-0: Dead, vectors-1: Dead): it is left alone; "
+        "bring a peer back or restore a snapshot"
+    )
+    assert only_block(before) == Blocked("repair docs/0", Guard.NO_SOUND_SOURCE, message)
+
+
+def test_guard_peers_unreachable() -> None:
+    """A peer that is merely down comes back: its replica is waited for, and not replaced."""
+    message = "vectors-1 does not answer; its replica of docs/0 is waited for"
+    assert only_block(silent(1)) == Blocked("repair docs/0", Guard.PEERS_UNREACHABLE, message)
+
+
+def test_guard_peers_unreachable_as_targets() -> None:
+    """A peer that does not answer is no target, and said to be what is missing."""
+    before = layout([peer(0), peer(1, answers=False)], shard("docs/0", [0], factor=2))
+    expected = Blocked(
+        "replicate docs/0", Guard.PEERS_UNREACHABLE, "vectors-1 could take docs/0 but cannot be reached"
+    )
+    assert only_block(before) == expected
+
+
+def test_guard_replica_not_sound() -> None:
+    """A Dead replica heals by itself: no third one is made meanwhile."""
+    before = layout(3, shard("docs/0", {0: ACTIVE, 1: DEAD}))
+    message = "docs/0 on vectors-1 is Dead: Qdrant heals it from a sound replica"
+    assert only_block(before) == Blocked("repair docs/0", Guard.REPLICA_NOT_SOUND, message)
+
+
+def test_guard_replica_not_sound_while_draining() -> None:
+    """A sound replica on a leaving peer stays until the one that heals elsewhere is sound."""
+    before = layout(
+        [peer(0), peer(1), peer(2, leaving=True)], shard("docs/0", {0: ACTIVE, 1: DEAD, 2: ACTIVE}, factor=2)
+    )
+    plan = plan_placement(before, Policy())
+    assert plan.steps == ()
+    message = "docs/0 needs another sound replica first: 1 of 2"
+    assert plan.blocked[1] == Blocked("drain docs/0 on vectors-2", Guard.REPLICA_NOT_SOUND, message)
+
+
+def test_guard_transfer_running() -> None:
+    """One shard does one thing at a time."""
+    before = layout(3, shard("docs/0", [0], factor=3))
+    running = begun(before, ("docs", ShardId(0)), PeerId(0), PeerId(1), keeps_source=True)
+    expected = Blocked(
+        "place docs/0", Guard.TRANSFER_RUNNING, "docs/0 is on its way from vectors-0 to vectors-1"
+    )
+    assert only_block(running) == expected
+
+
+def test_guard_too_few_peers() -> None:
+    """Three replicas on two peers cannot be, and the sentence has the numbers."""
+    before = layout(2, shard("docs/0", [0, 1], factor=3))
+    message = "docs/0 wants 3 replicas, and 2 peers remain: add peers"
+    assert only_block(before) == Blocked("replicate docs/0", Guard.TOO_FEW_PEERS, message)
+
+
+def test_guard_too_few_peers_to_drain() -> None:
+    """Where too few peers would remain nothing is drained."""
+    before = layout([peer(0), peer(1, leaving=True)], shard("docs/0", [0, 1]))
+    message = "docs/0 wants 2 replicas, and 1 peers remain: add peers"
+    assert only_block(before) == Blocked("drain docs/0", Guard.TOO_FEW_PEERS, message)
+
+
+def test_guard_not_enough_disk() -> None:
+    """A target needs room for the snapshot beside the shard."""
+    before = layout([peer(0), peer(1, free_bytes=150)], shard("docs/0", [0], factor=2, bytes=100))
+    message = "docs/0 needs more than 150 bytes free, 1.5 times its size; vectors-1 cannot give them"
+    assert only_block(before) == Blocked("replicate docs/0", Guard.NOT_ENOUGH_DISK, message)
+    assert steps(replace(before, peers=(peer(0), peer(1, free_bytes=151))))
+
+
+def test_guard_not_enough_disk_beside_running_transfers() -> None:
+    """Room that running transfers will take is no room."""
+    shards = [shard(f"docs/{n}", [0], factor=2, bytes=100) for n in range(2)]
+    before = layout([peer(0), peer(1, free_bytes=250)], *shards)
+    plan = plan_placement(before, Policy(per_peer=2))
+    assert len(plan.steps) == 1
+    message = "vectors-1 has 100 bytes left beside running transfers; docs/1 needs more than 150"
+    assert [(b.guard, b.message) for b in plan.blocked] == [(Guard.NOT_ENOUGH_DISK, message)]
+
+
+def test_guard_last_transfer_aborted() -> None:
+    """Where no other peer can take it, it is waited before the same target is tried again."""
+    before = layout(2, shard("docs/0", [0], factor=2), waits=frozenset({(("docs", ShardId(0)), PeerId(1))}))
+    message = "the last transfer of docs/0 to vectors-1 was aborted: it is tried again later"
+    assert only_block(before) == Blocked("replicate docs/0", Guard.LAST_TRANSFER_ABORTED, message)
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (Policy(per_cluster=1, per_peer=9), "1 of 1 transfers run in the cluster"),
+        (Policy(per_cluster=9, per_peer=1), "vectors-1 already receives 1 of 1 transfers"),
+    ],
+)
+def test_guard_transfer_budget(policy: Policy, message: str) -> None:
+    """One transfer starts, the other waits for the budget that is used up."""
+    before = layout(2, shard("docs/0", [0], factor=2), shard("docs/1", [0], factor=2))
+    plan = plan_placement(before, policy)
+    assert [str(step).split(" (")[0] for step in plan.steps] == [
+        "replicate docs/0 from vectors-0 to vectors-1"
+    ]
+    assert [(b.guard, b.message) for b in plan.blocked] == [(Guard.TRANSFER_BUDGET, message)]
+
+
+def test_guard_transfer_budget_of_the_source() -> None:
+    """A peer sends no more than its budget, running transfers included."""
+    elsewhere = RunningTransfer("other", ShardId(0), PeerId(0), PeerId(2), keeps_source=True)
+    before = layout(3, shard("docs/0", [0], factor=2), transfers=(elsewhere,))
+    assert only_block(before).message == "vectors-0 already sends 1 of 1 transfers"
+
+
+def test_guard_manual_placement() -> None:
+    """With placement Manual even repairs are only said."""
+    before = layout(2, shard("docs/0", [0], factor=2))
+    step = "replicate docs/0 from vectors-0 to vectors-1 (1 of 2 replicas are sound)"
+    message = "spec.shards.placement is Manual: nothing is moved by the operator's decision"
+    assert only_block(before, Policy(Mode.MANUAL)) == Blocked(step, Guard.MANUAL_PLACEMENT, message)
+
+
+def test_guard_outside_window() -> None:
+    """Levelling waits for its window, and says what it will do."""
+    before = layout(2, shard("docs/0", [0]), shard("docs/1", [0]))
+    message = "levelling waits for the maintenance window (spec.shards.window)"
+    blocked = only_block(before, Policy(may_level=False))
+    assert blocked == Blocked(
+        "move docs/0 from vectors-0 to vectors-1 (levelling)", Guard.OUTSIDE_WINDOW, message
+    )
+
+
+def test_the_window_is_for_levelling_only() -> None:
+    """Repair, drain and factor do not wait for it."""
+    before = layout([peer(0), peer(1, leaving=True), peer(2)], shard("docs/0", [1]))
+    assert steps(before, Policy(may_level=False)) == [
+        "move docs/0 from vectors-1 to vectors-0 (vectors-1 is leaving)"
+    ]
+
+
+def test_drain_only_never_levels() -> None:
+    """DrainOnly leaves an uneven cluster as it is, without a word."""
+    before = layout(2, shard("docs/0", [0]), shard("docs/1", [0]))
+    plan = plan_placement(before, Policy(Mode.DRAIN_ONLY))
+    assert (plan.steps, plan.blocked) == ((), ())
+
+
+def test_imbalance_counts_shard_keys_apart() -> None:
+    """Two keys of one collection, each on its own peer, are uneven; counted together they would not be."""
+    shards = [shard(f"docs/{n}", [n // 2], key=n // 2) for n in range(4)]
+    assert imbalance(layout(2, *shards)) == 2
