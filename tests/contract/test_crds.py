@@ -160,3 +160,10 @@ def test_the_quickstart_is_accepted(crds: Sandbox, room: str) -> None:
     args = ("apply", "--dry-run=server", "--validate=strict", "--namespace", room, "-f", str(folder))
     told = kubectl(crds.kubeconfig, *args)
     assert told.count("created (server dry run)") == 4
+
+
+def test_the_example_of_shard_keys_is_accepted(crds: Sandbox, room: str) -> None:
+    """The command kubectl applies it, strictly: every CEL rule holds."""
+    folder = ROOT / "examples" / "shard-keys"
+    args = ("apply", "--dry-run=server", "--validate=strict", "--namespace", room, "-f", str(folder))
+    assert "created (server dry run)" in kubectl(crds.kubeconfig, *args)
