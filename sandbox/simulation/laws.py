@@ -31,6 +31,8 @@ class Laws:
         self._members = 0
         self._retired: set[int] = set()
         self._removed: set[int] = set()
+        self._leaving: set[int] = set()
+        """Peers whose removal was recorded: there is no way back."""
 
     def breaks(self, what: str) -> None:
         """A law is broken."""
@@ -95,7 +97,7 @@ class Laws:
             self.breaks(f"a second replica on one peer: {verb} {where}")
         if self._story.user.mode_for(NOTICED) == "Manual":
             self.breaks(f"placement is Manual: {verb} {where}")
-        if self._is_unwanted(move.target):
+        if self._is_unwanted(move.target) and self._has_room(state):
             self.breaks(f"a peer that shall go is filled: {verb} {where}")
 
     def _on_drop(self, op: DropReplica, state: State) -> None:
@@ -118,7 +120,7 @@ class Laws:
         process = self.facts.running().get(peer)
         if process is not None and process.address in self._story.node.listed():
             self.breaks(f"peer {peer} is removed while clients reach it")
-        if not lost and self._is_wanted(pods[peer]):
+        if not lost and peer not in self._leaving and self._is_wanted(pods[peer]):
             self.breaks(f"peer {peer} of {pods[peer]} is removed and is wanted")
         rest = state.voters - {peer}
         silent = {int(fact[1]) for fact in self.facts.old("missing")} - {peer}
@@ -127,6 +129,11 @@ class Laws:
 
     def _is_wanted(self, claim: str) -> bool:
         return int(claim.rsplit("-", 1)[1]) < self._story.user.least_replicas(NOTICED)
+
+    def _has_room(self, state: State) -> bool:
+        """Whether fewer peers could hold every replica: else nobody has to go."""
+        factors = [one.params["replication_factor"] for one in state.collections.values()]
+        return max(factors, default=1) <= self._story.user.least_replicas(NOTICED)
 
     def _is_unwanted(self, peer: int) -> bool:
         pods = {disk.peer: name for name, disk in self._story.node.living_disks().items()}
@@ -163,7 +170,12 @@ class Laws:
             self.breaks(f"{name} is stopped while clients reach it")
 
     def on_change(self, kind: Kind, event: str, manifest: Manifest) -> None:
-        """An object changed: was a pod taken away whose peer is a member?"""
+        """An object changed: was a pod taken away whose peer is a member? Is the removal of a wanted peer begun?"""
+        leaving = (manifest.get("status") or {}).get("leaving") if kind is Kind.CLUSTER else None
+        if leaving and leaving.get("peerId") and leaving["peerId"] not in self._leaving:
+            self._leaving.add(leaving["peerId"])
+            if self._is_wanted(leaving["pod"]):
+                self.breaks(f"{leaving['pod']} is wanted, and its removal begins")
         if kind is not Kind.STATEFUL_SET or event == "DELETED":
             return
         before, self._members = self._members, int(manifest["spec"].get("replicas", 1))

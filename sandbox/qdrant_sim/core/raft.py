@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sandbox.qdrant_sim.core.answers import Fault, internal
-from sandbox.qdrant_sim.core.ops import Halfway, Op, Promote
+from sandbox.qdrant_sim.core.ops import Halfway, Op, Promote, Remove
 
 if TYPE_CHECKING:
     from sandbox.qdrant_sim.core.peer import Peer
@@ -160,8 +160,16 @@ class Group:
     def _append(self, leader: Peer, proposal: Proposal, op: Op, fault: Fault | None) -> None:
         self.universe.on_commit(op, leader.disk.state)
         self.log.append(op)
+        if isinstance(op, Remove) and op.peer == leader.id:
+            self._tell_all(leader)
         self._catch_up(leader)
         self._spread(proposal, fault)
+
+    def _tell_all(self, leader: Peer) -> None:
+        """A leader that goes has told the others what is committed before it applies that itself."""
+        for peer in list(self.live.values()):
+            if peer is not leader and self.universe.linked(leader, peer):
+                self._catch_up(peer)
 
     def _spread(self, proposal: Proposal, fault: Fault | None) -> None:
         pace = self.universe.pace
