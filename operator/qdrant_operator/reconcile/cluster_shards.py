@@ -53,14 +53,26 @@ async def remove_peer(world: World, subject: Manifest, look: Look, step: RemoveP
     listed = pod is not None and not step.force and pod.address in await service_addresses(world, subject)
     serving = pod is not None and pod.serving and not step.force
     reason = "clients may still reach it" if listed or serving else why_not_remove(step, layout)
+    if not step.force:
+        reason = reason or _unfinished(fresh)
     if step.force and any(view.peer == step.peer for view in fresh.peers.values()):
         reason = "it answers again"
+    if not reason and world.creations.running(look.desired.namespace, look.desired.name):
+        reason = "a collection is being created"
     if reason:
         raise Conflict(f"{step}: {reason}; looking again", after=0.5)
     try:
         await world.qdrant.remove_peer(_through(look, fresh, but=step.pod), step.peer, force=step.force)
     except Refused as error:
         raise Conflict(f"{step}: {error.message}; looking again", after=1.0) from error
+
+
+def _unfinished(fresh: Observed) -> str:
+    """Qdrant checks for shards before it proposes the removal: what is on its way there must have arrived."""
+    views = fresh.peers.values()
+    if any(view.pending for view in views) or len({view.commit for view in views}) > 1:
+        return "consensus has entries on their way"
+    return ""
 
 
 async def _fresh(world: World, look: Look) -> Observed:

@@ -50,7 +50,21 @@ async def act(world: World, subject: Manifest, endpoint: Endpoint | None, step: 
         return
     if endpoint is None:
         raise Refused("ClusterNotFound", f"there is no peer to ask: {step}")
+    if isinstance(step, CreateCollection | CreateShardKey):
+        _nobody_leaves(world, subject, step)
+        with world.creations.begun(subject["metadata"]["namespace"], subject["spec"]["clusterRef"]["name"]):
+            await ask(world.qdrant, endpoint, step)
+        return
     await ask(world.qdrant, endpoint, step)
+
+
+def _nobody_leaves(world: World, subject: Manifest, step: CollectionStep) -> None:
+    """Qdrant would put new shards on a peer that is just being removed from consensus."""
+    name = subject["spec"]["clusterRef"]["name"]
+    cluster = world.kubernetes.cached_one(Kind.CLUSTER, subject["metadata"]["namespace"], name)
+    leaving = ((cluster or {}).get("status") or {}).get("leaving")
+    if leaving and leaving["phase"] == "Removing":
+        raise Retryable(f"{step}: waits until the peer of {leaving['pod']} is removed", after=1.0)
 
 
 async def ask(qdrant: Qdrant, endpoint: Endpoint, step: CollectionStep) -> None:

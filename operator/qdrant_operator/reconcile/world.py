@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.storage import S3Credentials, S3Place
+from qdrant_operator.reconcile.creations import Creations
 from qdrant_operator.reconcile.ports import (
     Clock,
     Kubernetes,
@@ -57,6 +58,8 @@ class World:
     """Makes the API key of a cluster that was given none."""
     storage: StorageFactory = no_storage
     """Opens object storage, for the kinds that keep backups."""
+    creations: Creations = field(default_factory=Creations)
+    """Calls on their way that make shards."""
 
 
 @dataclass(frozen=True, slots=True)
