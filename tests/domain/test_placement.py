@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -339,3 +341,93 @@ def test_imbalance_counts_shard_keys_apart() -> None:
     """Two keys of one collection, each on its own peer, are uneven; counted together they would not be."""
     shards = [shard(f"docs/{n}", [n // 2], key=n // 2) for n in range(4)]
     assert imbalance(layout(2, *shards)) == 2
+
+
+def test_a_disputed_shard_keeps_its_transfer() -> None:
+    """Where views contradict each other not even a transfer to a leaving peer is aborted."""
+    before = layout(3, shard("docs/0", [0], disputed="vectors-2 lists no transfer"))
+    running = begun(before, ("docs", ShardId(0)), PeerId(0), PeerId(1), keeps_source=False)
+    changed = replace(running, peers=(peer(0), peer(1, leaving=True), peer(2)))
+    assert only_block(changed).guard is Guard.VIEWS_DISAGREE
+
+
+def test_a_surplus_replica_on_a_silent_peer_is_not_dropped() -> None:
+    """What a silent peer holds is unknown, and unknown is not nothing."""
+    one = shard("docs/0", [0, 1, 2], factor=2)
+    unsound = replace(one, replicas=tuple(replace(r, sound=r.peer != 1) for r in one.replicas))
+    before = layout([peer(0), peer(1, answers=False), peer(2)], unsound)
+    assert only_block(before).guard is Guard.PEERS_UNREACHABLE
+
+
+def test_a_stale_mark_on_a_sound_replica_means_nothing() -> None:
+    """Sound is sound: a replica that healed late is not dropped for its past."""
+    one = shard("docs/0", [0, 1])
+    marked = replace(one, replicas=tuple(replace(r, stale=True) for r in one.replicas))
+    assert plan_placement(layout(3, marked), Policy()).steps == ()
+
+
+def test_levelling_waits_for_repair() -> None:
+    """While one shard lacks a replica another collection's levelling does not start, whatever the budget."""
+    uneven = [shard(f"logs/{n}", [0]) for n in range(3)]
+    before = layout(2, shard("docs/0", [0], factor=2), *uneven)
+    lavish = Policy(per_cluster=9, per_peer=9)
+    assert steps(before, lavish) == [
+        "replicate docs/0 from vectors-0 to vectors-1 (1 of 2 replicas are sound)"
+    ]
+
+
+def test_a_drain_does_not_wait_with_a_third_holder() -> None:
+    """With one replica healing and one on a leaving peer the latter moves: no shard has more holders than wanted."""
+    before = layout([peer(0), peer(1, leaving=True), peer(2)], shard("docs/0", {0: DEAD, 1: ACTIVE}))
+    assert steps(before) == ["move docs/0 from vectors-1 to vectors-2 (vectors-1 is leaving)"]
+
+
+def test_room_that_a_running_transfer_will_take_is_no_room() -> None:
+    """A transfer into the peer runs; a second one of its size would not fit beside it."""
+    shards = [shard(f"docs/{n}", [0], factor=2, bytes=100) for n in range(2)]
+    before = layout([peer(0), peer(1, free_bytes=250)], *shards)
+    running = begun(before, ("docs", ShardId(1)), PeerId(0), PeerId(1), keeps_source=True)
+    plan = plan_placement(running, Policy(per_peer=2))
+    assert plan.steps == ()
+    assert Guard.NOT_ENOUGH_DISK in {blocked.guard for blocked in plan.blocked}
+
+
+def test_the_replica_whose_zone_has_another_goes_first() -> None:
+    """The only replica of its zone stays until its zone's loss is made good, even on a leaving peer."""
+    peers = [peer(0, zone="a"), peer(1, zone="a"), peer(2, zone="b", leaving=True), peer(3, zone="c")]
+    before = layout(peers, shard("docs/0", [0, 1, 2], factor=2))
+    assert [str(step).split(" (")[0] for step in whole_plan(before, Policy()).steps] == [
+        "drop docs/0 on vectors-1",
+        "move docs/0 from vectors-2 to vectors-3",
+    ]
+
+
+def test_a_replica_moves_within_its_zone_first() -> None:
+    """Two replicas leave two zones; neither move puts both into one."""
+    peers = [
+        peer(0, zone="a", leaving=True),
+        peer(1, zone="b", leaving=True),
+        peer(2, zone="b"),
+        peer(3, zone="a"),
+    ]
+    before = layout(peers, shard("docs/0", [0, 1]))
+    assert steps(before) == ["move docs/0 from vectors-0 to vectors-3 (vectors-0 is leaving)"]
+
+
+def test_many_small_collections_spread_in_a_large_cluster() -> None:
+    """Eighty collections of one shard on one of twenty peers: beyond the exact method's size they spread as well."""
+    before = layout(20, *(shard(f"small-{n:02}/0", [0]) for n in range(80)))
+    end = apply_all(before, whole_plan(before, Policy()).steps)
+    totals = Counter(held for holding in holders(end).values() for held in holding)
+    assert max(totals.values()) <= 6
+    assert min(totals[PeerId(number)] for number in range(20)) >= 2
+
+
+def test_a_large_cluster_keeps_zones_while_it_levels() -> None:
+    """Beyond the exact method's size too: spread over zones as before or better, and nearly even."""
+    random = Random(7)
+    peers = [peer(number, zone=f"zone-{number % 3}") for number in range(30)]
+    shards = [shard(f"docs/{n}", random.sample(range(24), 2)) for n in range(150)]
+    end = apply_all(layout(peers, *shards), whole_plan(layout(peers, *shards), Policy()).steps)
+    assert all(len({held % 3 for held in holding}) == 2 for holding in holders(end).values())
+    assert imbalance(end) <= 2

@@ -76,7 +76,7 @@ class Board:
         shard, home = case.shard, (*case.stays, *case.coming)
         if peer in home:
             return True
-        taken = peer in case.going or any(transfer.source == peer for transfer in case.running)
+        taken = any(transfer.source == peer for transfer in case.running)
         allowed = shard.allowed is None or peer in shard.allowed
         return not taken and allowed and self.census.may_get(shard, peer)
 
