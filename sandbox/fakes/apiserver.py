@@ -92,6 +92,7 @@ class FakeApiServer:
         current = self.objects.get(key)
         if current is None:
             return self.create(manifest, f"{manager}/apply")
+        self._check_version(current, manifest)
         wanted = copy.deepcopy(_owned_part(manifest))
         managers = self._managers[current["metadata"]["uid"]]
         mine = frozenset(leaves(wanted))

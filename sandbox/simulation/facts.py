@@ -62,6 +62,8 @@ class Facts:
             name = pod["metadata"]["name"]
             if not is_ready(pod) or "deletionTimestamp" in pod["metadata"]:
                 yield ("down", name)
+            else:
+                yield ("ready", name)
             if (pod.get("status") or {}).get("podIP") in self._story.mute:
                 yield ("mute", name)
         state = self.state()

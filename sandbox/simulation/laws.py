@@ -17,6 +17,9 @@ from sandbox.simulation.node import claim_of
 if TYPE_CHECKING:
     from sandbox.simulation.story import Story
 
+PER_CLUSTER = 2
+"""Transfers at a time that a spec allows which says nothing."""
+
 
 class Laws:
     """Watches one story."""
@@ -95,10 +98,22 @@ class Laws:
             self.breaks(f"two replicas collapse into one: {verb} {where}")
         if replicas.get(move.target) == ACTIVE:
             self.breaks(f"a second replica on one peer: {verb} {where}")
+        self._check_budget(state, where)
         if self._story.user.mode_for(NOTICED) == "Manual":
             self.breaks(f"placement is Manual: {verb} {where}")
         if self._is_unwanted(move.target) and self._has_room(state):
             self.breaks(f"a peer that shall go is filled: {verb} {where}")
+
+    def _check_budget(self, state: State, where: str) -> None:
+        """The budgets of a spec that says nothing: two transfers at a time, one into and out of each peer."""
+        running = [
+            move
+            for one in state.collections.values()
+            for move in one.moves
+            if any(ask[1:] == (one.name, move.shard, move.source, move.target) for ask in self._asked)
+        ]
+        if len(running) >= PER_CLUSTER:
+            self.breaks(f"{len(running)} transfers run already: {where}")
 
     def _on_drop(self, op: DropReplica, state: State) -> None:
         self._story.tell(f"dropped: {op.name}/{op.shard} on peer {op.peer}")
@@ -156,10 +171,10 @@ class Laws:
     def _on_stop(self, pod: Manifest) -> None:
         """A pod that is ready is stopped only when everything else is well; others may be stopped at any time."""
         name = pod["metadata"]["name"]
-        if not is_ready(pod):
+        self.facts.look()
+        if ("ready", name) not in self.facts.old("ready"):
             return
         self._stopped_by_us.add(pod["metadata"]["uid"])
-        self.facts.look()
         disk = self._story.node.disk_of(name)
         me = str(disk.peer) if disk else ""
         for kind in ("down", "mute", "missing", "apart", "transfer", "ill", "no leader"):

@@ -47,6 +47,8 @@ class VirtualNode:
         """Volumes by the uid of their claim."""
         self.running: dict[str, Peer] = {}
         """Processes by the uid of their pod."""
+        self.failing: set[str] = set()
+        """Pods whose readiness probe fails without a reason."""
         self.on_start: Callable[[Manifest, Disk], None] = lambda _pod, _disk: None
         """Told of every start of a process."""
         self._resting: dict[str, float] = {}
@@ -183,10 +185,23 @@ class VirtualNode:
             self._say(pod, peer)
         elif peer.running and self._ends.pop(uid, 0):
             self._say(pod, None)
-        if is_ready(pod) and peer.running and not peer.paused and self._now() < self._probed.get(uid, 0.0):
+        failing = pod["metadata"]["name"] in self.failing
+        if (
+            is_ready(pod)
+            and not failing
+            and peer.running
+            and not peer.paused
+            and self._now() < self._probed.get(uid, 0.0)
+        ):
             return
         self._probed[uid] = self._now() + 1.0
-        ready = peer.exit_code is None and peer.running and not peer.paused and self._is_ready(peer)
+        ready = (
+            not failing
+            and peer.exit_code is None
+            and peer.running
+            and not peer.paused
+            and self._is_ready(peer)
+        )
         if is_ready(pod) != ready:
             self._kubelet.ready(
                 self._server.get(Kind.POD, self._namespace, pod["metadata"]["name"]) or pod, ready

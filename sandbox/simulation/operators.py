@@ -157,7 +157,7 @@ class ItsKubernetes(FakeKubernetes):
             await asyncio.sleep(story.random.uniform(0.0, 1.0))
         story.tell(f"operator {operator.number}: {write.operation} {write.kind.kind} {write.name}")
         if last and operator.end is not End.AFTER:
-            if operator.end is End.LATE:
+            if operator.end is End.LATE and self.server.get(write.kind, write.namespace, write.name):
                 story.later(LATE_WRITE, lambda: self._arrives(write, act))
             operator.die()
         if story.trouble and story.random.random() < 0.02:

@@ -26,10 +26,10 @@ Place = tuple[Any, str, Any]
 @contextmanager
 def remembered() -> Iterator[None]:
     """Within: the expensive pure functions answer from memory where they were asked the same before."""
-    places = [*_everywhere(wanted_objects, _by_desired(lambda desired: tuple(wanted_objects(desired))))]
-    places += _everywhere(template_hash, _by_desired(template_hash))
-    places += _everywhere(stamped, _by_identity(stamped))
-    places += _everywhere(differences, _by_identity(differences))
+    places = [*everywhere(wanted_objects, _by_desired(lambda desired: tuple(wanted_objects(desired))))]
+    places += everywhere(template_hash, _by_desired(template_hash))
+    places += everywhere(stamped, _by_identity(stamped))
+    places += everywhere(differences, _by_identity(differences))
     places += [
         (model, "model_validate", _by_identity(model.model_validate))
         for model in (ClusterSpec, CollectionSpec)
@@ -54,7 +54,7 @@ def patched(places: list[Place]) -> Iterator[None]:
                 setattr(place, name, old)
 
 
-def _everywhere(function: Any, instead: Any) -> list[Place]:
+def everywhere(function: Any, instead: Any) -> list[Place]:
     """Every module of the product that has this function, under whatever name."""
     modules = [module for name, module in sorted(sys.modules.items()) if name.startswith("qdrant_operator.")]
     return [

@@ -31,6 +31,7 @@ class Trouble:
             self._cut_off: 3,
             self._freeze: 2,
             self._mute: 3,
+            self._fail_probe: 2,
             self._lag: 3,
             self._stale_caches: 4,
             self._lose_quorum: 1,
@@ -54,6 +55,7 @@ class Trouble:
         story.trouble = False
         story.weather.clear()
         story.mute.clear()
+        story.node.failing.clear()
         story.peers.universe.lag.clear()
         for peer in list(story.peers.universe.peers.values()):
             self._thaw(peer.address)
@@ -122,6 +124,12 @@ class Trouble:
         for pod in pods[: len(pods) // 2 + 1]:
             self._story.tell(f"kill {pod}, back in 20 s")
             self._story.node.kill(pod, 20.0)
+
+    def _fail_probe(self) -> None:
+        pod, failing = self._pod(), self._story.node.failing
+        self._story.tell(f"the probe of {pod} fails for 20 s")
+        failing.add(pod)
+        self._story.after(20.0, lambda: failing.discard(pod))
 
     # -- the network --------------------------------------------------------------------------------------
 

@@ -80,7 +80,19 @@ async def _apply(world: World, subject: Manifest, damage: Damage) -> None:
     meta = subject["metadata"]
     if not damage.fields:
         await _refuse_foreign(world, meta["namespace"], meta["uid"], damage)
-    await world.kubernetes.apply(damage.manifest)
+    await world.kubernetes.apply(_as_seen(world, namespace=meta["namespace"], damage=damage))
+
+
+def _as_seen(world: World, *, namespace: str, damage: Damage) -> Manifest:
+    """A StatefulSet is changed on exactly the version that was read.
+
+    A late write of an operator that acts no more would else take members away that its successor added.
+    """
+    live = world.kubernetes.cached_one(damage.kind, namespace, damage.name)
+    if damage.kind is not Kind.STATEFUL_SET or live is None:
+        return damage.manifest
+    seen = {"resourceVersion": live["metadata"]["resourceVersion"]}
+    return {**damage.manifest, "metadata": {**damage.manifest["metadata"], **seen}}
 
 
 async def _refuse_foreign(world: World, namespace: str, owner: str, damage: Damage) -> None:
