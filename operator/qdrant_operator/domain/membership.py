@@ -155,6 +155,11 @@ class _Removal:
     def _out_of_service(self) -> Plan | None:
         if self.pod is None:
             return None
+        others = [pod for pod in self.observed.pods if pod.name != self.pod.name]
+        out = [pod.name for pod in others if not (pod.serving and pod.ready) or pod.terminating]
+        if out:
+            text = f"{', '.join(out)} must be ready and in service first"
+            return self._blocked(Guard.ONE_AT_A_TIME, text)
         if self.pod.serving:
             return Plan((TakeOutOfService(self.pod.name, SCALE_IN),))
         if self.pod.address in self.observed.listed:

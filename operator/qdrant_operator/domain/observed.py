@@ -139,6 +139,8 @@ class Observed:
     """The pod of a peer that was removed, until it is gone; no member any more."""
     wants: Mapping[tuple[str, ShardKey], KeyWant] = field(default_factory=dict)
     """What QdrantCollections ask of their shard keys."""
+    floors: Mapping[str, int] = field(default_factory=dict)
+    """Replication factors that specs ask of collections and Qdrant may not know yet: nothing below is surplus."""
     waits: frozenset[tuple[ShardRef, PeerId]] = frozenset()
     """Shards and targets whose last transfer was aborted a moment ago."""
     now: datetime | None = None
@@ -170,7 +172,9 @@ class Observed:
 
 
 def health(
-    views: Mapping[str, View], wants: Mapping[tuple[str, ShardKey], KeyWant]
+    views: Mapping[str, View],
+    wants: Mapping[tuple[str, ShardKey], KeyWant],
+    floors: Mapping[str, int] | None = None,
 ) -> tuple[ShardHealth, ...]:
     """Health of all shards in these views; a shard key may have a factor of its own."""
     keys = {
@@ -180,14 +184,17 @@ def health(
         for shard in collection.shards
         if shard.key is not None
     }
-    return tuple(
-        _at_factor(one, keys.get((one.collection, one.shard)), wants)
-        for one in shard_health(tuple(views.values()))
-    )
+    found = shard_health(tuple(views.values()))
+    return tuple(_at_factor(one, keys.get((one.collection, one.shard)), wants, floors or {}) for one in found)
 
 
 def _at_factor(
-    one: ShardHealth, key: ShardKey | None, wants: Mapping[tuple[str, ShardKey], KeyWant]
+    one: ShardHealth,
+    key: ShardKey | None,
+    wants: Mapping[tuple[str, ShardKey], KeyWant],
+    floors: Mapping[str, int],
 ) -> ShardHealth:
     want = wants.get((one.collection, key)) if key is not None else None
-    return replace(one, wanted=want.factor) if want and want.factor else one
+    if want and want.factor:
+        return replace(one, wanted=want.factor)
+    return replace(one, wanted=max(one.wanted, floors.get(one.collection, 0)))

@@ -31,22 +31,26 @@ Gate = Callable[[PodState, Observed, int], str | None]
 def plan_rollout(
     template_hash: str, wanted: int, observed: Observed, leaving: frozenset[str] = frozenset()
 ) -> Plan:
-    """Restart pods whose template is not the wanted one; put back into service who need not go.
+    """Restart pods whose template is not the wanted one; put back into service who need not go now.
 
-    Pods in `leaving` are on their way out of the cluster: whoever takes them away takes care of them.
+    Pods in `leaving` are on their way out of the cluster and are not restarted; the topmost one may have been
+    taken out of service for that.
     """
-    outdated = tuple(pod for pod in observed.pods if pod.template_hash != template_hash)
+    outdated = tuple(
+        pod
+        for pod in observed.pods
+        if pod.template_hash != template_hash and (pod.name not in leaving or is_down(pod))
+    )
+    chosen = _next(outdated, observed) if outdated else None
+    going = max((p for p in observed.pods if p.name in leaving), key=lambda p: p.ordinal, default=None)
     returning = tuple(
         PutInService(pod.name)
         for pod in observed.pods
-        if not pod.serving
-        and not pod.terminating
-        and pod.template_hash == template_hash
-        and pod.name not in leaving
+        if not (pod.serving or pod.terminating or pod is chosen or pod is going)
     )
     if returning:
         return Plan(returning[:1])
-    return _restart(_next(outdated, observed), observed, wanted) if outdated else NOTHING
+    return _restart(chosen, observed, wanted) if chosen else NOTHING
 
 
 def _next(outdated: tuple[PodState, ...], observed: Observed) -> PodState:

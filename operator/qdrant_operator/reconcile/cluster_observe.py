@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import first_pod
+from qdrant_operator.domain.collection_claims import collection_name
 from qdrant_operator.domain.desired import DesiredCluster, check_config
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.members import gone_pod, pods_wanted, update_records
@@ -123,7 +124,8 @@ async def _observe(
     live = None if bootstrap else (await _live_members(world, subject), await live_claims(world, subject))
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
     volumes = read_volumes(name, world.kubernetes.cached(Kind.CLAIM, namespace, {}))
-    wanted = wants(_collections(world, namespace, name))
+    collections = _collections(world, namespace, name)
+    wanted, floors = wants(collections), _floors(collections)
     going = gone_pod(leaving, pods, views)
     staying = {pod: view for pod, view in views.items() if going is None or pod != going.name}
     observed = Observed(
@@ -134,11 +136,12 @@ async def _observe(
         claims=live[1] if live else tuple(volumes),
         listed=listed,
         mark=mark,
-        shards=health(staying, wanted),
+        shards=health(staying, wanted, floors),
         volumes=volumes,
         leaving=leaving,
         going=going,
         wants=wanted,
+        floors=floors,
         now=world.clock.now(),
     )
     return replace(observed, members_known=update_records(read_members(subject), name, observed))
@@ -147,6 +150,12 @@ async def _observe(
 def _collections(world: World, namespace: str, cluster: str) -> tuple[Manifest, ...]:
     found = world.kubernetes.cached(Kind.COLLECTION, namespace, {})
     return tuple(one for one in found if one["spec"]["clusterRef"]["name"] == cluster)
+
+
+def _floors(collections: tuple[Manifest, ...]) -> dict[str, int]:
+    """Factors that QdrantCollections ask of the collections they own; their own loops tell Qdrant a little later."""
+    owned = (one for one in collections if (one.get("status") or {}).get("owned"))
+    return {collection_name(one): int(one["spec"].get("replicationFactor") or 0) for one in owned}
 
 
 def _running(subject: Manifest, views: Mapping[str, View]) -> set[str]:

@@ -78,7 +78,9 @@ def _unfinished(fresh: Observed) -> str:
 async def _fresh(world: World, look: Look) -> Observed:
     """The same pods, asked once more."""
     views = await read_views(world, look.observed.pods, look.endpoints)
-    return replace(look.observed, views=views, shards=health(views, look.observed.wants))
+    return replace(
+        look.observed, views=views, shards=health(views, look.observed.wants, look.observed.floors)
+    )
 
 
 def _through(look: Look, fresh: Observed, *, but: str = "") -> Endpoint:
