@@ -1,6 +1,6 @@
 """What the loop needs of the outside world, as Protocols.
 
-The real things live in `adapters`, the in-memory ones in `tests/fakes`; one contract suite runs against both.
+The real things live in `adapters`, the in-memory ones in `sandbox/fakes`; one contract suite runs against both.
 Every method may raise `Retryable` (look again later) or `Refused` (somebody must act) and nothing else.
 """
 
