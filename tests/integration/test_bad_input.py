@@ -289,12 +289,12 @@ def test_a_config_key_that_the_operator_owns(kube: Kube, home: str) -> None:
     kube.patch(CLUSTER, home, "vectors", {"spec": {"config": None}})
 
 
-def test_fewer_replicas_than_run(kube: Kube, home: str) -> None:
-    """Taking peers away is held back, with the number to put back; all peers keep running."""
-    kube.patch(CLUSTER, home, "vectors", {"spec": {"replicas": 2}})
-    said = kube.wait_reason(CLUSTER, home, "vectors", "Blocked", "ScaleInNeedsDrain")
-    assert "spec.replicas is 2 and 3 peers run" in said
-    assert "set spec.replicas to 3" in said
+def test_fewer_peers_than_replicas(kube: Kube, home: str) -> None:
+    """Fewer peers than replicas of a shard: held back, with both remedies; all peers keep running."""
+    kube.patch(CLUSTER, home, "vectors", {"spec": {"replicas": 1}})
+    said = kube.wait_reason(CLUSTER, home, "vectors", "Blocked", "TooFewPeers")
+    assert "and 1 peers would stay" in said
+    assert "lower its replicationFactor to 1, or set spec.replicas to" in said
     assert len(Peers(kube, home).pods()) == 3
     kube.patch(CLUSTER, home, "vectors", {"spec": {"replicas": 3}})
 

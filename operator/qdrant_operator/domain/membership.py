@@ -153,8 +153,11 @@ class _Removal:
         return self._blocked(Guard.NO_QUORUM_WITHOUT, reason) if reason else None
 
     def _out_of_service(self) -> Plan | None:
-        if self.pod is None:
+        if self.pod is None and ordinal_of(self.leaving.pod) >= (self.observed.members or 0):
             return None
+        if self.pod is None or self.pod.terminating:
+            text = f"{self.leaving.pod} is being made anew, and would be in service at once"
+            return self._blocked(Guard.POD_NOT_RUNNING, text)
         others = [pod for pod in self.observed.pods if pod.name != self.pod.name]
         out = [pod.name for pod in others if not (pod.serving and pod.ready) or pod.terminating]
         if out:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from qdrant_operator.domain.errors import Conflict, Refused
 from qdrant_operator.domain.membership import roles
+from qdrant_operator.domain.names import LABEL_SERVING
 from qdrant_operator.domain.observed import Observed, health
 from qdrant_operator.domain.placement.layout import build_layout
 from qdrant_operator.domain.placement.recheck import why_not, why_not_remove
@@ -20,8 +21,9 @@ from qdrant_operator.domain.steps import (
     RemovePeer,
     ReplicateShard,
 )
+from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster_observe import Look, read_views, service_addresses
-from qdrant_operator.reconcile.ports import Endpoint, Json, Manifest
+from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest
 from qdrant_operator.reconcile.world import World
 
 
@@ -31,6 +33,11 @@ async def act_on_shard(world: World, look: Look, step: PlacementStep) -> None:
     Raises:
         Conflict: the world is not what the step was planned on, or Qdrant says so.
     """
+    with world.turns.taken(look.desired.namespace, look.desired.name, str(step)):
+        await _send(world, look, step)
+
+
+async def _send(world: World, look: Look, step: PlacementStep) -> None:
     fresh = await _fresh(world, look)
     reason = why_not(step, build_layout(fresh, roles(look.desired, fresh)))
     if reason:
@@ -49,10 +56,8 @@ async def remove_peer(world: World, subject: Manifest, look: Look, step: RemoveP
     """
     fresh = await _fresh(world, look)
     layout = build_layout(fresh, roles(look.desired, fresh))
-    pod = next((pod for pod in fresh.pods if pod.name == step.pod), None)
-    listed = pod is not None and not step.force and pod.address in await service_addresses(world, subject)
-    serving = pod is not None and pod.serving and not step.force
-    reason = "clients may still reach it" if listed or serving else why_not_remove(step, layout)
+    reached = not step.force and await _is_reached(world, subject, step.pod)
+    reason = "clients may still reach it" if reached else why_not_remove(step, layout)
     if not step.force:
         reason = reason or _unfinished(fresh)
     if step.force and any(view.peer == step.peer for view in fresh.peers.values()):
@@ -65,6 +70,16 @@ async def remove_peer(world: World, subject: Manifest, look: Look, step: RemoveP
         await world.qdrant.remove_peer(_through(look, fresh, but=step.pod), step.peer, force=step.force)
     except Refused as error:
         raise Conflict(f"{step}: {error.message}; looking again", after=1.0) from error
+
+
+async def _is_reached(world: World, subject: Manifest, name: str) -> bool:
+    """Whether the client Service sends requests to a pod, or soon will: a pod that is made anew is in service."""
+    pod = await world.kubernetes.read(Kind.POD, subject["metadata"]["namespace"], name)
+    if pod is None:
+        return False
+    serving = (pod["metadata"].get("labels") or {}).get(LABEL_SERVING) == "true"
+    going = "deletionTimestamp" in pod["metadata"]
+    return serving or going or access.address(pod) in await service_addresses(world, subject)
 
 
 def _unfinished(fresh: Observed) -> str:
