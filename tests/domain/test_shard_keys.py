@@ -153,6 +153,27 @@ def test_a_key_with_points_stays_until_the_spec_says_delete() -> None:
     assert all(step.consented for step in consented.steps if isinstance(step, RemoveShardKey))
 
 
+@pytest.mark.parametrize("removal", ["Refuse", "Delete"])
+def test_a_key_is_not_removed_while_a_shard_of_it_moves(removal: str) -> None:
+    """Qdrant 1.19.0 hangs for good when that is done: it waits, consent or not."""
+    moving = KeySeen(1, 0, unsettled="a shard of it is being transferred")
+    planned = plan(
+        desired(keyed(onKeyRemoval=removal), granted_keys=frozenset({"eu"})), there({"eu": moving})
+    )
+    assert planned.steps == ()
+    assert "a shard of it is being transferred" in messages(planned)[CollectionGuard.TRANSFER_RUNNING]
+
+
+def test_a_running_transfer_or_a_dead_replica_unsettles_its_key_alone() -> None:
+    """The transfer's shard is of key eu; a Dead replica will be healed by a transfer of Qdrant's own."""
+    shards = (shard(0, ONE), shard(0, ONE, key="us", number=1))
+    moving = keys_seen("docs", (view(ONE, *shards, transfers=(Transfer(ShardId(0), ONE, TWO, None),)),))
+    assert moving["eu"].unsettled == "a shard of it is being transferred"
+    assert moving["us"].unsettled == ""
+    dead = ShardView(ShardId(0), "eu", {ONE: ReplicaState.ACTIVE, TWO: ReplicaState.DEAD}, LocalReplica(0, 0))
+    assert keys_seen("docs", (view(ONE, dead),))["eu"].unsettled
+
+
 def test_a_spec_without_sharding_has_no_opinion() -> None:
     """Taking the section away removes no key."""
     seen = there({"eu": EMPTY})

@@ -12,17 +12,19 @@ from qdrant_operator.api import CollectionSpec
 from qdrant_operator.domain.collection_values import KeySeen
 from qdrant_operator.domain.shard_keys import declared_keys, key_factor
 from qdrant_operator.domain.soundness import ShardHealth, shard_health
-from qdrant_operator.domain.values import PeerId, PeerView, ShardId, ShardKey, ShardView, View
+from qdrant_operator.domain.values import PeerId, PeerView, ReplicaState, ShardId, ShardKey, ShardView, View
 
 
 def keys_seen(name: str, peers: Iterable[PeerView]) -> Mapping[ShardKey, KeySeen]:
     """Shard keys of collection `name` that any of these peers knows."""
-    told = {view.peer: _shards(view, name) for view in peers}
+    told_by = tuple(peers)
+    told = {view.peer: _shards(view, name) for view in told_by}
     by_key: dict[ShardKey, set[ShardId]] = {}
     for shard in (shard for shards in told.values() for shard in shards.values()):
         if shard.key is not None:
             by_key.setdefault(shard.key, set()).add(shard.shard)
-    return {key: _key(ids, told) for key, ids in by_key.items()}
+    moving = {shard for shard, _ in targets_of(name, told_by)}
+    return {key: _key(ids, told, moving) for key, ids in by_key.items()}
 
 
 def health_of(
@@ -62,14 +64,25 @@ def _shards(view: PeerView, name: str) -> Mapping[ShardId, ShardView]:
     return {shard.shard: shard for shard in found.shards} if found else {}
 
 
-def _key(ids: set[ShardId], told: Mapping[PeerId, Mapping[ShardId, ShardView]]) -> KeySeen:
+def _key(
+    ids: set[ShardId], told: Mapping[PeerId, Mapping[ShardId, ShardView]], moving: set[ShardId]
+) -> KeySeen:
     known = [shard for shards in told.values() for number, shard in shards.items() if number in ids]
     points = [_points(number, told) for number in ids]
     return KeySeen(
         shards=len(ids),
         points=None if None in points else sum(one or 0 for one in points),
         holders=frozenset(peer for shard in known for peer in shard.states),
+        unsettled=_unsettled(known, bool(ids & moving)),
     )
+
+
+def _unsettled(known: Sequence[ShardView], moving: bool) -> str:
+    """Qdrant heals a Dead replica by a transfer of its own, at any moment."""
+    if moving:
+        return "a shard of it is being transferred"
+    states = {state for shard in known for state in shard.states.values()}
+    return "" if states <= {ReplicaState.ACTIVE} else "a replica of it is being recovered, or waits for that"
 
 
 def _points(number: ShardId, told: Mapping[PeerId, Mapping[ShardId, ShardView]]) -> int | None:

@@ -27,6 +27,7 @@ class CollectionGuard(StrEnum):
     COLLECTION_UNREADABLE = "CollectionUnreadable"
     INDEX_BUILDING = "IndexBuilding"
     REPLICAS_MISSING = "ReplicasMissing"
+    TRANSFER_RUNNING = "TransferRunning"
     CLUSTER_PAUSED = "ClusterPaused"
 
     @property
@@ -47,6 +48,7 @@ _PASSING = frozenset(
         CollectionGuard.COLLECTION_UNREADABLE,
         CollectionGuard.INDEX_BUILDING,
         CollectionGuard.REPLICAS_MISSING,
+        CollectionGuard.TRANSFER_RUNNING,
     }
 )
 

@@ -34,6 +34,8 @@ class KeySeen:
     """Points of its fullest replicas; None where not every replica of it could be counted."""
     holders: frozenset[PeerId] = frozenset()
     """Peers that any view calls a holder of one of its shards."""
+    unsettled: str = ""
+    """Why a shard of it is on its way to a peer, or soon may be; empty: none is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,13 @@ def _removal(key: ShardKey, desired: Desired, seen: KeySeen) -> CollectionPlan:
     """A key that holds points goes only when the spec says so."""
     name, sharding = shown_key(key), desired.spec.sharding
     consented = sharding is not None and sharding.on_key_removal == "Delete"
+    if (consented or seen.points == 0) and seen.unsettled:
+        message = (
+            f"shard key {name} stays for now: {seen.unsettled}; Qdrant hangs when a key is removed meanwhile"
+        )
+        return held_back(
+            f"remove shard key {name} of {desired.name}", CollectionGuard.TRANSFER_RUNNING, message
+        )
     if consented or seen.points == 0:
         return CollectionPlan((RemoveShardKey(desired.name, key, name, seen.points, consented=consented),))
     step = f"remove shard key {name} of {desired.name}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from qdrant_operator.domain import names
 from qdrant_operator.domain.collection_body import OWNER_KEY
+from qdrant_operator.domain.collection_shards import keys_seen
 from qdrant_operator.domain.collection_steps import (
     CollectionStep,
     CreateCollection,
@@ -24,6 +26,9 @@ from qdrant_operator.domain.collection_steps import (
     UpdateCollection,
 )
 from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.soundness import answering
+from qdrant_operator.reconcile.access import cluster_access
+from qdrant_operator.reconcile.collection_observe import view_of
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest, Qdrant
 from qdrant_operator.reconcile.world import World
 
@@ -55,7 +60,26 @@ async def act(world: World, subject: Manifest, endpoint: Endpoint | None, step: 
         with world.creations.begun(subject["metadata"]["namespace"], subject["spec"]["clusterRef"]["name"]):
             await ask(world.qdrant, endpoint, step)
         return
+    if isinstance(step, RemoveShardKey):
+        meta, cluster = subject["metadata"], subject["spec"]["clusterRef"]["name"]
+        with world.turns.taken(meta["namespace"], cluster, str(step)):
+            await _nothing_moves(world, meta["namespace"], cluster, step)
+            await ask(world.qdrant, endpoint, step)
+        return
     await ask(world.qdrant, endpoint, step)
+
+
+async def _nothing_moves(world: World, namespace: str, cluster: str, step: RemoveShardKey) -> None:
+    """Look at all peers once more: Qdrant does not survive that a key goes while a shard of it is on its way."""
+    access = await cluster_access(world.kubernetes, namespace, cluster)
+    views = answering(await asyncio.gather(*(view_of(world, endpoint) for endpoint in access.endpoints)))
+    seen = keys_seen(step.name, views).get(step.key)
+    underway = any(view.pending for view in views) or len({view.commit for view in views}) > 1
+    reason = (
+        "consensus has entries on their way" if underway else seen.unsettled if seen else "it is gone already"
+    )
+    if reason:
+        raise Retryable(f"{step}: {reason}; looking again", after=0.5)
 
 
 def _nobody_leaves(world: World, subject: Manifest, step: CollectionStep) -> None:

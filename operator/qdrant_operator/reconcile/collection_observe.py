@@ -78,7 +78,7 @@ async def look(world: World, access: ClusterAccess, wanted: Desired, building: f
     Raises:
         Retryable: no peer of the cluster answers.
     """
-    views = await asyncio.gather(*(_view(world, endpoint) for endpoint in access.endpoints))
+    views = await asyncio.gather(*(view_of(world, endpoint) for endpoint in access.endpoints))
     peers = answering(views)
     if not peers:
         reasons = "; ".join(view.reason for view in views if isinstance(view, Silent))
@@ -128,7 +128,8 @@ def _zone_key(cluster: Manifest) -> str:
     return str((cluster["spec"].get("shards") or {}).get("zoneKey") or "")
 
 
-async def _view(world: World, endpoint: Endpoint) -> View:
+async def view_of(world: World, endpoint: Endpoint) -> View:
+    """What a peer says, or why it says nothing."""
     try:
         return await world.qdrant.observe(endpoint)
     except (Retryable, Refused) as error:

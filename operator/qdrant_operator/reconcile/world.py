@@ -19,6 +19,7 @@ from qdrant_operator.reconcile.ports import (
     Reporter,
     StorageFactory,
 )
+from qdrant_operator.reconcile.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class World:
     """Opens object storage, for the kinds that keep backups."""
     creations: Creations = field(default_factory=Creations)
     """Calls on their way that make shards."""
+    turns: Turns = field(default_factory=Turns)
+    """Who is about to move shards or to remove a shard key."""
 
 
 @dataclass(frozen=True, slots=True)
