@@ -125,7 +125,7 @@ async def _observe(
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
     volumes = read_volumes(name, world.kubernetes.cached(Kind.CLAIM, namespace, {}))
     collections = _collections(world, namespace, name)
-    wanted, floors = wants(collections), _floors(collections)
+    wanted, floors = wants(collections), _floors(collections, int(subject["spec"].get("replicas", 3)))
     going = gone_pod(leaving, pods, views)
     staying = {pod: view for pod, view in views.items() if going is None or pod != going.name}
     observed = Observed(
@@ -152,10 +152,14 @@ def _collections(world: World, namespace: str, cluster: str) -> tuple[Manifest, 
     return tuple(one for one in found if one["spec"]["clusterRef"]["name"] == cluster)
 
 
-def _floors(collections: tuple[Manifest, ...]) -> dict[str, int]:
-    """Factors that QdrantCollections ask of the collections they own; their own loops tell Qdrant a little later."""
+def _floors(collections: tuple[Manifest, ...], peers: int) -> dict[str, int]:
+    """Factors that QdrantCollections ask of the collections they own; their own loops tell Qdrant a little later.
+
+    A factor that so many peers cannot hold is refused there.
+    """
     owned = (one for one in collections if (one.get("status") or {}).get("owned"))
-    return {collection_name(one): int(one["spec"].get("replicationFactor") or 0) for one in owned}
+    asked = {collection_name(one): int(one["spec"].get("replicationFactor") or 0) for one in owned}
+    return {name: factor for name, factor in asked.items() if factor <= peers}
 
 
 def _running(subject: Manifest, views: Mapping[str, View]) -> set[str]:
