@@ -120,7 +120,9 @@ class _Removal:
     def go_on(self) -> Plan:
         """What is recorded is led to its end, whatever the spec says meanwhile."""
         if self.leaving.phase is LeavingPhase.REMOVED:
-            return Plan((RecordLeaving(None, self.leaving.pod),)) if self._has_successor else self._take_away()
+            return (
+                Plan((RecordLeaving(None, self.leaving.pod),)) if self._has_successor else self._take_away()
+            )
         if any(peer.id == self.leaving.peer for peer in self.layout.peers):
             return self._hindrance() or self._out_of_service() or Plan((self.step,))
         if self.layout.unsettled or not all(peer.answers for peer in self.layout.peers):
