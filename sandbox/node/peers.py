@@ -102,9 +102,8 @@ class Peers:
         if arguments is None:
             return await process.exited
         try:
-            peer = await self._host.start_peer(
-                started.address, started.volume, arguments, _environment(process.pid)
-            )
+            environment = await _environment(process)
+            peer = await self._host.start_peer(started.address, started.volume, arguments, environment)
         except Exception as error:
             return await self._panicked(process, started.log, error)
         self._running[started.address] = peer
@@ -167,10 +166,15 @@ async def _read_pipe(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def _environment(pid: int) -> dict[str, str]:
-    """Environment of the process as it is now: with what the start script exported."""
-    pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return dict(pair.decode().split("=", 1) for pair in pairs if b"=" in pair)
+async def _environment(process: Process) -> dict[str, str]:
+    """Environment of the process as it is now: with what the start script exported.
+
+    For a moment of its exec a process shows none at all.
+    """
+    file = Path(f"/proc/{process.pid}/environ")
+    while not (content := file.read_bytes()) and process.running:
+        await asyncio.sleep(0)
+    return dict(pair.decode().split("=", 1) for pair in content.split(b"\0") if b"=" in pair)
 
 
 async def _first_end(process: Process, peer: SimulatedPeer) -> int:
