@@ -171,10 +171,14 @@ async def _environment(process: Process) -> dict[str, str]:
 
     For a moment of its exec a process shows none at all.
     """
-    file = Path(f"/proc/{process.pid}/environ")
-    while not (content := file.read_bytes()) and process.running:
+    while not (found := _exported(process.pid)) and process.running:  # noqa: ASYNC110 (the kernel tells nobody)
         await asyncio.sleep(0)
-    return dict(pair.decode().split("=", 1) for pair in content.split(b"\0") if b"=" in pair)
+    return found
+
+
+def _exported(pid: int) -> dict[str, str]:
+    pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(pair.decode().split("=", 1) for pair in pairs if b"=" in pair)
 
 
 async def _first_end(process: Process, peer: SimulatedPeer) -> int:
