@@ -11,7 +11,8 @@ import pytest
 from qdrant_operator.domain.membership import roles
 from qdrant_operator.domain.observed import Observed, health
 from qdrant_operator.domain.placement.layout import build_layout
-from qdrant_operator.domain.placement.model import Layout
+from qdrant_operator.domain.placement.model import Layout, Policy
+from qdrant_operator.domain.placement.planner import plan_placement
 from qdrant_operator.domain.placement.recheck import why_not, why_not_remove
 from qdrant_operator.domain.placement.wants import KeyWant
 from qdrant_operator.domain.steps import (
@@ -251,3 +252,16 @@ def test_force_needs_another_sound_replica_and_a_majority() -> None:
     assert "no other peer has a sound replica of docs/0" in why_not_remove(
         remove(C, force=True), layout_of(only)
     )
+
+
+def test_a_stale_replica_is_dropped_and_made_again() -> None:
+    """A dead leftover on a peer that answers: first it goes, then the shard gets its second replica."""
+    states = {(0, 2): ReplicaState.DEAD}
+    observed = look({0: (0, 2)}, states=states)
+    assert plan_placement(layout_of(observed), Policy()).steps == ()
+    stale = replace(observed, stale=frozenset({(REF, C)}))
+    first = plan_placement(layout_of(stale), Policy()).steps[0]
+    assert isinstance(first, DropReplica)
+    assert (first.shard, first.peer) == (REF, C)
+    after = plan_placement(layout_of(look({0: (0,)})), Policy()).steps
+    assert [type(step) for step in after] == [ReplicateShard]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from qdrant_operator.domain.steps import ReplicateShard
 from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId, Transfer, View
-from qdrant_operator.reconcile.transfer_memory import FIRST_PAUSE, TransferMemory
+from qdrant_operator.reconcile.transfer_memory import FIRST_PAUSE, STALE_AFTER, TransferMemory
 from tests.domain.clusters import collection, view
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -56,3 +56,30 @@ def test_silence_is_no_failure() -> None:
     memory = TransferMemory()
     memory.begun(STEP)
     assert memory.waits({}, NOW + timedelta(hours=1)) == frozenset()
+
+
+def test_a_replica_that_stays_dead_is_stale_after_two_minutes() -> None:
+    """Its peer answers and copies nothing: nobody heals it. Active again, it is forgotten."""
+    memory = TransferMemory()
+    assert memory.recall(views(ReplicaState.DEAD), NOW).stale == frozenset()
+    assert memory.recall(views(ReplicaState.DEAD), NOW + STALE_AFTER / 2).stale == frozenset()
+    assert memory.recall(views(ReplicaState.DEAD), NOW + STALE_AFTER).stale == {(REF, C)}
+    assert memory.recall(views(ReplicaState.ACTIVE), NOW + STALE_AFTER).stale == frozenset()
+    assert memory.recall(views(ReplicaState.DEAD), NOW + STALE_AFTER).stale == frozenset()
+
+
+def test_a_peer_that_copies_something_is_given_more_time() -> None:
+    """Qdrant heals one replica after another: while a transfer runs the next one's turn may still come."""
+    memory = TransferMemory()
+    memory.recall(views(ReplicaState.DEAD), NOW)
+    assert memory.recall(views(ReplicaState.DEAD, listed=True), NOW + STALE_AFTER).stale == frozenset()
+    assert memory.recall(views(ReplicaState.DEAD), NOW + 1.5 * STALE_AFTER).stale == frozenset()
+    assert memory.recall(views(ReplicaState.DEAD), NOW + 2.5 * STALE_AFTER).stale == {(REF, C)}
+
+
+def test_a_silent_peers_dead_replica_is_not_stale() -> None:
+    """Only the peer itself can say that it does nothing about it."""
+    memory = TransferMemory()
+    alone = {name: one for name, one in views(ReplicaState.DEAD).items() if name != "vectors-2"}
+    memory.recall(alone, NOW)
+    assert memory.recall(alone, NOW + 2 * STALE_AFTER).stale == frozenset()

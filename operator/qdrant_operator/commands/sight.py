@@ -98,7 +98,7 @@ async def see(
     if subject is None:
         raise Refused("ClusterNotFound", f"namespace {namespace!r} has no QdrantCluster {name!r}")
     # Which transfers were aborted a moment ago only the operator's own memory knows.
-    found = await look(world, subject, lambda _views: frozenset())
+    found = await look(world, subject)
     layout = build_layout(found.observed, roles(found.desired, found.observed))
     return Seen(subject, found, layout, decide(found))
 

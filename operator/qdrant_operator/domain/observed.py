@@ -143,6 +143,8 @@ class Observed:
     """Replication factors that specs ask of collections and Qdrant may not know yet: nothing below is surplus."""
     waits: frozenset[tuple[ShardRef, PeerId]] = frozenset()
     """Shards and targets whose last transfer was aborted a moment ago."""
+    stale: frozenset[tuple[ShardRef, PeerId]] = frozenset()
+    """Dead replicas that nobody will heal."""
     now: datetime | None = None
     """When this look began; None: nothing that depends on time happens."""
 

@@ -39,7 +39,7 @@ class ClusterReconciler:
     async def _pass(self, subject: Manifest) -> Again:
         memory = self._transfers.setdefault(subject["metadata"]["uid"], TransferMemory())
         now = self._world.clock.now()
-        seen = await look(self._world, subject, lambda views: memory.waits(views, now))
+        seen = await look(self._world, subject, lambda views: memory.recall(views, now))
         plan = self._plan(seen)
         subject = await self._report(subject, seen, plan)
         if seen.desired.spec.paused:

@@ -19,9 +19,8 @@ from qdrant_operator.domain.members import gone_pod, pods_wanted, update_records
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, health
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.schedules import next_due
-from qdrant_operator.domain.soundness import ShardRef
 from qdrant_operator.domain.steps import Blocked
-from qdrant_operator.domain.values import PeerId, PeerView, Silent, View
+from qdrant_operator.domain.values import PeerView, Silent, View
 from qdrant_operator.domain.versions import next_hop
 from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster_keys import resolve_keys
@@ -33,11 +32,12 @@ from qdrant_operator.reconcile.cluster_records import (
     read_volumes,
 )
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
+from qdrant_operator.reconcile.transfer_memory import Remembered
 from qdrant_operator.reconcile.world import World
 
 UID_KEY = f"{names.FIELD_MANAGER}-cluster-uid"
 """Key in the cluster's consensus metadata that names the QdrantCluster it belongs to."""
-Waits = Callable[[Mapping[str, View]], frozenset[tuple[ShardRef, PeerId]]]
+Recall = Callable[[Mapping[str, View]], Remembered]
 STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
 
 
@@ -69,15 +69,15 @@ def parse_spec(subject: Manifest, now: datetime) -> ClusterSpec:
     return spec
 
 
-def no_waits(_views: Mapping[str, View]) -> frozenset[tuple[ShardRef, PeerId]]:
-    """Nothing is remembered of earlier transfers."""
-    return frozenset()
+def no_memory(_views: Mapping[str, View]) -> Remembered:
+    """Nothing is remembered of earlier looks."""
+    return Remembered()
 
 
-async def look(world: World, subject: Manifest, waits: Waits = no_waits) -> Look:
+async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> Look:
     """Read the world; parts that give no answer are values, not exceptions.
 
-    `waits` tells from the views which transfers ended badly a moment ago.
+    `recall` tells from the views what earlier looks have to say.
 
     Raises:
         Refused: the spec cannot be followed.
@@ -90,7 +90,8 @@ async def look(world: World, subject: Manifest, waits: Waits = no_waits) -> Look
     endpoints = _endpoints(pods, keys.credentials.api_key)
     views = await read_views(world, pods, endpoints)
     observed = await _observe(world, subject, pods, endpoints, views)
-    observed = replace(observed, waits=waits(views))
+    remembered = recall(views)
+    observed = replace(observed, waits=remembered.waits, stale=remembered.stale)
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
     hop = next_hop(spec.version, _running(subject, views), _present_version(stateful_set))
     count, held_back = pods_wanted(name, spec.replicas, observed)

@@ -1,6 +1,7 @@
-"""Remembers which transfers were begun, so that one which came to nothing is not begun again at once.
+"""Remembers which transfers were begun and since when replicas are dead: what one look cannot show.
 
-In memory only: after a restart of the operator the worst that happens is one try too early.
+A transfer that came to nothing is not begun again at once; a dead replica that nobody heals is replaced. In
+memory only: after a restart of the operator the worst that happens is one try too early, or one healing too late.
 """
 
 from __future__ import annotations
@@ -11,13 +12,28 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.domain.soundness import ShardRef, answering
 from qdrant_operator.domain.steps import MoveShard, ReplicateShard, Step
-from qdrant_operator.domain.values import PeerId, ReplicaState, View
+from qdrant_operator.domain.values import PeerId, PeerView, ReplicaState, View
 
 FIRST_PAUSE = timedelta(seconds=5)
 LAST_PAUSE = timedelta(minutes=5)
 """Pauses before the same shard goes to the same peer again: doubled from the first to the last."""
 
+STALE_AFTER = timedelta(minutes=2)
+"""A peer asks for the recovery of its dead replicas within seconds, again and again (Qdrant 1.19,
+`request_shard_transfer`): one that is dead for so long while its peer answers and copies nothing is a leftover of an
+aborted transfer, which nobody heals."""
+
 Target = tuple[ShardRef, PeerId]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What earlier looks have to say about this one."""
+
+    waits: frozenset[Target] = frozenset()
+    """Targets that shall not be tried again yet."""
+    stale: frozenset[Target] = frozenset()
+    """Dead replicas that nobody will heal."""
 
 
 @dataclass(slots=True)
@@ -33,6 +49,17 @@ class TransferMemory:
     def __init__(self) -> None:
         """Remember nothing."""
         self._tries: dict[Target, _Try] = {}
+        self._dead_since: dict[Target, datetime] = {}
+
+    def recall(self, views: Mapping[str, View], now: datetime) -> Remembered:
+        """Take in what the peers say now, and say what is remembered."""
+        return Remembered(self.waits(views, now), self.stale(views, now))
+
+    def stale(self, views: Mapping[str, View], now: datetime) -> frozenset[Target]:
+        """Replicas that are dead for long on peers that answer; a peer that copies anything begins anew."""
+        dead = {target for view in answering(views.values()) for target in _dead_on(view)}
+        self._dead_since = {target: self._dead_since.get(target, now) for target in dead}
+        return frozenset(t for t, since in self._dead_since.items() if now - since >= STALE_AFTER)
 
     def begun(self, step: Step) -> None:
         """A transfer was asked for and accepted."""
@@ -64,3 +91,15 @@ def _told(target: Target, views: Mapping[str, View]) -> tuple[bool, set[ReplicaS
     listed = any(t.shard == number and t.target == peer for c in found for t in c.transfers)
     shards = (s for c in found for s in c.shards if s.shard == number and peer in s.states)
     return listed, {shard.states[peer] for shard in shards}
+
+
+def _dead_on(view: PeerView) -> list[Target]:
+    """A peer's own replicas that it calls dead, unless it takes part in a transfer."""
+    if any(view.peer in (t.source, t.target) for c in view.collections for t in c.transfers):
+        return []
+    return [
+        ((collection.name, shard.shard), view.peer)
+        for collection in view.collections
+        for shard in collection.shards
+        if shard.states.get(view.peer) is ReplicaState.DEAD
+    ]

@@ -45,7 +45,7 @@ def build_layout(observed: Observed, roles: Roles) -> Layout:
     )
     return Layout(
         peers=peers,
-        shards=tuple(_shard(health, views, peers, observed.wants) for health in observed.shards),
+        shards=tuple(_shard(health, views, peers, observed) for health in observed.shards),
         transfers=tuple(sorted(set(_transfers(views)), key=lambda t: (*t.ref, t.source, t.target))),
         unsettled=unsettled(observed),
         waits=observed.waits,
@@ -106,17 +106,19 @@ def _shard(
     health: ShardHealth,
     views: Mapping[PeerId, PeerView],
     peers: Sequence[Peer],
-    wants: Mapping[tuple[str, int | str], KeyWant],
+    observed: Observed,
 ) -> Shard:
     told = {peer: _told(view, health) for peer, view in views.items()}
     known = [shard for _, shard in told.values() if shard is not None]
     key = next((shard.key for shard in known if shard.key is not None), None)
-    want = KeyWant() if key is None else wants.get((health.collection, key), KeyWant())
+    want = KeyWant() if key is None else observed.wants.get((health.collection, key), KeyWant())
+    ref = (health.collection, health.shard)
     return Shard(
-        ref=(health.collection, health.shard),
+        ref=ref,
         factor=health.wanted,
         replicas=tuple(
-            Replica(peer, _state(peer, known), peer in health.sound) for peer in sorted(health.holders)
+            Replica(peer, _state(peer, known), peer in health.sound, (ref, peer) in observed.stale)
+            for peer in sorted(health.holders)
         ),
         bytes=max(
             (s.local.bytes for p, (_, s) in told.items() if s and s.local and p in health.sound), default=0
