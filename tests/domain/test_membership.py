@@ -9,7 +9,7 @@ from typing import Any
 
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.members import outsiders, pods_wanted, update_records
-from qdrant_operator.domain.observed import Leaving, LeavingPhase, Member, Observed, Volume
+from qdrant_operator.domain.observed import Leaving, LeavingPhase, Member, Observed, PodState, Volume
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.soundness import shard_health
 from qdrant_operator.domain.steps import (
@@ -192,16 +192,55 @@ def test_too_few_peers_for_the_largest_factor_moves_nothing() -> None:
     assert "collection docs has replication factor 2" in wait.message
 
 
+def test_a_removal_is_not_asked_for_again_while_the_news_travels() -> None:
+    """The leader knows the peer no more and another survivor still lists it: the next look is waited for."""
+    before = out(four(), leaving=REMOVING)
+    after = without_top(before)
+    news = {name: after.peers[name] for name in ("vectors-0", "vectors-2")}
+    late = replace(before, views={**before.views, **news})
+    assert late.leader == PeerId(100)
+    assert not [step for step in plan(three(), late).steps if isinstance(step, RemovePeer)]
+    (wait,) = [wait for wait in plan(three(), late).blocked if wait.guard is Guard.CONSENSUS_UNSETTLED]
+    assert "not every peer has heard" in wait.message
+
+
+def test_a_lost_peer_is_not_removed_again_while_the_news_travels() -> None:
+    """The same by force."""
+    records_lost = (*records(3), Member("vectors-3", TOP, "claim-3", NOW))
+    spec = {"shards": {"replaceLostPeers": [int(TOP)]}}
+    lost = replace(silence(four(), "vectors-3"), members_known=records_lost)
+    assert [step for step in plan(three(**spec), lost).steps if isinstance(step, RemovePeer)]
+    after = without_top(lost)
+    late = replace(lost, views={**lost.views, "vectors-0": after.peers["vectors-0"]})
+    assert not [step for step in plan(three(**spec), late).steps if isinstance(step, RemovePeer)]
+
+
+def test_a_pod_that_is_joining_is_waited_for() -> None:
+    """Its process runs and may become a member at any moment: a member's pod is not just taken away."""
+    result = plan(three(), _not_joined(pod(3, created=CREATED)))
+    assert result.steps == ()
+    assert Guard.PEER_NOT_JOINED in guards(result)
+
+
 def test_a_pod_that_never_joined_just_goes() -> None:
-    """The scale-out was taken back before its peer joined: nothing is removed from consensus."""
+    """The scale-out was taken back and its process does not run: nothing is removed from consensus."""
+    fresh = _not_joined(pod(3, created=CREATED, waiting="CrashLoopBackOff", ready=False))
+    assert plan(three(), fresh).steps == (
+        RecordLeaving(Leaving("vectors-3", None, "claim-3", LeavingPhase.REMOVED), "vectors-3"),
+    )
+
+
+def _not_joined(last: PodState) -> Observed:
     observed = four()
     views: dict[str, View] = {
         name: replace(found, peers=dict(list(found.peers.items())[:3]))
         for name, found in list(observed.peers.items())[:3]
     }
-    fresh = replace(observed, views={**views, "vectors-3": Silent("refused")}, members_known=records(3))
-    assert plan(three(), fresh).steps == (
-        RecordLeaving(Leaving("vectors-3", None, "claim-3", LeavingPhase.REMOVED), "vectors-3"),
+    return replace(
+        observed,
+        pods=(*observed.pods[:3], last),
+        views={**views, "vectors-3": Silent("refused")},
+        members_known=records(3),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.durations import duration
+from qdrant_operator.domain.members import is_member
 from qdrant_operator.domain.names import claim_name
 from qdrant_operator.domain.observed import Member, Observed
 from qdrant_operator.domain.placement.model import Layout
@@ -39,7 +40,8 @@ def _may_replace(desired: DesiredCluster, observed: Observed, member: Member) ->
 
 def plan_lost(desired: DesiredCluster, observed: Observed, layout: Layout) -> Plan:
     """Replace peers whose volume is gone, or say what that needs."""
-    plans = [_plan(desired, observed, layout, m) for m in observed.members_known if m.lost_since]
+    lost = (m for m in observed.members_known if m.lost_since and is_member(observed, m.peer))
+    plans = [_plan(desired, observed, layout, member) for member in lost]
     steps = tuple(step for plan in plans for step in plan.steps)
     return Plan(steps[:1], tuple(wait for plan in plans for wait in plan.blocked)) + _rejoin(observed, layout)
 
@@ -62,7 +64,7 @@ def _plan(desired: DesiredCluster, observed: Observed, layout: Layout, member: M
         )
         return _wait(step, Guard.CONSENT_NEEDED, message)
     reason = why_not_remove(step, layout)
-    return _wait(step, Guard.NO_QUORUM_WITHOUT, reason) if reason else Plan((step,))
+    return _wait(step, Guard.NO_QUORUM_WITHOUT, f"{reason}: waiting") if reason else Plan((step,))
 
 
 def _wait(step: RemovePeer, guard: Guard, message: str) -> Plan:

@@ -47,6 +47,16 @@ def members(cluster: str, observed: Observed) -> dict[PeerId, str]:
     }
 
 
+def is_member(observed: Observed, peer: PeerId) -> bool:
+    """Whether the leader lists a peer; where none is known, whether anybody does.
+
+    The leader knows first that a removal was carried out; others may list the peer for seconds after that.
+    """
+    leader = observed.pod_of(observed.leader)
+    views = [observed.peers[leader]] if leader else list(observed.peers.values())
+    return any(peer in view.peers for view in views)
+
+
 def _common(observed: Observed) -> frozenset[PeerId]:
     outside = outsiders(observed.views)
     return frozenset(view.peer for pod, view in observed.peers.items() if pod not in outside)

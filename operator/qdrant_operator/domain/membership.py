@@ -16,7 +16,7 @@ from qdrant_operator.domain import names
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.diff import quantity
 from qdrant_operator.domain.lost_volumes import consented
-from qdrant_operator.domain.members import members, ordinal_of
+from qdrant_operator.domain.members import is_member, members, ordinal_of
 from qdrant_operator.domain.observed import Leaving, LeavingPhase, Observed, PodState
 from qdrant_operator.domain.placement.layout import Roles
 from qdrant_operator.domain.placement.model import Layout
@@ -114,7 +114,7 @@ class _Removal:
     def begin(self) -> Plan:
         """Until `Removing` is recorded everything can be taken back."""
         if self.leaving.peer is None:
-            return self._record(LeavingPhase.REMOVED) if not self.layout.unsettled else self._wait_settled()
+            return self._wait_settled() if self.layout.unsettled else self._never_joined()
         return self._hindrance() or self._out_of_service() or self._record(LeavingPhase.REMOVING)
 
     def go_on(self) -> Plan:
@@ -123,10 +123,20 @@ class _Removal:
             return (
                 Plan((RecordLeaving(None, self.leaving.pod),)) if self._has_successor else self._take_away()
             )
-        if any(peer.id == self.leaving.peer for peer in self.layout.peers):
+        if is_member(self.observed, self.step.peer):
             return self._hindrance() or self._out_of_service() or Plan((self.step,))
+        if any(peer.id == self.leaving.peer for peer in self.layout.peers):
+            text = f"not every peer has heard yet that peer {self.leaving.peer} was removed"
+            return self._blocked(Guard.CONSENSUS_UNSETTLED, text)
         if self.layout.unsettled or not all(peer.answers for peer in self.layout.peers):
             return self._wait_settled()
+        return self._record(LeavingPhase.REMOVED)
+
+    def _never_joined(self) -> Plan:
+        """A pod whose process runs may become a member at any moment: then its peer is removed like others."""
+        if self.pod and self.pod.address and not self.pod.waiting and not self.pod.terminating:
+            text = f"{self.leaving.pod} is joining: it goes when it is a member, or when it does not run"
+            return self._blocked(Guard.PEER_NOT_JOINED, text)
         return self._record(LeavingPhase.REMOVED)
 
     @property
@@ -143,7 +153,7 @@ class _Removal:
         here = held(self.layout, self.step.peer)
         if here:
             more = f" and {len(here) - SHOWN} more" if len(here) > SHOWN else ""
-            shards = f"{len(here)} shards are still there: {', '.join(here[:SHOWN])}{more}"
+            shards = f"it still holds {', '.join(here[:SHOWN])}{more}: shards leave it first"
             return self._blocked(Guard.PEER_HOLDS_SHARDS, shards)
         if self.layout.unsettled:
             return self._wait_settled()
@@ -193,7 +203,9 @@ class _Removal:
         return self.desired.spec.persistence.when_scaled == "Retain"
 
     def _wait_settled(self) -> Plan:
-        return self._blocked(Guard.CONSENSUS_UNSETTLED, self.layout.unsettled or "not every member answers")
+        return self._blocked(
+            Guard.CONSENSUS_UNSETTLED, f"{self.layout.unsettled or 'not every member answers'}: waiting"
+        )
 
     def _blocked(self, guard: Guard, message: str) -> Plan:
         return Plan(blocked=(Blocked(str(self.step), guard, message),))

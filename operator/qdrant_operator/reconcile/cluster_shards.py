@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qdrant_operator.domain.errors import Conflict, Refused
+from qdrant_operator.domain.members import is_member
 from qdrant_operator.domain.membership import roles
 from qdrant_operator.domain.names import LABEL_SERVING
 from qdrant_operator.domain.observed import Observed, health
@@ -52,10 +53,12 @@ async def remove_peer(world: World, subject: Manifest, look: Look, step: RemoveP
     """Take a member out of consensus through another one.
 
     Raises:
-        Conflict: it holds something, clients may still reach it, the rest is no majority, or Qdrant refuses.
+        Conflict: it is no member any more, it holds something, clients may still reach it, the rest is no majority, or Qdrant refuses.
     """
     fresh = await _fresh(world, look)
     layout = build_layout(fresh, roles(look.desired, fresh))
+    if not is_member(fresh, step.peer):
+        raise Conflict(f"{step}: the leader says that this was done; looking again", after=0.5)
     reached = not step.force and await _is_reached(world, subject, step.pod)
     reason = "clients may still reach it" if reached else why_not_remove(step, layout)
     if not step.force:
