@@ -177,14 +177,20 @@ def test_an_aborted_target_is_given_another() -> None:
 def test_guard_consensus_unsettled() -> None:
     """Without agreement nothing is planned, however much is wanted."""
     before = layout(3, shard("docs/0", [0], factor=2), unsettled="the peers do not agree on one leader")
-    expected = Blocked("place shards", Guard.CONSENSUS_UNSETTLED, "the peers do not agree on one leader")
+    expected = Blocked(
+        "place shards", Guard.CONSENSUS_UNSETTLED, "the peers do not agree on one leader: waiting"
+    )
     assert only_block(before) == expected
 
 
 def test_guard_views_disagree() -> None:
     """A disputed shard is left alone, even where it has a replica too many."""
     before = layout(3, shard("docs/0", [0, 1], factor=1, disputed="vectors-2 names other holders"))
-    expected = Blocked("place docs/0", Guard.VIEWS_DISAGREE, "docs/0: vectors-2 names other holders")
+    expected = Blocked(
+        "place docs/0",
+        Guard.VIEWS_DISAGREE,
+        "docs/0: vectors-2 names other holders; it is left as it is until that is over",
+    )
     assert only_block(before) == expected
 
 
@@ -258,7 +264,10 @@ def test_guard_too_few_peers_to_drain() -> None:
 def test_guard_not_enough_disk() -> None:
     """A target needs room for the snapshot beside the shard."""
     before = layout([peer(0), peer(1, free_bytes=150)], shard("docs/0", [0], factor=2, bytes=100))
-    message = "docs/0 needs more than 150 bytes free, 1.5 times its size; vectors-1 cannot give them"
+    message = (
+        "docs/0 needs more than 150 bytes free, 1.5 times its size; vectors-1 cannot give them: "
+        "add peers, or delete data"
+    )
     assert only_block(before) == Blocked("replicate docs/0", Guard.NOT_ENOUGH_DISK, message)
     assert steps(replace(before, peers=(peer(0), peer(1, free_bytes=151))))
 
@@ -269,7 +278,10 @@ def test_guard_not_enough_disk_beside_running_transfers() -> None:
     before = layout([peer(0), peer(1, free_bytes=250)], *shards)
     plan = plan_placement(before, Policy(per_peer=2))
     assert len(plan.steps) == 1
-    message = "vectors-1 has 100 bytes left beside running transfers; docs/1 needs more than 150"
+    message = (
+        "vectors-1 has 100 bytes left beside running transfers; docs/1 needs more than 150: "
+        "it waits for them, or for more peers"
+    )
     assert [(b.guard, b.message) for b in plan.blocked] == [(Guard.NOT_ENOUGH_DISK, message)]
 
 
@@ -283,8 +295,14 @@ def test_guard_last_transfer_aborted() -> None:
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (Policy(per_cluster=1, per_peer=9), "1 of 1 transfers run in the cluster"),
-        (Policy(per_cluster=9, per_peer=1), "vectors-1 already receives 1 of 1 transfers"),
+        (
+            Policy(per_cluster=1, per_peer=9),
+            "1 of 1 transfers run in the cluster (spec.shards.transfers.perCluster)",
+        ),
+        (
+            Policy(per_cluster=9, per_peer=1),
+            "vectors-1 already receives 1 of 1 transfers (spec.shards.transfers.perPeer)",
+        ),
     ],
 )
 def test_guard_transfer_budget(policy: Policy, message: str) -> None:
@@ -301,14 +319,17 @@ def test_guard_transfer_budget_of_the_source() -> None:
     """A peer sends no more than its budget, running transfers included."""
     elsewhere = RunningTransfer("other", ShardId(0), PeerId(0), PeerId(2), keeps_source=True)
     before = layout(3, shard("docs/0", [0], factor=2), transfers=(elsewhere,))
-    assert only_block(before).message == "vectors-0 already sends 1 of 1 transfers"
+    assert (
+        only_block(before).message
+        == "vectors-0 already sends 1 of 1 transfers (spec.shards.transfers.perPeer)"
+    )
 
 
 def test_guard_manual_placement() -> None:
     """With placement Manual even repairs are only said."""
     before = layout(2, shard("docs/0", [0], factor=2))
     step = "replicate docs/0 from vectors-0 to vectors-1 (1 of 2 replicas are sound)"
-    message = "spec.shards.placement is Manual: nothing is moved by the operator's decision"
+    message = "spec.shards.placement is Manual: set it to Auto, or do this with Qdrant's API"
     assert only_block(before, Policy(Mode.MANUAL)) == Blocked(step, Guard.MANUAL_PLACEMENT, message)
 
 

@@ -15,6 +15,7 @@ from qdrant_operator.domain.collection_steps import (
     CollectionBlocked,
     CollectionGuard,
     CollectionPlan,
+    CollectionStep,
     CreateCollection,
     DeleteCollection,
     HoldDeletion,
@@ -120,9 +121,7 @@ def _collection(desired: Desired, observed: Observed) -> CollectionPlan:
         return _invalid(desired, wrong)
     match observed.collection:
         case Silent(reason):
-            return held_back(
-                f"look after collection {desired.name}", CollectionGuard.COLLECTION_UNREADABLE, reason
-            )
+            return _unreadable(desired, reason)
         case Absent():
             return _creation(desired, observed)
         case Live() as live if live.unaware:
@@ -142,6 +141,13 @@ def _invalid(desired: Desired, wrong: tuple[str, ...]) -> CollectionPlan:
     return CollectionPlan(
         blocked=tuple(CollectionBlocked(step, CollectionGuard.INVALID_SPEC, sentence) for sentence in wrong)
     )
+
+
+def _unreadable(desired: Desired, reason: str) -> CollectionPlan:
+    message = (
+        f"Qdrant does not tell about collection {desired.name}: {reason}; waiting for peers that are down"
+    )
+    return held_back(f"look after collection {desired.name}", CollectionGuard.COLLECTION_UNREADABLE, message)
 
 
 def _catching_up(desired: Desired, observed: Observed, live: Live) -> CollectionPlan:
@@ -274,6 +280,13 @@ def _aliases(desired: Desired, observed: Observed) -> CollectionPlan:
     remove = tuple(sorted(alias for alias in dropped if observed.aliases.get(alias) == desired.name))
     steps = (MoveAliases(desired.name, put, remove),) if put or remove else ()
     return CollectionPlan(steps, tuple(no for _, no in checked if no))
+
+
+def refused_by_qdrant(step: CollectionStep, why: str) -> CollectionBlocked:
+    """A step that Qdrant said no to, with its own words; it is tried again after a pause."""
+    return CollectionBlocked(
+        str(step), CollectionGuard.QDRANT_REFUSED, f"cannot {step}: {why}; put that right, it is tried again"
+    )
 
 
 def _alias_refusal(alias: str, desired: Desired, observed: Observed) -> CollectionBlocked | None:

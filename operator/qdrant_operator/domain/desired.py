@@ -8,6 +8,7 @@ from typing import Any
 
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.steps import Blocked, Guard
 
 OWNED_CONFIG: Mapping[str, str] = {
     "cluster.enabled": "every cluster here is a Raft cluster",
@@ -70,6 +71,15 @@ def check_config(config: Mapping[str, Any]) -> None:
     for path, remedy in OWNED_CONFIG.items():
         if _has(config, path.split(".")):
             raise Refused("InvalidConfig", f"spec.config.{path} is set by the operator: {remedy}; remove it")
+
+
+def key_changed(secret: str) -> Blocked:
+    """Why another API key in this Secret changes nothing."""
+    message = (
+        f"Secret {secret!r} holds another API key than the peers run with; this version cannot change the key "
+        "of a running cluster: put the old value back"
+    )
+    return Blocked("change the API key", Guard.KEY_CHANGED, message)
 
 
 def _has(config: Any, path: list[str]) -> bool:

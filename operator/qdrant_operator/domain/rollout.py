@@ -101,23 +101,25 @@ def _everybody_answers(_pod: PodState, observed: Observed, _wanted: int) -> str 
 def _consensus_settled(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
     views = observed.peers
     if len({(view.leader, view.term) for view in views.values()}) != 1 or observed.leader is None:
-        return "the peers do not agree on one leader and term"
+        return "the peers do not agree on one leader and term: waiting"
     unsettled = [name for name, view in sorted(views.items()) if view.pending or not view.consensus_working]
     if unsettled:
-        return f"consensus is busy or stopped on {', '.join(unsettled)}"
+        return f"consensus is busy or stopped on {', '.join(unsettled)}: waiting"
     commits = [view.commit for view in views.values()]
     lag = max(commits) - min(commits)
-    return f"a peer is {lag} consensus entries behind" if lag > COMMIT_LAG else None
+    return f"a peer is {lag} consensus entries behind: waiting" if lag > COMMIT_LAG else None
 
 
 def _no_transfers(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
     for view in observed.peers.values():
         for collection in view.collections:
             if collection.resharding:
-                return f"collection {collection.name} is being resharded"
+                return f"collection {collection.name} is being resharded: waiting"
             for transfer in collection.transfers:
                 shard = f"{collection.name}/{transfer.shard}"
-                return f"shard {shard} is moving from peer {transfer.source} to {transfer.target}"
+                return (
+                    f"shard {shard} is on its way from peer {transfer.source} to {transfer.target}: waiting"
+                )
     return None
 
 
@@ -127,7 +129,7 @@ def _all_sound(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
     if not ill:
         return None
     more = f" and {len(ill) - 5} more" if len(ill) > 5 else ""
-    return f"not every replica is sound: {', '.join(ill[:5])}{more}"
+    return f"not every replica is sound, they heal first: {', '.join(ill[:5])}{more}"
 
 
 def _quorum_without(pod: PodState, observed: Observed, _wanted: int) -> str | None:
@@ -136,7 +138,7 @@ def _quorum_without(pod: PodState, observed: Observed, _wanted: int) -> str | No
     voters = [name for name, view in observed.peers.items() if view.voter and name != pod.name]
     if known < 3 or len(voters) * 2 > known:
         return None
-    return f"without {pod.name} only {len(voters)} of {known} members vote"
+    return f"without {pod.name} only {len(voters)} of {known} members vote: waiting for the others"
 
 
 GATES: tuple[tuple[Guard, Gate], ...] = (

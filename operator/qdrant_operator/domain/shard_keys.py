@@ -121,7 +121,7 @@ def _removal(key: ShardKey, desired: Desired, seen: KeySeen) -> CollectionPlan:
     consented = sharding is not None and sharding.on_key_removal == "Delete"
     if (consented or seen.points == 0) and seen.unsettled:
         message = (
-            f"shard key {name} stays for now: {seen.unsettled}; Qdrant hangs when a key is removed meanwhile"
+            f"shard key {name} waits: {seen.unsettled}; Qdrant hangs when a key is removed meanwhile"
         )
         return held_back(
             f"remove shard key {name} of {desired.name}", CollectionGuard.TRANSFER_RUNNING, message

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
-from qdrant_operator.domain.desired import Credentials
+from qdrant_operator.domain.desired import Credentials, key_changed
 from qdrant_operator.domain.diff import fingerprint
-from qdrant_operator.domain.steps import Blocked, Guard
+from qdrant_operator.domain.steps import Blocked
 from qdrant_operator.reconcile.access import secret_value
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.world import World
@@ -42,12 +42,7 @@ async def resolve_keys(world: World, subject: Manifest, spec: ClusterSpec) -> Ke
 def _changed(given: str | None, in_force: str, spec: ClusterSpec) -> tuple[Blocked, ...]:
     if given is None or given == in_force or spec.auth.api_key is None:
         return ()
-    name = spec.auth.api_key.secret_ref.name
-    message = (
-        f"Secret {name!r} holds another API key than the peers run with; this version cannot change the key "
-        "of a running cluster: put the old value back"
-    )
-    return (Blocked("change the API key", Guard.KEY_CHANGED, message),)
+    return (key_changed(spec.auth.api_key.secret_ref.name),)
 
 
 async def _given(world: World, subject: Manifest, spec: ClusterSpec) -> str | None:

@@ -10,14 +10,13 @@ from dataclasses import replace
 from qdrant_operator.domain import collection_status
 from qdrant_operator.domain.collection_status import Reason
 from qdrant_operator.domain.collection_steps import (
-    CollectionBlocked,
-    CollectionGuard,
     CollectionPlan,
     CollectionStep,
     LetGo,
 )
 from qdrant_operator.domain.collection_values import Desired, Observed
 from qdrant_operator.domain.collections import plan as plan_collection
+from qdrant_operator.domain.collections import refused_by_qdrant
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.values import Silent
 from qdrant_operator.reconcile.access import ClusterAccess, cluster_access
@@ -120,11 +119,7 @@ class CollectionReconciler:
         """Steps that Qdrant refused are shown as held back, until they succeed."""
         uid = subject["metadata"]["uid"]
         refused = ((step, self._memory.refusal(uid, step)) for step in planned.steps)
-        told = tuple(
-            CollectionBlocked(str(step), CollectionGuard.QDRANT_REFUSED, f"cannot {step}: {why}")
-            for step, why in refused
-            if why is not None
-        )
+        told = tuple(refused_by_qdrant(step, why) for step, why in refused if why is not None)
         return replace(planned, blocked=planned.blocked + told)
 
     async def _tell_waits(self, subject: Manifest, waits: tuple[tuple[str, str], ...]) -> None:

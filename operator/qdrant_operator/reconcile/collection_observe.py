@@ -156,7 +156,7 @@ async def observe_collection(
     try:
         told = await qdrant.collection(endpoint, name)
     except (Retryable, Refused) as error:
-        return Silent(f"Qdrant does not tell about collection {name}: {error}")
+        return Silent(str(error))
     return _live(told, unaware)
 
 

@@ -16,6 +16,9 @@ from qdrant_operator.domain.soundness import ShardRef
 from qdrant_operator.domain.steps import Blocked, Guard, MoveShard, ReplicateShard
 from qdrant_operator.domain.values import PeerId
 
+CLUSTER_FIELD = "spec.shards.transfers.perCluster"
+PEER_FIELD = "spec.shards.transfers.perPeer"
+
 
 class Budget:
     """Transfers that run and that were granted in this plan."""
@@ -47,13 +50,19 @@ class Budget:
         policy, pod = self._policy, self._census.pod
         if self._running >= policy.per_cluster:
             limit = policy.per_cluster
-            return Guard.TRANSFER_BUDGET, f"{self._running} of {limit} transfers run in the cluster"
+            return (
+                Guard.TRANSFER_BUDGET,
+                f"{self._running} of {limit} transfers run in the cluster ({CLUSTER_FIELD})",
+            )
         if self._in[copy.target] >= policy.per_peer:
             given = f"{self._in[copy.target]} of {policy.per_peer}"
-            return Guard.TRANSFER_BUDGET, f"{pod(copy.target)} already receives {given} transfers"
+            return (
+                Guard.TRANSFER_BUDGET,
+                f"{pod(copy.target)} already receives {given} transfers ({PEER_FIELD})",
+            )
         if self._out[source] >= policy.per_peer:
             given = f"{self._out[source]} of {policy.per_peer}"
-            return Guard.TRANSFER_BUDGET, f"{pod(source)} already sends {given} transfers"
+            return Guard.TRANSFER_BUDGET, f"{pod(source)} already sends {given} transfers ({PEER_FIELD})"
         return self._no_room(copy)
 
     def _no_room(self, copy: Copy) -> tuple[Guard, str] | None:
@@ -65,7 +74,9 @@ class Budget:
             return None
         need = copy.case.shard.bytes * DISK_NUMERATOR // DISK_DENOMINATOR
         left = f"{peer.pod} has {free} bytes left beside running transfers"
-        message = f"{left}; {copy.case.shard.label} needs more than {need}"
+        message = (
+            f"{left}; {copy.case.shard.label} needs more than {need}: it waits for them, or for more peers"
+        )
         return Guard.NOT_ENOUGH_DISK, message
 
     def _reserve(self, peer: PeerId, size: int) -> None:

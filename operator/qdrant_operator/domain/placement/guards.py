@@ -16,12 +16,18 @@ from qdrant_operator.domain.values import PeerId
 NAMED = 5
 """Peers that a sentence names before it counts the rest."""
 
+LEFT = "; it is left as it is until that is over"
+"""What becomes of a shard about which nothing can be decided."""
+
 
 def waits(case: Case, target: Target, census: Census) -> Iterator[tuple[Aim, Blocked]]:
     """Everything that keeps the shard from its target and is no step of ours, with what it is needed for."""
     label = case.shard.label
     if case.shard.disputed:
-        yield Aim.REPAIR, Blocked(f"place {label}", Guard.VIEWS_DISAGREE, f"{label}: {case.shard.disputed}")
+        yield (
+            Aim.REPAIR,
+            Blocked(f"place {label}", Guard.VIEWS_DISAGREE, f"{label}: {case.shard.disputed}{LEFT}"),
+        )
     elif case.running:
         yield from _running(case, census)
     elif not case.sound:
@@ -96,7 +102,10 @@ def _too_few(case: Case, target: Target, census: Census) -> tuple[Guard, str]:
         return Guard.PEERS_UNREACHABLE, f"{_pods(silent, census)} could take {label} but cannot be reached"
     if full:
         need = f"more than {shard.bytes * 3 // 2} bytes free, 1.5 times its size"
-        return Guard.NOT_ENOUGH_DISK, f"{label} needs {need}; {_pods(full, census)} cannot give them"
+        return (
+            Guard.NOT_ENOUGH_DISK,
+            f"{label} needs {need}; {_pods(full, census)} cannot give them: add peers, or delete data",
+        )
     refused = [peer for peer in others if (shard.ref, peer) in census.waits]
     if refused:
         message = (

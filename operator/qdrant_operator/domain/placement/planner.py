@@ -20,7 +20,7 @@ from qdrant_operator.domain.placement.wishes import Aim, Copy, Remove, Wish, nex
 from qdrant_operator.domain.steps import Blocked, Guard, PlacementStep, Plan
 from qdrant_operator.domain.values import PeerId
 
-MANUAL = "spec.shards.placement is Manual: nothing is moved by the operator's decision"
+MANUAL = "spec.shards.placement is Manual: set it to Auto, or do this with Qdrant's API"
 CLOSED = "levelling waits for the maintenance window (spec.shards.window)"
 
 
@@ -30,7 +30,9 @@ def plan_placement(layout: Layout, policy: Policy) -> Plan:
     Each step is safe on its own and together with those before it: they concern different shards.
     """
     if layout.unsettled:
-        return Plan(blocked=(Blocked("place shards", Guard.CONSENSUS_UNSETTLED, layout.unsettled),))
+        return Plan(
+            blocked=(Blocked("place shards", Guard.CONSENSUS_UNSETTLED, f"{layout.unsettled}: waiting"),)
+        )
     census = take_census(layout)
     found = _look(census, levelled=policy.mode is not Mode.DRAIN_ONLY and policy.may_level)
     if policy.mode is Mode.MANUAL:

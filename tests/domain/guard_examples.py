@@ -1,0 +1,117 @@
+"""An example of every guard, and the page that shows them: small worlds in, entries of status.blocked out.
+
+`python -m tests.domain.guard_examples --write` writes docs/guards.md anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qdrant_operator.domain import cluster_status, collection_status
+from qdrant_operator.domain.collection_steps import CollectionGuard
+from qdrant_operator.domain.collections import plan as plan_collection
+from qdrant_operator.domain.planner import plan as plan_cluster
+from qdrant_operator.domain.steps import Guard, Plan
+from tests.domain import guard_cluster_worlds, guard_collection_worlds
+from tests.domain.guard_cluster_worlds import ClusterWorld
+from tests.domain.guard_collection_worlds import CollectionWorld
+
+PAGE = Path(__file__).parents[2] / "docs" / "guards.md"
+HEAD = """# Guards by example
+
+A guard is why a wanted step waits. Each stands in `status.blocked` of the object with the step that it holds back
+and a sentence for whoever reads it; the condition `Blocked` (of a QdrantCollection: `Synced`) says it too. Below is a
+situation for each guard, and the entry that the operator writes there: peers are pods `vectors-0`, `vectors-1`, … with
+ids from 100, the collection is `docs`. What to do about each is in the tables of
+[troubleshooting](troubleshooting.md#qdrantcluster-guards).
+
+This page is made by the code that it describes: `python -m tests.domain.guard_examples --write`.
+"""
+WIDTH = 110
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One world, and what its status says."""
+
+    guard: StrEnum
+    situation: str
+    """One line."""
+    entries: tuple[Mapping[str, str], ...]
+    """All of status.blocked."""
+
+    @property
+    def entry(self) -> Mapping[str, str]:
+        """What the guard of this example says; the world may have more that waits."""
+        return next(entry for entry in self.entries if entry["guard"] == self.guard.value)
+
+
+def of_clusters() -> tuple[Example, ...]:
+    """An example of each guard of a QdrantCluster, in the guards' order."""
+    return _examples(Guard, guard_cluster_worlds.WORLDS, _blocked_cluster)
+
+
+def of_collections() -> tuple[Example, ...]:
+    """An example of each guard of a QdrantCollection, in the guards' order."""
+    return _examples(CollectionGuard, guard_collection_worlds.WORLDS, _blocked_collection)
+
+
+def _examples(
+    guards: type[StrEnum], worlds: Mapping[Any, Any], blocked: Callable[[Any], Iterable[Mapping[str, str]]]
+) -> tuple[Example, ...]:
+    made = (guard for guard in guards if guard in worlds)
+    return tuple(
+        Example(guard, " ".join(worlds[guard].__doc__.split()), tuple(blocked(worlds[guard]())))
+        for guard in made
+    )
+
+
+def _blocked_cluster(world: ClusterWorld) -> Iterable[Mapping[str, str]]:
+    planned = plan_cluster(world.desired, world.observed) + Plan(blocked=world.found_by_the_look)
+    found: list[Mapping[str, str]] = cluster_status.facts(world.desired, world.observed, planned)["blocked"]
+    return found
+
+
+def _blocked_collection(world: CollectionWorld) -> Iterable[Mapping[str, str]]:
+    planned = plan_collection(world.desired, world.observed)
+    shown = replace(planned, blocked=(*planned.blocked, *world.refused))
+    found: list[Mapping[str, str]] = collection_status.facts(
+        world.desired, world.observed, shown, owned_before=True
+    )["blocked"]
+    return found
+
+
+def page() -> str:
+    """docs/guards.md as it should be."""
+    parts = [HEAD, *_section("QdrantCluster", of_clusters()), *_section("QdrantCollection", of_collections())]
+    return "\n".join(parts)
+
+
+def _section(title: str, examples: Iterable[Example]) -> Iterable[str]:
+    yield f"## {title}\n"
+    for example in examples:
+        entry = yaml.safe_dump([dict(example.entry)], sort_keys=False, width=WIDTH, allow_unicode=True)
+        yield f"### {example.guard.value}\n\n{example.situation}\n\n```yaml\n{entry}```\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or tell whether it is as it should be."""
+    if arguments == ["--write"]:
+        PAGE.write_text(page())
+        return 0
+    same = PAGE.exists() and PAGE.read_text() == page()
+    sys.stdout.write(
+        "docs/guards.md is as the code says\n" if same else "docs/guards.md is old: give --write\n"
+    )
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""Every guard has an example, the page shows what the code says, and each sentence leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+import pytest
+
+from qdrant_operator.domain.collection_steps import CollectionGuard
+from qdrant_operator.domain.steps import Guard
+from tests.domain import guard_examples
+from tests.domain.guard_examples import Example
+
+EXAMPLES = (*guard_examples.of_clusters(), *guard_examples.of_collections())
+
+
+def label(guard: StrEnum) -> str:
+    """A guard with its kind: both kinds have words in common."""
+    return f"{type(guard).__name__}.{guard.name}"
+
+
+CLUSTER_NEEDS = (
+    Guard.VOLUME_LOST,
+    Guard.CONSENT_NEEDED,
+    Guard.REMOVED_VOLUME_PRESENT,
+    Guard.TOO_FEW_PEERS,
+    Guard.NO_SOUND_SOURCE,
+    Guard.NOT_ENOUGH_DISK,
+    Guard.MANUAL_PLACEMENT,
+    Guard.KEY_CHANGED,
+    Guard.VERSION_DOWNGRADE,
+    Guard.VERSION_SKIP,
+)
+COLLECTION_NEEDS = tuple(guard for guard in CollectionGuard if not guard.passing)
+SOMEBODY = {label(guard) for guard in (*CLUSTER_NEEDS, *COLLECTION_NEEDS)}
+"""Guards that nothing but a person ends."""
+DO = re.compile(
+    r"\b(set|add|lower|raise|delete|bring|save|put|write|make|choose|correct|remove|declare|keep|restore)\b"
+)
+WAIT = re.compile(
+    r"\b(first|wait\w*|still|yet|already|again|heals|on its way|does not run|not finished|until|transfers run)\b",
+    re.IGNORECASE,
+)
+
+
+def name(example: Example) -> str:
+    """Id of a test."""
+    return label(example.guard)
+
+
+@pytest.mark.parametrize("guards", [Guard, CollectionGuard])
+def test_every_guard_has_an_example(guards: type[StrEnum]) -> None:
+    """A guard without a world that produces it would be dead."""
+    assert {one.guard for one in EXAMPLES if type(one.guard) is guards} == set(guards)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=name)
+def test_the_real_planner_says_it(example: Example) -> None:
+    """The guard stands in status.blocked once at least, with the step that it holds back and one sentence."""
+    assert set(example.entry) == {"step", "guard", "message"}
+    assert example.entry["step"]
+    assert 0 < len(example.entry["message"]) <= 1024
+    assert "\n" not in example.entry["message"]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=name)
+def test_each_sentence_says_what_to_do_or_what_is_waited_for(example: Example) -> None:
+    """A remedy where only a person can end the wait; else the remedy, or what it is that ends by itself."""
+    message = example.entry["message"]
+    if label(example.guard) in SOMEBODY:
+        assert DO.search(message), message
+    else:
+        assert DO.search(message) or WAIT.search(message), message
+
+
+def test_the_page_is_what_the_code_says() -> None:
+    """docs/guards.md is made anew by `python -m tests.domain.guard_examples --write`."""
+    assert guard_examples.PAGE.read_text() == guard_examples.page()
