@@ -12,6 +12,7 @@ from types import FrameType
 
 from sandbox.demo.screen import Screen
 from sandbox.demo.story import Demo
+from sandbox.kubectl import find_kubectl
 
 
 def main() -> int:
@@ -55,7 +56,8 @@ def _how_to_reach(kubeconfig: Path) -> str:
     return (
         "\nIt keeps running. To look at it:\n"
         f"  export KUBECONFIG={kubeconfig}\n"
-        "  kubectl get qdrant,pods\n"
+        f"  {find_kubectl()} get qdrant,pods\n"
+        f"  {sys.executable} -m qdrant_operator status vectors --peers-through pod-ip\n"
         f"To end it:\n  kill {os.getpid()}"
     )
 

@@ -22,11 +22,13 @@ CLUSTER, NAME = Kind.CLUSTER, "vectors"
 SETTLE_SECONDS = 150
 
 
-def form(kube: Kube, namespace: str, replicas: int = 3, factor: int = 2, **spec: Any) -> Peers:
-    """A cluster with one collection of six shards."""
+def form(
+    kube: Kube, namespace: str, replicas: int = 3, factor: int = 2, shards: int = 6, **spec: Any
+) -> Peers:
+    """A cluster with one collection."""
     kube.create(manifests.cluster(replicas=replicas, **spec), namespace)
     kube.wait_ready(CLUSTER, namespace, NAME, 90)
-    kube.create(manifests.collection(shardNumber=6, replicationFactor=factor), namespace)
+    kube.create(manifests.collection(shardNumber=shards, replicationFactor=factor), namespace)
     kube.wait_ready(Kind.COLLECTION, namespace, "docs")
     return Peers(kube, namespace)
 
@@ -241,14 +243,18 @@ def test_a_kept_volume_holds_a_later_scale_out(operator: Operator, kube: Kube, n
 def test_an_operator_killed_at_random_moments_of_a_drain(
     own_operator: Operator, kube: Kube, namespace: str
 ) -> None:
-    """Twenty kills while five peers become three; every process goes on where the last one was."""
+    """Twenty kills of operators at work while five peers become three; each goes on where the last one was."""
     own_operator.start()
-    peers = form(kube, namespace, 5)
+    peers = form(kube, namespace, 5, shards=24)
     with under_load(kube, namespace, peers):
         edit(kube, namespace, replicas=3)
         for _ in range(20):
-            time.sleep(random.uniform(0.3, 2.0))
+            if len(peers.pods()) == 3:
+                edit(kube, namespace, replicas=5)
+                settled(kube, namespace, 5)
+                edit(kube, namespace, replicas=3)
+            time.sleep(random.uniform(0.1, 1.5))
             own_operator.kill()
-            own_operator.start(wait=False)
+            own_operator.start()
         settled(kube, namespace, 3)
     at_factor(peers, 2)
