@@ -33,10 +33,10 @@ class Facts:
         found = set(self._facts())
         self.since = {fact: self.since.get(fact, now) for fact in sorted(found)}
 
-    def old(self, kind: str) -> list[tuple[str, ...]]:
+    def old(self, kind: str, seconds: float = NOTICED) -> list[tuple[str, ...]]:
         """Facts of a kind that must have been noticed."""
         now = self._story.clock.seconds()
-        return [fact for fact, since in self.since.items() if fact[0] == kind and now - since > NOTICED]
+        return [fact for fact, since in self.since.items() if fact[0] == kind and now - since > seconds]
 
     def group(self) -> Group | None:
         """The cluster."""
@@ -64,11 +64,18 @@ class Facts:
                 yield ("down", name)
             else:
                 yield ("ready", name)
-            if (pod.get("status") or {}).get("podIP") in self._story.mute:
+            address = (pod.get("status") or {}).get("podIP")
+            if address in self._story.mute:
                 yield ("mute", name)
+            elif name in self._story.node.alone and address in self._story.node.listed():
+                yield ("stranger", name)
         state = self.state()
         if state is not None:
             yield from self._of_consensus(state)
+
+    def _is_spoilt(self, process: Peer, name: str, number: int) -> bool:
+        local = process.disk.locals.get((name, number))
+        return local is not None and local.dummy
 
     def _of_consensus(self, state: State) -> Iterator[tuple[str, ...]]:
         group, running = self.group(), self.running()
@@ -76,15 +83,22 @@ class Facts:
         if leader is None:
             yield ("no leader",)
         for member in state.peers:
+            yield ("member", str(member))
             process = running.get(member)
             if process is None:
                 yield ("missing", str(member))
             elif leader is not None and not self._story.peers.universe.linked(leader, process):
                 yield ("apart", str(member))
+            if state.holds_shards(member):
+                yield ("holds", str(member))
+        yield from self._of_shards(state, running)
+
+    def _of_shards(self, state: State, running: dict[int, Peer]) -> Iterator[tuple[str, ...]]:
         for name, collection in state.collections.items():
+            yield ("factor", name, str(collection.params["replication_factor"]))
             for move in collection.moves:
                 yield ("transfer", name, str(move.shard), str(move.source), str(move.target))
             for number, shard in collection.shards.items():
                 for peer, one in shard.replicas.items():
-                    if one != ACTIVE or peer not in running:
+                    if one != ACTIVE or peer not in running or self._is_spoilt(running[peer], name, number):
                         yield ("ill", name, str(number), str(peer))

@@ -17,6 +17,10 @@ from sandbox.simulation.node import claim_of
 if TYPE_CHECKING:
     from sandbox.simulation.story import Story
 
+JOINED = 4.0
+"""Seconds by which the last look of all peers may be old."""
+STRANGER = 25.0
+"""Seconds after which a peer of another cluster is out of service: operators may have died meanwhile."""
 PER_CLUSTER = 2
 """Transfers at a time that a spec allows which says nothing."""
 
@@ -31,7 +35,9 @@ class Laws:
         self.broken: list[str] = []
         self._stopped_by_us: set[str] = set()
         self._asked: set[tuple[object, ...]] = set()
+        self._dropped: dict[tuple[str, int, int], float] = {}
         self._members = 0
+        self._complete = False
         self._retired: set[int] = set()
         self._removed: set[int] = set()
         self._leaving: set[int] = set()
@@ -53,6 +59,8 @@ class Laws:
         down = [p["metadata"]["name"] for p in self._story.server.all(Kind.POD) if self._is_down_by_us(p)]
         if len(down) > 1:
             self.breaks(f"{', '.join(down)} are down by our hand at the same time")
+        for fact in self.facts.old("stranger", STRANGER):
+            self.breaks(f"{fact[1]} is alone in a cluster of its own, and clients reach it")
 
     def check_points(self) -> None:
         """No acknowledged point is lost."""
@@ -72,8 +80,14 @@ class Laws:
             self._asked.add(("remove", int(call.segments[2])))
         elif call.segments[-1] == "cluster":
             verb, body = next(iter(call.body.items()))
+            self.facts.look()
+            if self._story.user.mode_for(NOTICED) == "Manual":
+                self.breaks(f"placement is Manual: {verb} {call.segments[1]}/{body['shard_id']}")
+            if verb == "drop_replica":
+                self._on_asked_to_drop((call.segments[1], body["shard_id"], body["peer_id"]))
             ends = (body.get("from_peer_id"), body.get("to_peer_id"))
-            self._asked.add((verb, call.segments[1], body["shard_id"], *ends))
+            how = body.get("method")
+            self._asked.add((verb, call.segments[1], body["shard_id"], *ends, how))
 
     def on_commit(self, op: Op, state: State) -> None:
         """Consensus carries something out; `state` is what was before."""
@@ -89,7 +103,7 @@ class Laws:
     def _on_start_of_transfer(self, op: Start, state: State) -> None:
         move = op.move
         verb = "replicate_shard" if move.keep_source else "move_shard"
-        if (verb, op.name, move.shard, move.source, move.target) not in self._asked:
+        if (verb, op.name, move.shard, move.source, move.target, move.method) not in self._asked:
             return
         where = f"{op.name}/{move.shard}: peer {move.source} to {move.target}"
         self._story.tell(f"transfer begins, {verb} {where}")
@@ -99,8 +113,8 @@ class Laws:
         if replicas.get(move.target) == ACTIVE:
             self.breaks(f"a second replica on one peer: {verb} {where}")
         self._check_budget(state, where)
-        if self._story.user.mode_for(NOTICED) == "Manual":
-            self.breaks(f"placement is Manual: {verb} {where}")
+        if not move.keep_source and self._is_unwanted(move.source) and self._has_no_room():
+            self.breaks(f"a peer is drained that cannot go, too few would stay: {where}")
         if self._is_unwanted(move.target) and self._has_room(state):
             self.breaks(f"a peer that shall go is filled: {verb} {where}")
 
@@ -110,20 +124,35 @@ class Laws:
             move
             for one in state.collections.values()
             for move in one.moves
-            if any(ask[1:] == (one.name, move.shard, move.source, move.target) for ask in self._asked)
+            if any(
+                ask[1:] == (one.name, move.shard, move.source, move.target, move.method)
+                for ask in self._asked
+            )
         ]
         if len(running) >= PER_CLUSTER:
             self.breaks(f"{len(running)} transfers run already: {where}")
 
+    def _on_asked_to_drop(self, replica: tuple[str, int, int]) -> None:
+        gone = self._dropped.get(replica)
+        if gone is not None and self._story.clock.seconds() - gone > NOTICED:
+            self.breaks(f"{replica[0]}/{replica[1]}: a drop is asked for that was done long ago")
+
     def _on_drop(self, op: DropReplica, state: State) -> None:
         self._story.tell(f"dropped: {op.name}/{op.shard} on peer {op.peer}")
+        self._dropped[op.name, op.shard, op.peer] = self._story.clock.seconds()
         silent = {int(fact[1]) for fact in self.facts.old("missing")}
         good = self._story.writer.good(state, op.name, op.shard) - silent
-        wanted = self._story.user.least_factor(op.name, 20.0)
+        wanted = self._wanted(op.name, state)
         if len(good - {op.peer}) < min(wanted, len(good)):
             self.breaks(
                 f"{op.name}/{op.shard}: {len(good)} good replicas, {wanted} wanted, and one is dropped"
             )
+
+    def _wanted(self, name: str, state: State) -> int:
+        """Replicas that must stay; a factor that the peers cannot hold is refused, and the old one counts."""
+        asked = self._story.user.least_factor(name, 20.0)
+        known = int(state.collections[name].params["replication_factor"])
+        return asked if asked <= self._story.user.least_replicas(20.0) else min(asked, known)
 
     def _on_remove(self, peer: int, state: State) -> None:
         self._story.tell(f"removed: peer {peer}")
@@ -132,6 +161,8 @@ class Laws:
         lost = peer not in pods
         if state.holds_shards(peer) and not (lost and self._story.user.consented(peer)):
             self.breaks(f"peer {peer} is removed and holds shards{' (its volume is lost)' if lost else ''}")
+        for where in _only_on(peer, state):
+            self.breaks(f"peer {peer} is removed and held the only replica of {where}")
         process = self.facts.running().get(peer)
         if process is not None and process.address in self._story.node.listed():
             self.breaks(f"peer {peer} is removed while clients reach it")
@@ -149,6 +180,11 @@ class Laws:
         """Whether fewer peers could hold every replica: else nobody has to go."""
         factors = [one.params["replication_factor"] for one in state.collections.values()]
         return max(factors, default=1) <= self._story.user.least_replicas(NOTICED)
+
+    def _has_no_room(self) -> bool:
+        """Whether fewer peers could not hold every replica, for long enough that it must be known."""
+        factors = [int(fact[2]) for fact in self.facts.old("factor")]
+        return max(factors, default=1) > self._story.user.most_replicas(NOTICED)
 
     def _is_unwanted(self, peer: int) -> bool:
         pods = {disk.peer: name for name, disk in self._story.node.living_disks().items()}
@@ -175,6 +211,7 @@ class Laws:
         if ("ready", name) not in self.facts.old("ready"):
             return
         self._stopped_by_us.add(pod["metadata"]["uid"])
+        self._check_quorum(name)
         disk = self._story.node.disk_of(name)
         me = str(disk.peer) if disk else ""
         for kind in ("down", "mute", "missing", "apart", "transfer", "ill", "no leader"):
@@ -184,13 +221,36 @@ class Laws:
         if (pod.get("status") or {}).get("podIP") in self._story.node.listed():
             self.breaks(f"{name} is stopped while clients reach it")
 
-    def on_change(self, kind: Kind, event: str, manifest: Manifest) -> None:
-        """An object changed: was a pod taken away whose peer is a member? Is the removal of a wanted peer begun?"""
-        leaving = (manifest.get("status") or {}).get("leaving") if kind is Kind.CLUSTER else None
-        if leaving and leaving.get("peerId") and leaving["peerId"] not in self._leaving:
+    def _check_quorum(self, name: str) -> None:
+        """Three or more have a majority without the one that is stopped."""
+        state, disk = self.facts.state(), self._story.node.disk_of(name)
+        silent = {int(fact[1]) for fact in self.facts.old("missing")}
+        if state is None or disk is None or len(state.voters) < 3:
+            return
+        if len(state.voters - silent - {disk.peer}) * 2 <= len(state.voters):
+            self.breaks(f"{name} is stopped, and no majority of the voters stays")
+
+    def _on_status(self, status: Manifest) -> None:
+        """What the operator has written about the removal of peers, and about the bootstrap."""
+        state, leaving = self.facts.state(), status.get("leaving") or {}
+        if leaving.get("peerId") and leaving["peerId"] not in self._leaving:
             self._leaving.add(leaving["peerId"])
+            self.facts.look()
             if self._is_wanted(leaving["pod"]):
                 self.breaks(f"{leaving['pod']} is wanted, and its removal begins")
+            if ("holds", str(leaving["peerId"])) in self.facts.old("holds"):
+                self.breaks(f"{leaving['pod']} holds shards, and its removal begins")
+        complete = (status.get("bootstrap") or {}).get("phase") == "Complete"
+        if complete and not self._complete:
+            voters = len(state.voters) if state else 0
+            if voters < self._story.user.least_replicas(NOTICED):
+                self.breaks(f"the cluster is called formed, and {voters} peers vote")
+        self._complete = complete
+
+    def on_change(self, kind: Kind, event: str, manifest: Manifest) -> None:
+        """An object changed: was a pod taken away whose peer is a member? Is the removal of a wanted peer begun?"""
+        if kind is Kind.CLUSTER and event == "MODIFIED":
+            self._on_status(manifest.get("status") or {})
         if kind is not Kind.STATEFUL_SET or event == "DELETED":
             return
         before, self._members = self._members, int(manifest["spec"].get("replicas", 1))
@@ -200,7 +260,7 @@ class Laws:
             disk = self._story.node.disk_of(name)
             if disk is not None and disk.group is not None:
                 self._retired.add(id(disk))
-            if disk is not None and state is not None and self._is_member(disk) and disk.peer in state.peers:
+            if disk is not None and state is not None and self._is_old_member(disk):
                 self.breaks(f"{name} is taken away and its peer {disk.peer} is a member")
 
     def on_start(self, pod: Manifest, disk: Disk) -> None:
@@ -212,3 +272,18 @@ class Laws:
     def _is_member(self, disk: Disk) -> bool:
         state = self.facts.state()
         return disk.group is not None and not disk.removed and state is not None and disk.peer in state.peers
+
+    def _is_old_member(self, disk: Disk) -> bool:
+        """It may have joined while its pod was already on its way out: then it is removed afterwards."""
+        self.facts.look()
+        return self._is_member(disk) and ("member", str(disk.peer)) in self.facts.old("member", JOINED)
+
+
+def _only_on(peer: int, state: State) -> list[str]:
+    """Shards whose only Active replica is on a peer."""
+    return [
+        f"{name}/{number}"
+        for name, collection in state.collections.items()
+        for number, shard in collection.shards.items()
+        if set(shard.active()) == {peer}
+    ]

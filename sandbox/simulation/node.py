@@ -49,6 +49,8 @@ class VirtualNode:
         """Processes by the uid of their pod."""
         self.failing: set[str] = set()
         """Pods whose readiness probe fails without a reason."""
+        self.alone: set[str] = set()
+        """Pods that somebody lets start a cluster of their own."""
         self.on_start: Callable[[Manifest, Disk], None] = lambda _pod, _disk: None
         """Told of every start of a process."""
         self._resting: dict[str, float] = {}
@@ -92,9 +94,10 @@ class VirtualNode:
         return self.disks.get(claim["metadata"]["uid"]) if claim else None
 
     def living_disks(self) -> dict[str, Disk]:
-        """Volumes that still exist, by the name of their claim."""
+        """Volumes that still exist, by the name of their claim; not those of pods that are alone."""
         claims = self._server.all(Kind.CLAIM, self._namespace)
         found = {c["metadata"]["name"]: self.disks.get(c["metadata"]["uid"]) for c in claims}
+        found = {name: disk for name, disk in found.items() if name not in map(claim_of, self.alone)}
         return {name: disk for name, disk in found.items() if disk is not None}
 
     def kill(self, pod: str, rest: float = BACKOFF) -> None:
@@ -119,8 +122,9 @@ class VirtualNode:
             self._server.finish(kind, self._namespace, name)
 
     def _on_change(self, kind: Kind, event: str, manifest: Manifest) -> None:
-        del event, manifest
-        self._changed = self._changed or kind not in (Kind.CLUSTER, Kind.COLLECTION, Kind.ENDPOINT_SLICE)
+        del manifest
+        quiet = kind in (Kind.CLUSTER, Kind.COLLECTION, Kind.ENDPOINT_SLICE) and event != "DELETED"
+        self._changed = self._changed or not quiet
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -161,7 +165,7 @@ class VirtualNode:
         """What the start script would do, its counter of attempts included."""
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
         uri = environment["QDRANT_PEER_URI"].replace("$(POD_NAME)", name)
-        if environment["QDRANT_FIRST_POD"] == name:
+        if environment["QDRANT_FIRST_POD"] == name or name in self.alone:
             return Settings(uri=uri, clustered=True)
         found = self._server.get(Kind.CONFIG_MAP, self._namespace, f"{self._cluster}-config")
         data = (found or {}).get("data") or {"members": "", "nobody": "http://nobody:6335"}

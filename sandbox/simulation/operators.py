@@ -25,6 +25,8 @@ from sandbox.simulation.network import Line, SimulatedHttp, SimulatedQdrant
 if TYPE_CHECKING:
     from sandbox.simulation.story import Story
 
+SLOW = 8.0
+"""Seconds after which a slow Kubernetes has answered; the write is carried out at once."""
 LATE_WRITE = 5.0
 """Seconds after which a dead operator's last write has arrived or is lost."""
 
@@ -163,6 +165,8 @@ class ItsKubernetes(FakeKubernetes):
         if story.trouble and story.random.random() < 0.02:
             raise Unreachable("the request to Kubernetes was lost")
         answer = await self._carried_out(write, act)
+        if story.slow_kubernetes:
+            await asyncio.sleep(story.random.uniform(0.0, SLOW))
         if last:
             operator.die()
         return answer

@@ -27,6 +27,8 @@ class Run:
     """CPU seconds."""
     violation: str
     """The first broken law; empty: none."""
+    all_broken: tuple[str, ...]
+    """Everything that was broken at that moment."""
     story: str
     writes: int = 0
     failed: int = 0
@@ -49,6 +51,7 @@ def run_seed(seed: int) -> Run:
         seed,
         time.process_time() - began,
         broken[0] if broken else violation,
+        tuple(broken or filter(None, [violation])),
         "\n".join(story.told),
         story.writer.writes,
         story.writer.failed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ class Settling:
             wrong = list(self._wrong())
             if not wrong:
                 break
+            self._obey()
             excused = excused + 2.0 if self._said() & set(self._excuses()) else 0.0
             if excused >= STILL_SECONDS:
                 story.tell(f"it stays blocked, as it says: {', '.join(sorted(self._said()))}")
@@ -40,6 +42,14 @@ class Settling:
                 story.laws.breaks(f"not settled: {'; '.join(wrong[:8])}; blocked: {self._blocked()}")
             await story.look_on(2.0)
         story.laws.check_points()
+
+    def _obey(self) -> None:
+        """The user does what the operator asks for: to delete a volume that is no member's."""
+        for wait in self._blocked():
+            asked = re.search(r"kubectl delete pvc ([\w-]+)", wait["message"])
+            if wait["guard"] == "RemovedVolumePresent" and asked:
+                self._story.tell(f"the user deletes {asked[1]}, as {wait['step']} asks")
+                self._story.node.lose_volume(asked[1].removeprefix("storage-"))
 
     # -- what is wrong ------------------------------------------------------------------------------------
 

@@ -40,6 +40,8 @@ class Story:
         self.server = FakeApiServer(self.clock.now)
         self.peers = VirtualUniverse(Random(seed + 1))
         self.weather = Weather()
+        self.slow_kubernetes = False
+        """Answers from Kubernetes come late."""
         self.mute: set[str] = set()
         """Addresses of peers that the operator cannot reach."""
         self.node = VirtualNode(self.server, self.peers, NAMESPACE, CLUSTER, self.random)
@@ -54,7 +56,7 @@ class Story:
     async def live(self) -> None:
         """Create the cluster, make trouble, end it, and see it settle; ends at the first broken law."""
         self.began = True
-        self.server.watchers.append(self.laws.on_change)
+        self.server.watchers += [self.laws.on_change, self.troubles.mishaps.on_change]
         self.peers.universe.on_commit = self.laws.on_commit
         self.node.on_start = self.laws.on_start
         self.user.create_cluster(self.random.choice((1, 2, 3, 3, 3, 4, 5)))

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qdrant_operator.domain.wire import Kind
+from sandbox.simulation.mishaps import Mishaps
 from sandbox.simulation.user import CLUSTER, NAMESPACE
 
 if TYPE_CHECKING:
     from sandbox.simulation.story import Story
 
-MOST_PODS = 5
+SWARM = (0, 1, 1, 4)
 
 
 class Trouble:
@@ -22,8 +23,11 @@ class Trouble:
         self._story = story
         self.lost: set[int] = set()
         """Peers whose volume was lost after the cluster had formed."""
-        user = story.user
-        self._kinds: dict[Callable[[], None], int] = {
+        self.losses: list[str] = []
+        """Pods whose volume was lost, in order."""
+        self.mishaps = Mishaps(story)
+        user, mishaps = story.user, self.mishaps
+        kinds: dict[Callable[[], None], int] = {
             self._kill: 6,
             self._delete: 3,
             self._remove_object: 2,
@@ -41,12 +45,20 @@ class Trouble:
             user.change_factor: 4,
             user.change_mode: 2,
             self._pause: 1,
+            mishaps.delete_cluster: 1,
+            mishaps.spoil_shard: 2,
+            mishaps.arm: 2,
+            mishaps.go_alone: 1,
+            mishaps.slow_kubernetes: 2,
         }
+        self._kinds = {kind: weight * story.random.choice(SWARM) for kind, weight in kinds.items()}
+        """Each story has its own favourites: faults that meet seldom meet in some of them."""
 
     def one(self) -> None:
         """One fault, or one edit."""
         kinds, weights = list(self._kinds), list(self._kinds.values())
-        self._story.random.choices(kinds, weights)[0]()
+        if any(weights):
+            self._story.random.choices(kinds, weights)[0]()
 
     def end(self) -> None:
         """Everything that was broken for a while works again, and the user makes up their mind."""
@@ -56,6 +68,8 @@ class Trouble:
         story.weather.clear()
         story.mute.clear()
         story.node.failing.clear()
+        story.slow_kubernetes = False
+        self.mishaps.end()
         story.peers.universe.lag.clear()
         for peer in list(story.peers.universe.peers.values()):
             self._thaw(peer.address)
@@ -92,7 +106,7 @@ class Trouble:
             self._story.server.delete(kind, NAMESPACE, name)
 
     def _lose_volume(self) -> None:
-        """Before the cluster forms the first volume, any number of times; afterwards one volume of several.
+        """Before the first peer has formed the cluster, any number of times; afterwards one volume of several.
 
         Between the two the first peer is the only member: losing it loses the cluster, and only a human may
         begin anew.
@@ -101,22 +115,25 @@ class Trouble:
         found = story.server.get(Kind.CLUSTER, NAMESPACE, CLUSTER) or {}
         phase = ((found.get("status") or {}).get("bootstrap") or {}).get("phase", "Started")
         state = story.laws.facts.state()
-        if phase == "Started":
+        if phase == "Started" and story.laws.facts.group() is None:
             story.tell(f"the volume of {CLUSTER}-0 is lost")
             story.node.lose_volume(f"{CLUSTER}-0")
         elif phase == "Complete" and not self.lost and state is not None and len(state.voters) >= 3:
-            self._lose_member(self._pod())
+            self.lose_member(self._pod())
 
-    def _lose_member(self, pod: str) -> None:
+    def lose_member(self, pod: str) -> bool:
+        """Take the volume of a member's pod; whether it was one."""
         story, disk = self._story, self._story.node.disk_of(pod)
         if disk is None or disk.group is None or disk.removed:
-            return
+            return False
         story.tell(f"the volume of {pod} is lost, peer {disk.peer}")
         self.lost.add(disk.peer)
+        self.losses.append(pod)
         story.node.lose_volume(pod)
         state = story.laws.facts.state()
         gone = story.writer.forget_lost(state) if state else 0
         story.tell(f"{gone} points had no other copy")
+        return True
 
     def _lose_quorum(self) -> None:
         pods = [pod["metadata"]["name"] for pod in self._story.server.all(Kind.POD, NAMESPACE)]

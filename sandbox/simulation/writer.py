@@ -52,12 +52,21 @@ class Writer:
         self._value += 1
         known = {one: self.acknowledged.pop((name, one), None) for one in ids}
         self.writes += 1
+        losses = len(story.troubles.losses)
         status = await self._send(door, name, ids, deletes=deletes)
         if status == 200 and not deletes and self._in_touch(door):
             self.acknowledged |= {(name, one): self._value for one in ids}
+            if len(story.troubles.losses) > losses:
+                self._forget_lost_meanwhile({(name, one) for one in ids})
         elif status == 404:
             self.acknowledged |= {(name, one): value for one, value in known.items() if value is not None}
         self.failed += status != 200
+
+    def _forget_lost_meanwhile(self, written: set[tuple[str, int]]) -> None:
+        """The volume that took a write may be lost before the write is acknowledged."""
+        state = self._story.laws.facts.state()
+        for key in written & set(self._gone(state) if state else ()):
+            del self.acknowledged[key]
 
     def _in_touch(self, door: str) -> bool:
         """Whether the peer follows the leader now.
@@ -67,7 +76,9 @@ class Writer:
         """
         group, peer = self._story.laws.facts.group(), self._story.peers.universe.peers.get(door)
         leader = group.leader() if group else None
-        return leader is not None and peer is not None and self._story.peers.universe.linked(leader, peer)
+        if peer is None or peer.disk.group is not group:
+            return False
+        return leader is not None and self._story.peers.universe.linked(leader, peer)
 
     async def _send(self, door: str, name: str, ids: list[int], *, deletes: bool) -> int:
         """The status of the answer; 0 where there is none: the write may or may not have happened."""

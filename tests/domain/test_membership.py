@@ -250,6 +250,17 @@ def test_members_volumes_are_all_started_again() -> None:
     assert pods_wanted("vectors", 2, lowered) == (4, ())
 
 
+def test_nothing_grows_while_a_pod_is_alone_in_a_cluster_of_its_own() -> None:
+    """A new peer could ask it for admission, and would be lost to the others."""
+    alone = replace(four().peers["vectors-3"], peers={TOP: "http://vectors-3:6335"}, leader=TOP)
+    split = four(members_known=records(3))
+    split = replace(split, views={**split.views, "vectors-3": alone})
+    count, (wait,) = pods_wanted("vectors", 6, split)
+    assert (count, wait.guard) == (4, Guard.PEER_NOT_JOINED)
+    assert "vectors-3 is alone" in wait.message
+    assert pods_wanted("vectors", 4, split) == (4, ())
+
+
 def test_a_claim_younger_than_its_pod_is_not_recorded() -> None:
     """The view is of the old pod, the claim already the next one's: the record keeps the old volume."""
     young = {**volumes(4), "storage-vectors-3": Volume("claim-new", "2026-11-21T11:30:00Z")}

@@ -89,8 +89,8 @@ def gone_pod(
 def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, tuple[Blocked, ...]]:
     """Replicas that the StatefulSet shall have now, and what holds it back.
 
-    Volumes of members are all started; nothing grows while a peer is being taken away; and a pod is never made
-    where a volume waits that is not a member's.
+    Volumes of members are all started; nothing grows while a peer is being taken away or is alone in a cluster of
+    its own; and a pod is never made where a volume waits that is not a member's.
     """
     bootstrap, present = observed.bootstrap, observed.members
     records, volumes = observed.members_known, observed.volumes
@@ -98,6 +98,9 @@ def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, t
         return members_wanted(bootstrap, replicas, present, observed.claims), ()
     if observed.leaving is not None:
         return present, ()
+    alone = sorted(outsiders(observed.views))
+    if alone:
+        return present, _split(present, replicas, alone)
     ours = {names.claim_name(cluster, ordinal_of(member.pod)): member.claim_uid for member in records}
     alive = [ordinal_of(m.pod) + 1 for m in records if _is_there(volumes, cluster, m)]
     wanted = max([replicas, present, *alive])
@@ -112,6 +115,17 @@ def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, t
 def _is_there(volumes: Mapping[str, Volume], cluster: str, member: Member) -> bool:
     volume = volumes.get(names.claim_name(cluster, ordinal_of(member.pod)))
     return volume is not None and volume.uid == member.claim_uid
+
+
+def _split(present: int, replicas: int, alone: list[str]) -> tuple[Blocked, ...]:
+    """A new peer asks any pod for admission; one that is alone would take it into its own cluster."""
+    if replicas <= present:
+        return ()
+    message = (
+        f"{', '.join(alone)} is alone in a cluster of its own, and a new peer could join it there: "
+        "bring its old volume back, or delete the pod and its claim"
+    )
+    return (Blocked(f"scale out to {replicas} peers", Guard.PEER_NOT_JOINED, message),)
 
 
 def _old_volume(cluster: str, ordinal: int, claim: str, volume: Volume) -> Blocked:

@@ -53,7 +53,8 @@ async def remove_peer(world: World, subject: Manifest, look: Look, step: RemoveP
     """Take a member out of consensus through another one.
 
     Raises:
-        Conflict: it is no member any more, it holds something, clients may still reach it, the rest is no majority, or Qdrant refuses.
+        Conflict: it is no member any more, it holds something, clients may still reach it, the rest is no
+            majority, or Qdrant refuses.
     """
     fresh = await _fresh(world, look)
     layout = build_layout(fresh, roles(look.desired, fresh))

@@ -211,8 +211,9 @@ class Peer:
     def _source(self, collection: Collection, number: int) -> int | None:
         for peer in collection.shards[number].active():
             found = self.universe.reach(self, peer)
-            if found is not None and (local := found.disk.locals.get((collection.name, number))):
-                return None if local.dummy else peer
+            local = found.disk.locals.get((collection.name, number)) if found is not None else None
+            if local is not None and not local.dummy:
+                return peer
         return None
 
     # -- readiness ------------------------------------------------------------------------------------------

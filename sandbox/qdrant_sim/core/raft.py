@@ -103,7 +103,9 @@ class Group:
 
     def _elect(self) -> None:
         self._electing = False
-        if self.leader() is not None:
+        leader = self.leader()
+        if leader is not None:
+            self._campaign_apart(leader)
             return
         able = [p for p in self.live.values() if self._has_majority(p)]
         if not able:
@@ -114,6 +116,13 @@ class Group:
         chosen.lead(1 + max(peer.disk.term for peer in self.live.values()))
         self._catch_up(chosen)
         self.settle()
+
+    def _campaign_apart(self, leader: Peer) -> None:
+        """Voters that hear nothing of the leader ask each other for votes, in vain."""
+        for peer in self.live.values():
+            apart = not peer.paused and not self.universe.linked(leader, peer)
+            if apart and peer.disk.peer in peer.disk.state.voters:
+                peer.campaign()
 
     # -- the log --------------------------------------------------------------------------------------------
 

@@ -1,0 +1,132 @@
+"""Rarer faults: what operators of clusters do by hand, and what disks do by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qdrant_operator.domain.wire import Kind, Manifest
+from sandbox.simulation.user import CLUSTER, NAMESPACE
+
+if TYPE_CHECKING:
+    from sandbox.simulation.story import Story
+
+AGAIN = 5.0
+"""Seconds until a QdrantCluster that was deleted is made again, at most."""
+
+
+class Mishaps:
+    """Each happens at most once in a story, or waits for the moment at which it hurts."""
+
+    def __init__(self, story: Story) -> None:
+        """Nothing has happened."""
+        self._story = story
+        self._deleted: Manifest | None = None
+        self._made_again = False
+        self._armed = False
+
+    # -- the QdrantCluster is deleted and made again ------------------------------------------------------
+
+    def delete_cluster(self) -> None:
+        """Somebody deletes the QdrantCluster, keeps the volumes, and makes it again.
+
+        Not while its status knows what nothing else knows: a removal under way, a lost volume.
+        """
+        story = self._story
+        found = story.server.get(Kind.CLUSTER, NAMESPACE, CLUSTER)
+        status = (found or {}).get("status") or {}
+        formed = (status.get("bootstrap") or {}).get("phase") == "Complete"
+        removed = any(disk.removed for disk in story.node.living_disks().values())
+        if found is None or self._made_again or not formed or status.get("leaving") or removed:
+            return
+        if story.troubles.lost:
+            return
+        self._made_again, self._deleted = True, found
+        story.tell("somebody deletes the QdrantCluster")
+        story.server.delete(Kind.CLUSTER, NAMESPACE, CLUSTER)
+        story.later(AGAIN, self.make_again)
+
+    def make_again(self) -> None:
+        """The same QdrantCluster once more, if it is deleted."""
+        if self._deleted is None:
+            return
+        meta = {"name": CLUSTER, "namespace": NAMESPACE}
+        again = {k: v for k, v in self._deleted.items() if k in ("apiVersion", "kind", "spec")}
+        self._deleted = None
+        self._story.tell("the QdrantCluster is made again")
+        self._story.server.create({**again, "metadata": meta}, "user")
+
+    # -- volumes ------------------------------------------------------------------------------------------
+
+    def spoil_shard(self) -> None:
+        """A replica of several cannot be loaded when its peer starts: Active in every view, and worth nothing."""
+        story, state = self._story, self._story.laws.facts.state()
+        if state is None:
+            return
+        pods = {disk.peer: name for name, disk in story.node.living_disks().items()}
+        spots = [
+            (name, number, peer)
+            for name, collection in state.collections.items()
+            for number in collection.shards
+            if len(good := story.writer.good(state, name, number)) > 1
+            for peer in sorted(good)
+        ]
+        if not spots:
+            return
+        name, number, peer = story.random.choice(spots)
+        pod = pods[peer].removeprefix("storage-")
+        story.tell(f"{name}/{number} on {pod} cannot be loaded any more")
+        story.node.living_disks()[pods[peer]].locals[name, number].dummy = True
+        story.node.kill(pod)
+
+    def arm(self) -> None:
+        """The next pod that is taken away loses its volume meanwhile."""
+        self._armed = True
+
+    def on_change(self, kind: Kind, _event: str, manifest: Manifest) -> None:
+        """A removal begins."""
+        leaving = (manifest.get("status") or {}).get("leaving") if kind is Kind.CLUSTER else None
+        if self._armed and leaving and self._story.trouble:
+            self._armed = False
+            self._story.later(4.0, lambda: self._lose(leaving["pod"]))
+
+    def _lose(self, pod: str) -> None:
+        story, disk = self._story, self._story.node.disk_of(pod)
+        state = story.laws.facts.state()
+        if disk is None or state is None or state.holds_shards(disk.peer) or not story.trouble:
+            return
+        story.tell(f"the volume of {pod} is lost, which is on its way out")
+        story.node.lose_volume(pod)
+
+    # -- pods ---------------------------------------------------------------------------------------------
+
+    def go_alone(self) -> None:
+        """A pod comes up on an empty volume, and somebody let it start alone: a second, empty cluster."""
+        story, state = self._story, self._story.laws.facts.state()
+        pods = [pod["metadata"]["name"] for pod in story.server.all(Kind.POD, NAMESPACE)]
+        status = (story.server.get(Kind.CLUSTER, NAMESPACE, CLUSTER) or {}).get("status") or {}
+        formed = (status.get("bootstrap") or {}).get("phase") == "Complete"
+        if not formed or story.troubles.lost or state is None or len(state.voters) < 3 or not pods:
+            return
+        pod = story.random.choice(pods)
+        if story.troubles.lose_member(pod):
+            story.tell(f"{pod} starts alone")
+            story.node.alone.add(pod)
+
+    def end(self) -> None:
+        """The user puts right what only users can."""
+        self.make_again()
+        for pod in sorted(self._story.node.alone):
+            self._story.node.alone.discard(pod)
+            self._story.tell(f"the user takes the wrong volume of {pod} away")
+            self._story.node.lose_volume(pod)
+
+    def slow_kubernetes(self) -> None:
+        """Answers from Kubernetes come seconds late for a while."""
+        story = self._story
+        story.tell("Kubernetes answers late for 15 s")
+        story.slow_kubernetes = True
+
+        def over() -> None:
+            story.slow_kubernetes = False
+
+        story.after(15.0, over)
