@@ -207,12 +207,12 @@ def test_a_removal_is_not_asked_for_again_while_the_news_travels() -> None:
 def test_a_lost_peer_is_not_removed_again_while_the_news_travels() -> None:
     """The same by force."""
     records_lost = (*records(3), Member("vectors-3", TOP, "claim-3", NOW))
-    spec = {"shards": {"replaceLostPeers": [int(TOP)]}}
+    wanted = three(shards={"replaceLostPeers": [int(TOP)]})
     lost = replace(silence(four(), "vectors-3"), members_known=records_lost)
-    assert [step for step in plan(three(**spec), lost).steps if isinstance(step, RemovePeer)]
+    assert [step for step in plan(wanted, lost).steps if isinstance(step, RemovePeer)]
     after = without_top(lost)
     late = replace(lost, views={**lost.views, "vectors-0": after.peers["vectors-0"]})
-    assert not [step for step in plan(three(**spec), late).steps if isinstance(step, RemovePeer)]
+    assert not [step for step in plan(wanted, late).steps if isinstance(step, RemovePeer)]
 
 
 def test_a_pod_that_is_joining_is_waited_for() -> None:
@@ -259,6 +259,18 @@ def test_nothing_grows_while_a_pod_is_alone_in_a_cluster_of_its_own() -> None:
     assert (count, wait.guard) == (4, Guard.PEER_NOT_JOINED)
     assert "vectors-3 is alone" in wait.message
     assert pods_wanted("vectors", 4, split) == (4, ())
+
+
+def test_a_stranger_that_alone_answers_changes_no_record() -> None:
+    """All members are silent: the peer that formed its own cluster is none of them, and nothing is decided."""
+    observed = four()
+    alone = replace(observed.peers["vectors-3"], peer=PeerId(7), peers={PeerId(7): ""}, leader=PeerId(7))
+    silent: dict[str, View] = {f"vectors-{n}": Silent("refused") for n in range(3)}
+    split = replace(observed, views={**silent, "vectors-3": alone}, shards=())
+    known = update_records(records(4), "vectors", split)
+    assert [(member.pod, member.peer) for member in known] == [(m.pod, m.peer) for m in records(4)]
+    result = plan(three(), split)
+    assert result.steps == (TakeOutOfService("vectors-3", "it is not a member of the cluster"),)
 
 
 def test_a_claim_younger_than_its_pod_is_not_recorded() -> None:

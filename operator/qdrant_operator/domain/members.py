@@ -5,7 +5,7 @@ Pure. `status.members` is the evidence: it pairs pod, peer id and claim, and is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -24,10 +24,17 @@ from qdrant_operator.domain.steps import Blocked, Guard
 from qdrant_operator.domain.values import PeerId, PeerView, View
 
 
-def outsiders(views: Mapping[str, View]) -> frozenset[str]:
-    """Pods whose peer is in no cluster with the others: removed ones, and such as formed their own."""
+def outsiders(views: Mapping[str, View], records: Collection[Member] = ()) -> frozenset[str]:
+    """Pods whose peer is in no cluster with the others: removed ones, and such as formed their own.
+
+    With `records` of members a peer that is alone and none of them is outside, though nobody else may answer.
+    """
     answering = {pod: view for pod, view in views.items() if isinstance(view, PeerView)}
     alone = {pod for pod, view in answering.items() if set(view.peers) <= {view.peer}}
+    known = {member.peer for member in records}
+    foreign = {pod for pod in alone if known and answering[pod].peer not in known}
+    if foreign and len(alone) == len(answering):
+        return frozenset(foreign)
     if len(alone) < len(answering):
         return frozenset(alone)
     stopped = {pod for pod in alone if not answering[pod].consensus_working}
@@ -36,7 +43,9 @@ def outsiders(views: Mapping[str, View]) -> frozenset[str]:
 
 def members(cluster: str, observed: Observed) -> dict[PeerId, str]:
     """Every member that any view names, and its pod; an empty name where that is unknown."""
-    inside = [view for view in observed.peers.values() if view.peer in _common(observed)]
+    inside = [
+        view for view in observed.peers.values() if view.peer in _common(observed, observed.members_known)
+    ]
     uris = {peer: uri for view in inside for peer, uri in view.peers.items()}
     own = {view.peer: pod for pod, view in observed.peers.items()}
     recorded = {member.peer: member.pod for member in observed.members_known}
@@ -57,8 +66,8 @@ def is_member(observed: Observed, peer: PeerId) -> bool:
     return any(peer in view.peers for view in views)
 
 
-def _common(observed: Observed) -> frozenset[PeerId]:
-    outside = outsiders(observed.views)
+def _common(observed: Observed, records: Collection[Member]) -> frozenset[PeerId]:
+    outside = outsiders(observed.views, records)
     return frozenset(view.peer for pod, view in observed.peers.items() if pod not in outside)
 
 
@@ -98,7 +107,7 @@ def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, t
         return members_wanted(bootstrap, replicas, present, observed.claims), ()
     if observed.leaving is not None:
         return present, ()
-    alone = sorted(outsiders(observed.views))
+    alone = sorted(outsiders(observed.views, records))
     if alone:
         return present, _split(present, replicas, alone)
     ours = {names.claim_name(cluster, ordinal_of(member.pod)): member.claim_uid for member in records}
@@ -142,7 +151,7 @@ def _old_volume(cluster: str, ordinal: int, claim: str, volume: Volume) -> Block
 def update_records(previous: tuple[Member, ...], desired: str, observed: Observed) -> tuple[Member, ...]:
     """status.members after this look: new members are added, lost volumes dated, gone members forgotten."""
     known = {member.pod: member for member in previous}
-    inside = _common(observed)
+    inside = _common(observed, previous)
     peers = {peer for view in observed.peers.values() if view.peer in inside for peer in view.peers}
     for pod in observed.pods:
         found = _record(pod, observed, desired, inside)
