@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -91,17 +92,27 @@ class Child:
         self.process.wait()
 
 
-def free_ports(count: int, *, below: int = 50000) -> list[int]:
-    """Return loopback TCP ports that are free now, in a range where port + 10000 is a port as well."""
+def free_ports(count: int) -> list[int]:
+    """Return loopback TCP ports that are free now, each with the one 10000 above it (SeaweedFS uses both).
+
+    They lie below the ports that the kernel gives to outgoing connections (32768 and up, `ip_local_port_range`): no
+    connection made in between takes them.
+    """
     found: list[int] = []
-    with contextlib.ExitStack() as held:
-        while len(found) < count:
-            listener = held.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
-            if port < below:
-                found.append(port)
+    while len(found) < count:
+        port = 10_000 + secrets.randbelow(12_000)
+        if port not in found and _is_free(port) and _is_free(port + 10_000):
+            found.append(port)
     return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def python_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
