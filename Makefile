@@ -44,7 +44,7 @@ simulate: install  ## clusters in memory under faults, seed by seed (SEEDS=2000 
 	$(PY) -m sandbox.simulation --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),1)
 
 mutants: install ## break each guard in turn; which seed catches it (SEEDS=2000)
-	$(PY) -m sandbox.simulation.mutants --seeds $(or $(SEEDS),2000)
+	$(PY) -m sandbox.simulation.hunt --page docs/reliability-simulation.md --seeds $(or $(SEEDS),2000)
 
 demo: install    ## three manifests become a running, backed-up cluster (KEEP=1 leaves it running)
 	$(PY) -m sandbox.demo $(if $(KEEP),--keep)

@@ -58,6 +58,7 @@ class Facts:
         return {peer: process for peer, process in live.items() if process.running and not process.paused}
 
     def _facts(self) -> Iterator[tuple[str, ...]]:
+        strangers = self._story.node.foreign_pods()
         for pod in self._story.server.all(Kind.POD):
             name = pod["metadata"]["name"]
             if not is_ready(pod) or "deletionTimestamp" in pod["metadata"]:
@@ -67,7 +68,7 @@ class Facts:
             address = (pod.get("status") or {}).get("podIP")
             if address in self._story.mute:
                 yield ("mute", name)
-            elif name in self._story.node.alone and address in self._story.node.listed():
+            elif name in strangers and address in self._story.node.listed():
                 yield ("stranger", name)
         state = self.state()
         if state is not None:

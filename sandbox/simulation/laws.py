@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qdrant_operator.domain.names import LABEL_SERVING
 from qdrant_operator.domain.wire import Kind, Manifest
 from sandbox.fakes.kubernetes import Write
 from sandbox.fakes.statefulset import is_ready
@@ -13,6 +14,7 @@ from sandbox.qdrant_sim.core.ops import DropReplica, Op, Remove, Start
 from sandbox.qdrant_sim.core.state import ACTIVE, State
 from sandbox.simulation.facts import NOTICED, Facts
 from sandbox.simulation.node import claim_of
+from sandbox.simulation.user import NAMESPACE
 
 if TYPE_CHECKING:
     from sandbox.simulation.story import Story
@@ -254,6 +256,8 @@ class Laws:
         if kind is not Kind.STATEFUL_SET or event == "DELETED":
             return
         before, self._members = self._members, int(manifest["spec"].get("replicas", 1))
+        if self._members > before:
+            self._on_growth()
         state = self.facts.state()
         for ordinal in range(self._members, before):
             name = f"{manifest['metadata']['name']}-{ordinal}"
@@ -262,6 +266,14 @@ class Laws:
                 self._retired.add(id(disk))
             if disk is not None and state is not None and self._is_old_member(disk):
                 self.breaks(f"{name} is taken away and its peer {disk.peer} is a member")
+
+    def _on_growth(self) -> None:
+        """A new peer could ask a stranger for admission."""
+        for name in self._story.node.foreign_pods():
+            pod = self._story.server.get(Kind.POD, NAMESPACE, name)
+            labels = pod["metadata"].get("labels") or {} if pod else {}
+            if labels.get(LABEL_SERVING) == "false":
+                self.breaks(f"the StatefulSet grows beside {name}, which is known to be alone")
 
     def on_start(self, pod: Manifest, disk: Disk) -> None:
         """A process starts on a volume."""

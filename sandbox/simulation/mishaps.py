@@ -63,12 +63,13 @@ class Mishaps:
         if state is None:
             return
         pods = {disk.peer: name for name, disk in story.node.living_disks().items()}
+        running = story.laws.facts.running()
         spots = [
             (name, number, peer)
             for name, collection in state.collections.items()
             for number in collection.shards
             if len(good := story.writer.good(state, name, number)) > 1
-            for peer in sorted(good)
+            for peer in sorted(good & set(running))
         ]
         if not spots:
             return
@@ -76,6 +77,7 @@ class Mishaps:
         pod = pods[peer].removeprefix("storage-")
         story.tell(f"{name}/{number} on {pod} cannot be loaded any more")
         story.node.living_disks()[pods[peer]].locals[name, number].dummy = True
+        story.troubles.losses.append(pod)
         story.node.kill(pod)
 
     def arm(self) -> None:
@@ -110,13 +112,13 @@ class Mishaps:
         pod = story.random.choice(pods)
         if story.troubles.lose_member(pod):
             story.tell(f"{pod} starts alone")
-            story.node.alone.add(pod)
+            story.node.alone = pod
 
     def end(self) -> None:
         """The user puts right what only users can."""
         self.make_again()
-        for pod in sorted(self._story.node.alone):
-            self._story.node.alone.discard(pod)
+        self._story.node.alone = ""
+        for pod in self._story.node.foreign_pods():
             self._story.tell(f"the user takes the wrong volume of {pod} away")
             self._story.node.lose_volume(pod)
 

@@ -1,31 +1,27 @@
-"""`python -m sandbox.simulation.mutants`: break each guard in turn, and see which seed notices.
+"""Each guard of the product, and how it is taken away: the real code with some functions of it replaced.
 
-The real code runs, with one function of it replaced in this process: no file is changed. A guard that no seed
-misses is either needless, or the faults are too tame.
+A guard that another one implies is taken away together with that one: the row names both, and says which law must
+notice, so that it is not the other guard's law that does.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from typing import Any
 
-from qdrant_operator.domain import bootstrap, lost_volumes, membership, rollout, soundness
+from qdrant_operator.adapters.qdrant import QdrantRest
+from qdrant_operator.domain import bootstrap, lost_volumes, members, membership, planner, rollout, soundness
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed
 from qdrant_operator.domain.placement import budgets, layout, recheck, wishes
 from qdrant_operator.domain.placement import planner as placement
 from qdrant_operator.domain.placement.model import Mode
-from qdrant_operator.domain.steps import Plan, RecordBootstrap
-from qdrant_operator.reconcile import cluster_observe
-from sandbox.simulation.remembered import Place, everywhere, patched
-from sandbox.simulation.runs import PROCESSES, run_seed
+from qdrant_operator.domain.steps import Guard, Plan, RecordBootstrap
+from qdrant_operator.reconcile import cluster_act, cluster_observe, cluster_shards
+from qdrant_operator.reconcile.creations import Creations
+from sandbox.simulation.remembered import Place, everywhere
 
-SHOWN = 90
+Places = Callable[[], list[Place]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +29,47 @@ class Mutant:
     """A guard, and how it is taken away."""
 
     guard: str
-    places: Callable[[], list[Place]]
+    places: Places
+    expected: str = ""
+    """Words of the law that must notice; empty: any."""
 
 
 def mutants() -> list[Mutant]:
     """Every guard of the domain that a simulated fault can reach."""
-    return [*_rollout(), *_bootstrap(), *_membership(), *_placement()]
+    return [*_rollout(), *_bootstrap(), *_membership(), *_lost(), *_placement()]
 
 
 def _rollout() -> list[Mutant]:
-    gates = [Mutant(f"rollout: {guard}", _without_gate(guard)) for guard, _ in rollout.GATES]
+    alone = (Guard.ONE_AT_A_TIME, Guard.PEERS_UNREACHABLE, Guard.CONSENSUS_UNSETTLED, Guard.REPLICA_NOT_SOUND)
+    quorum = (Guard.NO_QUORUM_WITHOUT, Guard.ONE_AT_A_TIME, Guard.PEERS_UNREACHABLE)
+    transfers = (Guard.TRANSFER_RUNNING, Guard.REPLICA_NOT_SOUND)
     return [
-        *gates,
+        *(Mutant(f"rollout: {guard}", _without_gates(guard)) for guard in alone),
+        Mutant(
+            "rollout: TransferRunning + ReplicaNotSound + shards before pods",
+            _all(_without_gates(*transfers), _instead(planner._urgent, lambda roll, _observed: roll)),
+            "though: transfer",
+        ),
+        Mutant(
+            "rollout: NoQuorumWithout + OneAtATime + PeersUnreachable",
+            _without_gates(*quorum),
+            "no majority of the voters stays",
+        ),
         Mutant("rollout: StillInService", _instead(cluster_observe.service_addresses, _nobody_listed)),
         Mutant("rollout: a stopping pod is let be", _instead(rollout._next, _next_of_all)),
-        Mutant("protect: strangers are kept from clients", _instead(rollout.strangers, lambda _observed: ())),
+        Mutant(
+            "protect: strangers are kept from clients",
+            _instead(rollout.strangers, lambda _observed: ()),
+            "is alone in a cluster of its own",
+        ),
+        Mutant(
+            "protect: nothing grows beside a stranger",
+            _instead(members.pods_wanted, _blind_to_strangers),
+            "grows beside",
+        ),
+        Mutant(
+            "objects: a StatefulSet is changed as it was read", _instead(cluster_act._as_seen, _as_wanted)
+        ),
     ]
 
 
@@ -57,54 +79,92 @@ def _bootstrap() -> list[Mutant]:
         Mutant("bootstrap: the permission is taken away", _instead(bootstrap.first_pod, _keeps_permission)),
         Mutant("bootstrap: one peer first", _instead(bootstrap.members_wanted, _all_at_once)),
         Mutant("bootstrap: read live before deciding", _instead(cluster_observe.live_claims, _no_claims)),
-        Mutant("bootstrap: every peer has joined", _instead(bootstrap._joined, lambda *_: True)),
+        Mutant(
+            "bootstrap: every peer has joined",
+            _instead(bootstrap._joined, lambda *_: True),
+            "is called formed",
+        ),
     ]
 
 
 def _membership() -> list[Mutant]:
     removal = membership._Removal
+    unchecked = _all(
+        lambda: [(QdrantRest, "remove_peer", _by_force)],
+        _instead(cluster_shards._unfinished, lambda _fresh: "", recheck.why_not_remove, lambda *_: ""),
+    )
     return [
-        Mutant("membership: PeerHoldsShards", _instead(recheck.held, lambda *_: ())),
-        Mutant("membership: TooFewPeers", _instead(membership._too_few, lambda *_: "")),
+        Mutant(
+            "membership: PeerHoldsShards", _instead(recheck.held, lambda *_: ()), "and its removal begins"
+        ),
+        Mutant("membership: TooFewPeers", _instead(membership._too_few, lambda *_: ""), "that cannot go"),
         Mutant("membership: StillInService", lambda: [*_always_unlisted(removal)]),
         Mutant("membership: a successor is a member", lambda: [(removal, "_has_successor", False)]),
-        Mutant("membership: hindrances to a removal", lambda: [(removal, "_hindrance", lambda _: None)]),
-        Mutant("membership: fresh look before a removal", _instead(recheck.why_not_remove, lambda *_: "")),
+        Mutant(
+            "membership: hindrances to a removal",
+            lambda: [(removal, "_hindrance", lambda _: None)],
+            "and its removal begins",
+        ),
+        Mutant(
+            "membership: fresh look before a removal + hindrances + Qdrant's refusal",
+            _all(unchecked, lambda: [(removal, "_hindrance", lambda _: None)]),
+            "is removed and holds shards",
+        ),
+        Mutant(
+            "membership: no creation meanwhile + entries under way + Qdrant's refusal",
+            _all(unchecked, lambda: [(Creations, "running", lambda *_: False)]),
+            "is removed and holds shards",
+        ),
+        Mutant("membership: a removed volume stays off", _instead(members.pods_wanted, _any_volume)),
+        Mutant("membership: nothing grows during a removal", _instead(members.pods_wanted, _grows_always)),
+    ]
+
+
+def _lost() -> list[Mutant]:
+    return [
         Mutant("lost volume: ConsentNeeded", _instead(lost_volumes._may_replace, lambda *_: True)),
-        Mutant("lost volume: VolumeLost", _instead(recheck.lost_with, lambda *_: ())),
+        Mutant(
+            "lost volume: VolumeLost",
+            _instead(recheck.lost_with, lambda *_: ()),
+            "held the only replica",
+        ),
     ]
 
 
 def _placement() -> list[Mutant]:
     refusal = budgets.Budget
+    drops = _all(_instead(wishes._may_drop, lambda *_: True), _instead(recheck._why_not_drop, lambda *_: ""))
     return [
         Mutant("placement: fresh look before each step", _instead(recheck.why_not, lambda *_: "")),
         Mutant("placement: ConsensusUnsettled", _instead(layout.unsettled, lambda _observed: "")),
         Mutant("placement: ViewsDisagree", _instead(layout._disputed, lambda *_: "")),
-        Mutant("placement: enough sound replicas remain", _both(_may_always_drop, _never_refuse_drop)),
+        Mutant("placement: enough sound replicas remain, planned and before the step", drops),
         Mutant("placement: Active is not sound", _instead(soundness._is_sound, _active_is_sound)),
         Mutant("placement: TransferBudget", lambda: [(refusal, "_refusal", lambda *_: None)]),
-        Mutant("placement: ManualPlacement", _instead(placement.plan_placement, _never_manual)),
         Mutant(
-            "placement: a leaving peer gets nothing",
-            _instead(membership.roles, _nobody_leaves),
+            "placement: ManualPlacement",
+            _instead(placement.plan_placement, _never_manual),
+            "placement is Manual",
         ),
+        Mutant("placement: a leaving peer gets nothing", _instead(membership.roles, _nobody_leaves)),
     ]
 
 
 # -- how guards are taken away ----------------------------------------------------------------------------
 
 
-def _instead(function: Any, broken: Any) -> Callable[[], list[Place]]:
-    return lambda: everywhere(function, broken)
+def _instead(*pairs: Any) -> Places:
+    """Functions and what stands for them, by turns."""
+    given = list(zip(pairs[::2], pairs[1::2], strict=True))
+    return lambda: [place for function, broken in given for place in everywhere(function, broken)]
 
 
-def _both(*several: Callable[[], list[Place]]) -> Callable[[], list[Place]]:
+def _all(*several: Places) -> Places:
     return lambda: [place for one in several for place in one()]
 
 
-def _without_gate(guard: object) -> Callable[[], list[Place]]:
-    rest = tuple((name, gate) for name, gate in rollout.GATES if name is not guard)
+def _without_gates(*guards: Guard) -> Places:
+    rest = tuple((name, gate) for name, gate in rollout.GATES if name not in guards)
     return lambda: [(rollout, "GATES", rest)]
 
 
@@ -142,14 +202,6 @@ def _all_at_once(_found: object, replicas: int, present: int | None, *_: object)
     return max(replicas, present or 0)
 
 
-def _may_always_drop() -> list[Place]:
-    return everywhere(wishes._may_drop, lambda *_: True)
-
-
-def _never_refuse_drop() -> list[Place]:
-    return everywhere(recheck._why_not_drop, lambda *_: "")
-
-
 def _active_is_sound(peer: Any, told: Any) -> bool:
     states = [view.states.get(peer) for view in told.values() if view]
     return bool(states) and all(state == "Active" for state in states)
@@ -157,6 +209,13 @@ def _active_is_sound(peer: Any, told: Any) -> bool:
 
 _plan_placement = placement.plan_placement
 _roles = membership.roles
+_pods_wanted = members.pods_wanted
+_remove_peer = QdrantRest.remove_peer
+
+
+async def _by_force(self: QdrantRest, endpoint: Any, peer: Any, *, force: bool) -> None:
+    del force
+    await _remove_peer(self, endpoint, peer, force=True)
 
 
 def _never_manual(seen: Any, policy: Any) -> Plan:
@@ -167,57 +226,21 @@ def _nobody_leaves(desired: Any, observed: Any) -> Any:
     return replace(_roles(desired, observed), leaving=frozenset())
 
 
-# -- the hunt ---------------------------------------------------------------------------------------------
+def _blind_to_strangers(cluster: str, replicas: int, observed: Observed) -> Any:
+    hidden = members.outsiders(observed.views, observed.members_known)
+    views = {pod: view for pod, view in observed.views.items() if pod not in hidden}
+    return _pods_wanted(cluster, replicas, replace(observed, views=views))
 
 
-@dataclass(frozen=True, slots=True)
-class Caught:
-    """Which seed noticed that a guard is missing."""
-
-    guard: str
-    seed: int | None
-    how: str
-    tried: int
+def _any_volume(cluster: str, replicas: int, observed: Observed) -> Any:
+    count, held = _pods_wanted(cluster, replicas, observed)
+    return (max(replicas, count), ()) if held else (count, held)
 
 
-def hunt(guard: str, seeds: int, first: int) -> Caught:
-    """Try seeds until one breaks a law that holds with the guard."""
-    mutant = next(one for one in mutants() if one.guard == guard)
-    for seed in range(first, first + seeds):
-        with patched(mutant.places()):
-            run = run_seed(seed)
-        if run.violation and not run_seed(seed).violation:
-            return Caught(guard, seed, run.violation, seed - first + 1)
-    return Caught(guard, None, "", seeds)
+def _grows_always(cluster: str, replicas: int, observed: Observed) -> Any:
+    return _pods_wanted(cluster, replicas, replace(observed, leaving=None))
 
 
-def table(seeds: int, first: int, processes: int, only: str = "") -> list[Caught]:
-    """Hunt every mutant, a process each; printed as they are caught."""
-    guards = [mutant.guard for mutant in mutants() if only in mutant.guard]
-    found: list[Caught] = []
-    with ProcessPoolExecutor(processes, mp_context=get_context("fork"), max_tasks_per_child=None) as pool:
-        for caught in pool.map(hunt, guards, [seeds] * len(guards), [first] * len(guards)):
-            found.append(caught)
-            where = f"seed {caught.seed}" if caught.seed is not None else f"NOT CAUGHT in {seeds} seeds"
-            print(f"{caught.guard:46} {where:24} {caught.how[:SHOWN]}", flush=True)
-    return found
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; 1 when a guard's absence was not noticed."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.simulation.mutants", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2000, help="tried for each guard (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=PROCESSES)
-    parser.add_argument("--only", default="", help="guards whose name contains this")
-    options = parser.parse_args(arguments)
-    found: list[Caught] = []
-    with suppress(KeyboardInterrupt):
-        found = table(options.seeds, options.first, options.processes, options.only)
-    missed = [caught.guard for caught in found if caught.seed is None]
-    print(f"\n{len(found) - len(missed)} of {len(found)} guards are held by the simulation")
-    return 1 if missed or not found else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _as_wanted(_world: Any, *, namespace: str, damage: Any) -> Any:
+    del namespace
+    return damage.manifest

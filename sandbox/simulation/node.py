@@ -49,8 +49,9 @@ class VirtualNode:
         """Processes by the uid of their pod."""
         self.failing: set[str] = set()
         """Pods whose readiness probe fails without a reason."""
-        self.alone: set[str] = set()
-        """Pods that somebody lets start a cluster of their own."""
+        self.alone = ""
+        """Pod that somebody lets start a cluster of its own, once."""
+        self._foreign: list[Disk] = []
         self.on_start: Callable[[Manifest, Disk], None] = lambda _pod, _disk: None
         """Told of every start of a process."""
         self._resting: dict[str, float] = {}
@@ -94,11 +95,21 @@ class VirtualNode:
         return self.disks.get(claim["metadata"]["uid"]) if claim else None
 
     def living_disks(self) -> dict[str, Disk]:
-        """Volumes that still exist, by the name of their claim; not those of pods that are alone."""
+        """Volumes that still exist, by the name of their claim; not those of a foreign cluster."""
+        return {name: disk for name, disk in self._existing_disks().items() if not self._is_foreign(disk)}
+
+    def foreign_pods(self) -> list[str]:
+        """Pods that are in a cluster which somebody else began."""
+        existing = self._existing_disks().items() if self._foreign else ()
+        return [name.removeprefix(claim_of("")) for name, disk in existing if self._is_foreign(disk)]
+
+    def _existing_disks(self) -> dict[str, Disk]:
         claims = self._server.all(Kind.CLAIM, self._namespace)
         found = {c["metadata"]["name"]: self.disks.get(c["metadata"]["uid"]) for c in claims}
-        found = {name: disk for name, disk in found.items() if name not in map(claim_of, self.alone)}
         return {name: disk for name, disk in found.items() if disk is not None}
+
+    def _is_foreign(self, disk: Disk) -> bool:
+        return any(disk is one or (disk.group and disk.group is one.group) for one in self._foreign)
 
     def kill(self, pod: str, rest: float = BACKOFF) -> None:
         """SIGKILL to the peer of a pod; the kubelet starts it again after some seconds."""
@@ -153,7 +164,7 @@ class VirtualNode:
         if disk is None:
             return
         environment = {e["name"]: e.get("value", "") for e in pod["spec"]["containers"][0]["env"]}
-        settings = self._settings(pod, environment)
+        settings = self._settings(pod, environment, disk)
         self.on_start(pod, disk)
 
         def begin() -> None:
@@ -161,11 +172,15 @@ class VirtualNode:
 
         self._peers.act(begin)
 
-    def _settings(self, pod: Manifest, environment: dict[str, Any]) -> Settings:
+    def _settings(self, pod: Manifest, environment: dict[str, Any], disk: Disk) -> Settings:
         """What the start script would do, its counter of attempts included."""
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
         uri = environment["QDRANT_PEER_URI"].replace("$(POD_NAME)", name)
-        if environment["QDRANT_FIRST_POD"] == name or name in self.alone:
+        if self.alone == name and disk.fresh:
+            self.alone = ""
+            self._foreign.append(disk)
+            return Settings(uri=uri, clustered=True)
+        if environment["QDRANT_FIRST_POD"] == name:
             return Settings(uri=uri, clustered=True)
         found = self._server.get(Kind.CONFIG_MAP, self._namespace, f"{self._cluster}-config")
         data = (found or {}).get("data") or {"members": "", "nobody": "http://nobody:6335"}

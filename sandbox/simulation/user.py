@@ -27,7 +27,9 @@ class User:
 
     def create_cluster(self, replicas: int) -> None:
         """The QdrantCluster."""
-        spec = {"version": "v1.19.0", "replicas": replicas}
+        spec: Manifest = {"version": "v1.19.0", "replicas": replicas}
+        if self._story.random.random() < 0.2:
+            spec["persistence"] = {"whenScaled": "Retain"}
         self._remember("replicas", replicas)
         self._remember("mode", "Auto")
         self._story.server.create(_manifest(Kind.CLUSTER, CLUSTER, spec), "user")
@@ -52,8 +54,8 @@ class User:
     def scale(self) -> None:
         """Another number of peers."""
         replicas = self._story.random.randint(1, 5)
-        self._remember("replicas", replicas)
-        self.edit({"replicas": replicas})
+        if self.edit({"replicas": replicas}):
+            self._remember("replicas", replicas)
 
     def change_factor(self) -> None:
         """Another replication factor of a collection."""
@@ -74,8 +76,8 @@ class User:
 
     def set_mode(self, mode: str) -> None:
         """spec.shards.placement."""
-        self._remember("mode", mode)
-        self.edit({"shards": {"placement": mode}})
+        if self.edit({"shards": {"placement": mode}}):
+            self._remember("mode", mode)
 
     def pause(self, *, paused: bool) -> None:
         """Hands off, or on again."""
@@ -90,16 +92,18 @@ class User:
         self._consents.add(peer)
         self.edit({"shards": {"replaceLostPeers": sorted(self._consents)}})
 
-    def edit(self, change: Manifest) -> None:
-        """Change the QdrantCluster's spec."""
+    def edit(self, change: Manifest) -> bool:
+        """Change the QdrantCluster's spec; whether there is one."""
         self._story.tell(f"user: edits {change}")
-        self._patch(Kind.CLUSTER, CLUSTER, change)
+        return self._patch(Kind.CLUSTER, CLUSTER, change)
 
-    def _patch(self, kind: Kind, name: str, change: Manifest) -> None:
+    def _patch(self, kind: Kind, name: str, change: Manifest) -> bool:
         try:
             self._story.server.patch(kind, NAMESPACE, name, {"spec": change}, "user")
         except (Refused, Retryable) as error:
             self._story.tell(f"user: refused: {error}")
+            return False
+        return True
 
     # -- what was asked for -------------------------------------------------------------------------------
 

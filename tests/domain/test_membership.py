@@ -257,8 +257,10 @@ def test_nothing_grows_while_a_pod_is_alone_in_a_cluster_of_its_own() -> None:
     split = replace(split, views={**split.views, "vectors-3": alone})
     count, (wait,) = pods_wanted("vectors", 6, split)
     assert (count, wait.guard) == (4, Guard.PEER_NOT_JOINED)
-    assert "vectors-3 is alone" in wait.message
+    assert wait.message.startswith("vectors-3 is out of service and not known to be a member")
     assert pods_wanted("vectors", 4, split) == (4, ())
+    silent = silence(out(four(members_known=records(3))), "vectors-3")
+    assert pods_wanted("vectors", 6, silent)[0] == 4, "it was alone when it was taken out of service"
 
 
 def test_a_stranger_that_alone_answers_changes_no_record() -> None:

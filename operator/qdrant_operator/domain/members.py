@@ -98,8 +98,8 @@ def gone_pod(
 def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, tuple[Blocked, ...]]:
     """Replicas that the StatefulSet shall have now, and what holds it back.
 
-    Volumes of members are all started; nothing grows while a peer is being taken away or is alone in a cluster of
-    its own; and a pod is never made where a volume waits that is not a member's.
+    Volumes of members are all started; nothing grows while a peer is being taken away or may be alone in a
+    cluster of its own; and a pod is never made where a volume waits that is not a member's.
     """
     bootstrap, present = observed.bootstrap, observed.members
     records, volumes = observed.members_known, observed.volumes
@@ -107,7 +107,8 @@ def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, t
         return members_wanted(bootstrap, replicas, present, observed.claims), ()
     if observed.leaving is not None:
         return present, ()
-    alone = sorted(outsiders(observed.views, records))
+    shunned = {pod.name for pod in observed.pods if not pod.serving and pod.name in observed.silent}
+    alone = sorted(outsiders(observed.views, records) | shunned)
     if alone:
         return present, _split(present, replicas, alone)
     ours = {names.claim_name(cluster, ordinal_of(member.pod)): member.claim_uid for member in records}
@@ -131,8 +132,8 @@ def _split(present: int, replicas: int, alone: list[str]) -> tuple[Blocked, ...]
     if replicas <= present:
         return ()
     message = (
-        f"{', '.join(alone)} is alone in a cluster of its own, and a new peer could join it there: "
-        "bring its old volume back, or delete the pod and its claim"
+        f"{', '.join(alone)} is out of service and not known to be a member now; if it is alone in a cluster of "
+        "its own, a new peer could join it there: bring its old volume back, or delete the pod and its claim"
     )
     return (Blocked(f"scale out to {replicas} peers", Guard.PEER_NOT_JOINED, message),)
 
