@@ -346,7 +346,6 @@ STATUS: dict[str, Manifest] = {
         "progress": "24/24 shards, 9.8/9.8 GiB",
         "message": "all good",
         "job": "nightly-20261121-0200",
-        "attempts": 1,
     },
 }
 """Statuses that set every field there is."""

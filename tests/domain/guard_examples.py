@@ -55,37 +55,35 @@ class Example:
 
 def of_clusters() -> tuple[Example, ...]:
     """An example of each guard of a QdrantCluster, in the guards' order."""
-    return _examples(Guard, guard_cluster_worlds.WORLDS, _blocked_cluster)
+    return _examples(Guard, guard_cluster_worlds.WORLDS, status_of_cluster)
 
 
 def of_collections() -> tuple[Example, ...]:
     """An example of each guard of a QdrantCollection, in the guards' order."""
-    return _examples(CollectionGuard, guard_collection_worlds.WORLDS, _blocked_collection)
+    return _examples(CollectionGuard, guard_collection_worlds.WORLDS, status_of_collection)
 
 
 def _examples(
-    guards: type[StrEnum], worlds: Mapping[Any, Any], blocked: Callable[[Any], Iterable[Mapping[str, str]]]
+    guards: type[StrEnum], worlds: Mapping[Any, Any], status_of: Callable[[Any], Mapping[str, Any]]
 ) -> tuple[Example, ...]:
     made = (guard for guard in guards if guard in worlds)
     return tuple(
-        Example(guard, " ".join(worlds[guard].__doc__.split()), tuple(blocked(worlds[guard]())))
+        Example(guard, " ".join(worlds[guard].__doc__.split()), tuple(status_of(worlds[guard]())["blocked"]))
         for guard in made
     )
 
 
-def _blocked_cluster(world: ClusterWorld) -> Iterable[Mapping[str, str]]:
+def status_of_cluster(world: ClusterWorld) -> Mapping[str, Any]:
+    """What the operator writes into the status of this world's QdrantCluster, conditions aside."""
     planned = plan_cluster(world.desired, world.observed) + Plan(blocked=world.found_by_the_look)
-    found: list[Mapping[str, str]] = cluster_status.facts(world.desired, world.observed, planned)["blocked"]
-    return found
+    return cluster_status.facts(world.desired, world.observed, planned)
 
 
-def _blocked_collection(world: CollectionWorld) -> Iterable[Mapping[str, str]]:
+def status_of_collection(world: CollectionWorld) -> Mapping[str, Any]:
+    """What the operator writes into the status of this world's QdrantCollection, conditions aside."""
     planned = plan_collection(world.desired, world.observed)
     shown = replace(planned, blocked=(*planned.blocked, *world.refused))
-    found: list[Mapping[str, str]] = collection_status.facts(
-        world.desired, world.observed, shown, owned_before=True
-    )["blocked"]
-    return found
+    return collection_status.facts(world.desired, world.observed, shown, owned_before=True)
 
 
 def page() -> str:

@@ -25,7 +25,6 @@ class ClusterPhase(StrEnum):
     REPAIRING = "Repairing"
     DEGRADED = "Degraded"
     BLOCKED = "Blocked"
-    DELETING = "Deleting"
     PAUSED = "Paused"
 
 

@@ -175,5 +175,3 @@ class SnapshotStatus(Status):
     """What went wrong, and what to do."""
     job: str | None = None
     """The Job that does the work."""
-    attempts: Count | None = None
-    """How many pods have tried."""

@@ -38,7 +38,6 @@ class Reason(StrEnum):
     SETTLED = "Settled"
     HEALTHY = "Healthy"
     FREE = "NothingWaits"
-    WAITING = "StepsWait"
 
 
 def bootstrap_facts(bootstrap: Bootstrap) -> dict[str, Any]:
