@@ -8,7 +8,6 @@ value: server-side apply replaces it whole, where the real server merges contain
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -55,6 +54,8 @@ class FakeApiServer:
         self.terminating_namespaces: set[str] = set()
         self.watchers: list[Watcher] = []
         self._now = now
+        self._keys: dict[Kind, list[Key]] = {}
+        """Names of the objects of a kind, in order, from the first question to the next change."""
         self._versions = itertools.count(1000)
         self._uids = itertools.count(1)
         self._managers: dict[str, dict[str, frozenset[Path]]] = {}
@@ -65,7 +66,9 @@ class FakeApiServer:
 
     def all(self, kind: Kind, namespace: str = "") -> list[Manifest]:
         """Objects of a kind by namespace and name; an empty namespace means all."""
-        keys = sorted((k for k in self.objects if k[0] is kind), key=lambda k: k[1:])
+        keys = self._keys.get(kind)
+        if keys is None:
+            keys = self._keys[kind] = sorted((k for k in self.objects if k[0] is kind), key=lambda k: k[1:])
         return [self.objects[key] for key in keys if namespace in ("", key[1])]
 
     def create(self, manifest: Manifest, manager: str) -> Manifest:
@@ -75,7 +78,7 @@ class FakeApiServer:
             raise Refused("AlreadyExists", f'{key[0].plural} "{key[2]}" already exists')
         if key[1] in self.terminating_namespaces:
             raise Refused("NamespaceTerminating", f"namespace {key[1]} is being terminated")
-        made = copy.deepcopy(manifest)
+        made = copied(manifest)
         for field in SERVER_FIELDS:
             made["metadata"].pop(field, None)
         if key[0] not in WITHOUT_STATUS:
@@ -93,7 +96,7 @@ class FakeApiServer:
         if current is None:
             return self.create(manifest, f"{manager}/apply")
         self._check_version(current, manifest)
-        wanted = copy.deepcopy(_owned_part(manifest))
+        wanted = copied(_owned_part(manifest))
         managers = self._managers[current["metadata"]["uid"]]
         mine = frozenset(leaves(wanted))
         others = frozenset().union(*(paths for who, paths in managers.items() if who != f"{manager}/apply"))
@@ -108,7 +111,7 @@ class FakeApiServer:
         """Merge patch of everything but status."""
         current = self._existing(kind, namespace, name)
         self._check_version(current, body)
-        body = copy.deepcopy(body) if kind in WITHOUT_STATUS else copy.deepcopy(_without_status(body))
+        body = copied(body) if kind in WITHOUT_STATUS else copied(_without_status(body))
         changed = merge(current, body)
         self._claim(current, changed, f"{manager}/update", frozenset(_differing(current, changed)))
         return self._update((kind, namespace, name), changed)
@@ -119,7 +122,7 @@ class FakeApiServer:
         """Replace status; on exactly this version where one is given."""
         current = self._existing(kind, namespace, name)
         self._check_version(current, {"metadata": {"resourceVersion": resource_version}})
-        return self._update((kind, namespace, name), {**current, "status": copy.deepcopy(status)})
+        return self._update((kind, namespace, name), {**current, "status": copied(status)})
 
     def delete(self, kind: Kind, namespace: str, name: str, *, foreground: bool = False) -> Manifest | None:
         """Delete; the object where it waits for finalizers or its grace, else None."""
@@ -236,12 +239,15 @@ class FakeApiServer:
 
     def _store(self, key: Key, manifest: Manifest, event: str = "MODIFIED") -> Manifest:
         meta = {**manifest["metadata"], "resourceVersion": str(next(self._versions))}
+        if key not in self.objects:
+            self._keys.pop(key[0], None)
         self.objects[key] = _with_meta(manifest, meta)
         self._tell(key[0], event, self.objects[key])
         return self.objects[key]
 
     def _remove(self, key: Key) -> None:
         last = self.objects.pop(key)
+        self._keys.pop(key[0], None)
         self._managers.pop(last["metadata"]["uid"], None)
         meta = {**last["metadata"], "resourceVersion": str(next(self._versions))}
         self._tell(key[0], "DELETED", _with_meta(last, meta))
@@ -249,6 +255,13 @@ class FakeApiServer:
     def _tell(self, kind: Kind, event: str, manifest: Manifest) -> None:
         for watcher in self.watchers:
             watcher(kind, event, manifest)
+
+
+def copied(value: Any) -> Any:
+    """A copy of plain JSON that shares nothing that changes."""
+    if isinstance(value, dict):
+        return {key: copied(inner) for key, inner in value.items()}
+    return [copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 def merge(current: Any, patch: Any) -> Any:

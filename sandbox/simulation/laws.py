@@ -135,7 +135,10 @@ class Laws:
             self.breaks(f"{len(running)} transfers run already: {where}")
 
     def _on_asked_to_drop(self, replica: tuple[str, int, int]) -> None:
-        gone = self._dropped.get(replica)
+        gone, state = self._dropped.get(replica), self.facts.state()
+        collection = state.collections.get(replica[0]) if state else None
+        if collection is None or replica[2] in collection.shards[replica[1]].replicas:
+            return
         if gone is not None and self._story.clock.seconds() - gone > NOTICED:
             self.breaks(f"{replica[0]}/{replica[1]}: a drop is asked for that was done long ago")
 

@@ -64,7 +64,11 @@ ROUTES: dict[str, Handler] = {
     "GET snapshots *": api_snapshots.download,
     "DELETE snapshots *": api_snapshots.delete,
 }
-PATTERNS = [(pattern.split()[0], tuple(pattern.split()[1:]), handler) for pattern, handler in ROUTES.items()]
+PATTERNS: dict[tuple[str, int], list[tuple[tuple[str, ...], Handler]]] = {}
+"""By method and number of segments."""
+for _pattern, _handler in ROUTES.items():
+    _method, *_segments = _pattern.split()
+    PATTERNS.setdefault((_method, len(_segments)), []).append((tuple(_segments), _handler))
 
 
 def handle(peer: Peer, call: Call) -> Reply:
@@ -93,8 +97,8 @@ def _in_cluster_mode(peer: Peer, call: Call) -> None:
 
 
 def _route(call: Call) -> Handler:
-    for method, pattern, handler in PATTERNS:
-        if method == call.method and _fits(pattern, call.segments):
+    for pattern, handler in PATTERNS.get((call.method, len(call.segments)), ()):
+        if _fits(pattern, call.segments):
             return handler
     return _nothing_there
 
@@ -105,9 +109,7 @@ def _nothing_there(peer: Peer, call: Call) -> Reply:
 
 
 def _fits(pattern: tuple[str, ...], segments: tuple[str, ...]) -> bool:
-    return len(pattern) == len(segments) and all(
-        wanted in ("*", got) for wanted, got in zip(pattern, segments, strict=True)
-    )
+    return all(wanted in ("*", got) for wanted, got in zip(pattern, segments, strict=True))
 
 
 def _late(peer: Peer, fault: Fault) -> Later:

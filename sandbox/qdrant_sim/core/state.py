@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 
 from sandbox.qdrant_sim.core.answers import Json, no_collection
@@ -48,6 +47,7 @@ class Collection:
     name: str
     uuid: str
     config: dict[str, Json]
+    """Replaced, never changed in place."""
     shards: dict[int, Shard]
     moves: list[Move] = field(default_factory=list)
     schema: dict[str, Json] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Collection:
         return Collection(
             self.name,
             self.uuid,
-            copy.deepcopy(self.config),
+            self.config,
             shards,
             list(self.moves),
             dict(self.schema),

@@ -21,6 +21,7 @@ class Timeline:
         self._epoch = epoch
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
+        self._stamp = (-1.0, "")
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Run `action` that many seconds from now; events of one moment run in the order they were put."""
@@ -44,4 +45,6 @@ class Timeline:
 
     def stamp(self) -> str:
         """The wall clock's time now, as in Qdrant's answers."""
-        return self.wall().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        if self._stamp[0] != self.now:
+            self._stamp = (self.now, self.wall().strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        return self._stamp[1]
