@@ -19,7 +19,7 @@ from qdrant_operator.domain.collection_steps import CollectionGuard
 from qdrant_operator.domain.collections import plan as plan_collection
 from qdrant_operator.domain.planner import plan as plan_cluster
 from qdrant_operator.domain.steps import Guard, Plan
-from tests.domain import guard_cluster_worlds, guard_collection_worlds
+from tests.domain import guard_cluster_worlds, guard_collection_worlds, guard_refusals
 from tests.domain.guard_cluster_worlds import ClusterWorld
 from tests.domain.guard_collection_worlds import CollectionWorld
 
@@ -41,7 +41,7 @@ WIDTH = 110
 class Example:
     """One world, and what its status says."""
 
-    guard: StrEnum
+    guard: str
     situation: str
     """One line."""
     entries: tuple[Mapping[str, str], ...]
@@ -50,7 +50,7 @@ class Example:
     @property
     def entry(self) -> Mapping[str, str]:
         """What the guard of this example says; the world may have more that waits."""
-        return next(entry for entry in self.entries if entry["guard"] == self.guard.value)
+        return next(entry for entry in self.entries if entry["guard"] == self.guard)
 
 
 def of_clusters() -> tuple[Example, ...]:
@@ -61,6 +61,14 @@ def of_clusters() -> tuple[Example, ...]:
 def of_collections() -> tuple[Example, ...]:
     """An example of each guard of a QdrantCollection, in the guards' order."""
     return _examples(CollectionGuard, guard_collection_worlds.WORLDS, status_of_collection)
+
+
+def of_refusals() -> tuple[Example, ...]:
+    """An example of each reason for which a whole spec is refused, or waits for its cluster."""
+    return tuple(
+        Example(one.reason, one.situation, tuple(guard_refusals.blocked(one)))
+        for one in guard_refusals.REFUSALS
+    )
 
 
 def _examples(
@@ -88,15 +96,29 @@ def status_of_collection(world: CollectionWorld) -> Mapping[str, Any]:
 
 def page() -> str:
     """docs/guards.md as it should be."""
-    parts = [HEAD, *_section("QdrantCluster", of_clusters()), *_section("QdrantCollection", of_collections())]
-    return "\n".join(parts)
+    sections = {
+        "QdrantCluster": of_clusters(),
+        "QdrantCollection": of_collections(),
+        "Specs that cannot be followed": of_refusals(),
+    }
+    return "\n".join([HEAD, *(text for title, found in sections.items() for text in _section(title, found))])
+
+
+def word(guard: str) -> str:
+    """The guard as status has it."""
+    return guard.value if isinstance(guard, StrEnum) else guard
 
 
 def _section(title: str, examples: Iterable[Example]) -> Iterable[str]:
     yield f"## {title}\n"
     for example in examples:
-        entry = yaml.safe_dump([dict(example.entry)], sort_keys=False, width=WIDTH, allow_unicode=True)
-        yield f"### {example.guard.value}\n\n{example.situation}\n\n```yaml\n{entry}```\n"
+        entry = yaml.safe_dump(
+            [{name: str(value) for name, value in example.entry.items()}],
+            sort_keys=False,
+            width=WIDTH,
+            allow_unicode=True,
+        )
+        yield f"### {word(example.guard)}\n\n{example.situation}\n\n```yaml\n{entry}```\n"
 
 
 def main(arguments: list[str]) -> int:

@@ -11,13 +11,15 @@ from qdrant_operator.domain.collection_steps import CollectionGuard
 from qdrant_operator.domain.steps import Guard
 from tests.domain import guard_examples
 from tests.domain.guard_examples import Example
+from tests.test_docs import PACKAGE, raised
 
-EXAMPLES = (*guard_examples.of_clusters(), *guard_examples.of_collections())
+REFUSALS = guard_examples.of_refusals()
+EXAMPLES = (*guard_examples.of_clusters(), *guard_examples.of_collections(), *REFUSALS)
 
 
-def label(guard: StrEnum) -> str:
+def label(guard: str) -> str:
     """A guard with its kind: both kinds have words in common."""
-    return f"{type(guard).__name__}.{guard.name}"
+    return f"{type(guard).__name__}.{guard.name}" if isinstance(guard, StrEnum) else guard
 
 
 CLUSTER_NEEDS = (
@@ -34,9 +36,19 @@ CLUSTER_NEEDS = (
 )
 COLLECTION_NEEDS = tuple(guard for guard in CollectionGuard if not guard.passing)
 SOMEBODY = {label(guard) for guard in (*CLUSTER_NEEDS, *COLLECTION_NEEDS)}
+SOMEBODY |= {one.guard for one in REFUSALS if one.guard != "ClusterNotReady"}
 """Guards that nothing but a person ends."""
+READERS = (
+    "domain/desired.py",
+    "domain/schedules.py",
+    "reconcile/access.py",
+    "reconcile/cluster_act.py",
+    "reconcile/cluster_observe.py",
+    "reconcile/collection_observe.py",
+)
+"""Modules of the two loops that refuse a spec."""
 DO = re.compile(
-    r"\b(set|add|lower|raise|delete|bring|save|put|write|make|choose|correct|remove|declare|keep|restore)\b"
+    r"\b(set|add|create|name a|lower|raise|delete|bring|save|put|write|make|choose|correct|remove|keep|restore)\b"
 )
 WAIT = re.compile(
     r"\b(first|wait\w*|still|yet|already|again|heals|on its way|does not run|not finished|until|transfers run)\b",
@@ -53,6 +65,12 @@ def name(example: Example) -> str:
 def test_every_guard_has_an_example(guards: type[StrEnum]) -> None:
     """A guard without a world that produces it would be dead."""
     assert {one.guard for one in EXAMPLES if type(one.guard) is guards} == set(guards)
+
+
+def test_every_reason_that_refuses_a_spec_has_an_example() -> None:
+    """Every reason that the modules give which read a spec and what it names; and the wait for a cluster."""
+    reasons = {word for module in READERS for word in raised(PACKAGE / module)} | {"ClusterNotReady"}
+    assert {one.guard for one in REFUSALS} == reasons
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name)

@@ -17,6 +17,9 @@ from qdrant_operator.reconcile.status import write_status
 from qdrant_operator.reconcile.transfer_memory import TransferMemory
 from qdrant_operator.reconcile.world import Again, World
 
+FOLLOW = "follow the spec"
+"""What a spec that is refused holds back, in status.blocked."""
+
 
 class ClusterReconciler:
     """Takes one pass over one QdrantCluster."""
@@ -41,12 +44,19 @@ class ClusterReconciler:
         now = self._world.clock.now()
         seen = await look(self._world, subject, lambda views: memory.recall(views, now))
         plan = self._plan(seen)
-        subject = await self._report(subject, seen, plan)
+        tries_again = bool(plan.steps) and was_refused(subject)
+        if not tries_again:
+            subject = await self._report(subject, seen, plan)
         if seen.desired.spec.paused:
             return Again(self._world.options.watch_seconds)
-        for step in batch(plan):
-            await self._carry_out(subject, seen, step)
-            memory.begun(step)
+        try:
+            for step in batch(plan):
+                await self._carry_out(subject, seen, step)
+                memory.begun(step)
+        except Refused as error:
+            return await self._refuse(subject, error)
+        if tries_again:
+            await self._report(subject, seen, plan)
         return Again(self._pause(seen.observed, plan))
 
     def _plan(self, seen: Look) -> Plan:
@@ -99,9 +109,10 @@ class ClusterReconciler:
 
     async def _refuse(self, subject: Manifest, error: Refused) -> Again:
         """Say it in conditions; what the last good pass knew of the peers stays in status."""
-        status = subject.get("status") or {}
+        meta, status = subject["metadata"], subject.get("status") or {}
+        self._world.reporter.blocked(Kind.CLUSTER.kind, meta["namespace"], meta["name"], (error.reason,))
         known = {k: v for k, v in status.items() if k not in ("conditions", "observedGeneration")}
-        blocked = [{"step": "follow the spec", "guard": error.reason, "message": error.message}]
+        blocked = [{"step": FOLLOW, "guard": error.reason, "message": error.message}]
         facts = {**known, "phase": "Blocked", "blocked": blocked, "plan": [], "planned": 0}
         told = {wait["guard"] for wait in status.get("blocked") or ()}
         if error.reason not in told:
@@ -117,6 +128,12 @@ def view_transfers(observed: Observed) -> Iterator[Transfer]:
     for view in observed.peers.values():
         for collection in view.collections:
             yield from collection.transfers
+
+
+def was_refused(subject: Manifest) -> bool:
+    """Whether the last pass was refused: then status goes on saying so until a step succeeds."""
+    waits = (subject.get("status") or {}).get("blocked") or ()
+    return any(wait.get("step") == FOLLOW for wait in waits)
 
 
 def is_formed(subject: Manifest) -> bool:

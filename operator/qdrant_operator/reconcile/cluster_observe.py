@@ -38,6 +38,7 @@ from qdrant_operator.reconcile.world import World
 UID_KEY = f"{names.FIELD_MANAGER}-cluster-uid"
 """Key in the cluster's consensus metadata that names the QdrantCluster it belongs to."""
 Recall = Callable[[Mapping[str, View]], Remembered]
+OLD_CRDS = "; correct it, and upgrade the CRDs: they should have refused it"
 STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
 
 
@@ -62,7 +63,7 @@ def parse_spec(subject: Manifest, now: datetime) -> ClusterSpec:
     except ValidationError as error:
         problem = error.errors()[0]
         field = ".".join(str(part) for part in problem["loc"])
-        raise Refused("InvalidSpec", f"spec.{field}: {problem['msg']}") from error
+        raise Refused("InvalidSpec", f"spec.{field}: {problem['msg']}{OLD_CRDS}") from error
     check_config(spec.config)
     if spec.shards.window:
         next_due(spec.shards.window.schedule, spec.shards.window.time_zone, now)

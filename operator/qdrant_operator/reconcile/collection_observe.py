@@ -45,7 +45,9 @@ def parse_spec(subject: Manifest) -> CollectionSpec:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise Refused("InvalidSpec", f"spec.{where}: {first['msg']}") from error
+        raise Refused(
+            "InvalidSpec", f"spec.{where}: {first['msg']}; correct it, and upgrade the CRDs"
+        ) from error
 
 
 def desired(world: World, subject: Manifest, cluster: Manifest | None) -> Desired:
