@@ -79,7 +79,8 @@ async def test_when_the_cause_is_gone_it_goes_on_and_says_so(place: Place) -> No
     """Somebody deletes the other Service: the objects are made, and the refusal leaves status and metrics."""
     await place.passes(3)
     place.kubernetes.server.delete(Kind.SERVICE, NAMESPACE, CLUSTER)
-    await place.passes(3)
+    await place.passes(1)
     assert "NameClash" not in place.guards
     assert "NameClash" not in place.told.guards[CLUSTER]
+    await place.passes(1)
     assert place.kubernetes.cached_one(Kind.STATEFUL_SET, NAMESPACE, CLUSTER) is not None
