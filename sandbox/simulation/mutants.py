@@ -17,7 +17,7 @@ from qdrant_operator.domain.placement import budgets, layout, recheck, wishes
 from qdrant_operator.domain.placement import planner as placement
 from qdrant_operator.domain.placement.model import Mode
 from qdrant_operator.domain.steps import Guard, Plan, RecordBootstrap
-from qdrant_operator.reconcile import cluster_act, cluster_observe, cluster_shards
+from qdrant_operator.reconcile import cluster_act, cluster_observe, cluster_shards, collection_act
 from qdrant_operator.reconcile.creations import Creations
 from sandbox.simulation.remembered import Place, everywhere
 
@@ -41,7 +41,12 @@ def mutants() -> list[Mutant]:
 
 def _rollout() -> list[Mutant]:
     alone = (Guard.ONE_AT_A_TIME, Guard.PEERS_UNREACHABLE, Guard.CONSENSUS_UNSETTLED, Guard.REPLICA_NOT_SOUND)
-    quorum = (Guard.NO_QUORUM_WITHOUT, Guard.ONE_AT_A_TIME, Guard.PEERS_UNREACHABLE)
+    quorum = (
+        Guard.NO_QUORUM_WITHOUT,
+        Guard.ONE_AT_A_TIME,
+        Guard.PEERS_UNREACHABLE,
+        Guard.REPLICA_NOT_SOUND,
+    )
     transfers = (Guard.TRANSFER_RUNNING, Guard.REPLICA_NOT_SOUND)
     return [
         *(Mutant(f"rollout: {guard}", _without_gates(guard)) for guard in alone),
@@ -51,7 +56,7 @@ def _rollout() -> list[Mutant]:
             "though: transfer",
         ),
         Mutant(
-            "rollout: NoQuorumWithout + OneAtATime + PeersUnreachable",
+            "rollout: NoQuorumWithout + OneAtATime + PeersUnreachable + ReplicaNotSound",
             _without_gates(*quorum),
             "no majority of the voters stays",
         ),
@@ -111,9 +116,16 @@ def _membership() -> list[Mutant]:
             "is removed and holds shards",
         ),
         Mutant(
-            "membership: no creation meanwhile + entries under way + Qdrant's refusal",
-            _all(unchecked, lambda: [(Creations, "running", lambda *_: False)]),
-            "is removed and holds shards",
+            "membership: nothing is created meanwhile, on both sides + entries under way",
+            _all(
+                lambda: [(Creations, "running", lambda *_: False)],
+                _instead(
+                    collection_act._nobody_leaves,
+                    lambda *_: None,
+                    cluster_shards._unfinished,
+                    lambda _fresh: "",
+                ),
+            ),
         ),
         Mutant("membership: a removed volume stays off", _instead(members.pods_wanted, _any_volume)),
         Mutant("membership: nothing grows during a removal", _instead(members.pods_wanted, _grows_always)),

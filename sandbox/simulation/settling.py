@@ -106,11 +106,16 @@ class Settling:
             yield "TooFewPeers"
         if self._mode(cluster) == "Manual":
             yield "ManualPlacement"
-        if state is not None and any(_is_gone(one, self._living()) for one in state.collections.values()):
-            yield from ("NoSoundSource", "ReplicaNotSound", "CollectionUnreadable")
+        if state is not None and any(self._is_gone(one, state) for one in state.collections.values()):
+            yield from ("NoSoundSource", "ReplicaNotSound", "CollectionUnreadable", "VolumeLost")
 
-    def _living(self) -> set[int]:
-        return {disk.peer for disk in self._story.node.living_disks().values() if not disk.removed}
+    def _is_gone(self, collection: Collection, state: State) -> bool:
+        """Whether a shard has no Active replica that can be read on a volume that exists."""
+        readable = self._story.writer.readable
+        return any(
+            not set(shard.active()) & readable(state, collection.name, number)
+            for number, shard in collection.shards.items()
+        )
 
     def _said(self) -> set[str]:
         return {wait["guard"] for wait in self._blocked()}
@@ -131,8 +136,3 @@ class Settling:
 def _imbalance(collection: Collection, state: State) -> int:
     counts = [sum(peer in s.replicas for s in collection.shards.values()) for peer in state.peers]
     return max(counts) - min(counts) if counts else 0
-
-
-def _is_gone(collection: Collection, living: set[int]) -> bool:
-    """Whether a shard has no Active replica on a volume that exists."""
-    return any(not set(shard.active()) & living for shard in collection.shards.values())

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from sandbox.simulation.story import Story
 
 SWARM = (0, 1, 1, 4)
+LATE = (3.0, 3.0, 15.0)
+"""Seconds by which a peer hears late."""
 
 
 class Trouble:
@@ -189,9 +191,11 @@ class Trouble:
         self._for_a_while("the operator cannot reach", mute.add, mute.discard)
 
     def _lag(self) -> None:
-        lag = self._story.peers.universe.lag
+        lag, late = self._story.peers.universe.lag, self._story.random.choice(LATE)
         self._for_a_while(
-            "late to hear:", lambda address: lag.update({address: 3.0}), lambda address: _forget(lag, address)
+            f"{late:g} s late to hear:",
+            lambda address: lag.update({address: late}),
+            lambda address: _forget(lag, address),
         )
 
     def _stale_caches(self) -> None:

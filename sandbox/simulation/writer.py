@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 8.0
 """Seconds that the application waits for an answer."""
+LATE = 3.0
+"""Seconds by which a peer may hear late and still send writes to the replicas that count."""
 IDS = 60
 """Points of one collection."""
 
@@ -69,14 +71,18 @@ class Writer:
             del self.acknowledged[key]
 
     def _in_touch(self, door: str) -> bool:
-        """Whether the peer follows the leader now.
+        """Whether the peer follows the leader now, and not from afar.
 
         One that is cut off acknowledges writes to its own replica, which the others have called Dead already;
         with a write consistency factor of 1 Qdrant loses them when the network heals, whoever runs the cluster.
         """
         group, peer = self._story.laws.facts.group(), self._story.peers.universe.peers.get(door)
         leader = group.leader() if group else None
-        if peer is None or peer.disk.group is not group:
+        if (
+            peer is None
+            or peer.disk.group is not group
+            or self._story.peers.universe.lag.get(door, 0.0) > LATE
+        ):
             return False
         return leader is not None and self._story.peers.universe.linked(leader, peer)
 
@@ -132,6 +138,10 @@ class Writer:
             if active and all(_has(local, one, value) for one, value in points):
                 found.add(peer)
         return found
+
+    def readable(self, state: State, name: str, number: int) -> set[int]:
+        """Holders of a shard whose data exists and can be loaded."""
+        return set(self._locals(state.collections[name], number))
 
     def _locals(self, collection: Collection, number: int) -> dict[int, Local]:
         """Data of a shard's holders on volumes that exist."""
