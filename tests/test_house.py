@@ -99,7 +99,7 @@ def test_fragments_are_well_formed() -> None:
 
 
 def test_ci_runs_the_commands_of_the_readme() -> None:
-    """.ci/run is executable, asks nothing, and runs the installation and the README's test command."""
+    """.ci/run is executable, asks nothing, and runs the README's installation and tests, then simulates."""
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     text = script.read_text()
@@ -108,7 +108,7 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     commands = [
         line.split("make --no-print-directory ")[1] for line in text.splitlines() if line.startswith("make")
     ]
-    assert commands == ["install", "check test"]
+    assert commands == ["install", "check test", "simulate SEEDS=2000 FIRST=1"]
 
 
 def instructions(stage: int) -> list[tuple[str, str]]:
