@@ -158,7 +158,11 @@ def _placement() -> list[Mutant]:
             _instead(placement.plan_placement, _never_manual),
             "placement is Manual",
         ),
-        Mutant("placement: a leaving peer gets nothing", _instead(membership.roles, _nobody_leaves)),
+        Mutant(
+            "placement: a leaving peer gets nothing",
+            _instead(membership.roles, _nobody_leaves),
+            "a peer that shall go is filled",
+        ),
     ]
 
 

@@ -140,6 +140,15 @@ def test_after_the_removal_pod_then_volume_then_record() -> None:
     assert plan(three(3), empty).steps == (RecordLeaving(None, "vectors-3"),)
 
 
+def test_the_pod_of_a_removed_peer_stays_while_the_leader_is_silent() -> None:
+    """Another peer may have joined from it on a new volume, and only the leader would know."""
+    removed = without_top(out(four(), leaving=REMOVED))
+    assert isinstance(first(plan(three(), removed)), LowerMembers)
+    silent = silence(removed, "vectors-0")
+    assert plan(three(), silent).steps == ()
+    assert Guard.CONSENSUS_UNSETTLED in guards(plan(three(), silent))
+
+
 def test_a_removal_is_believed_only_when_every_survivor_says_so() -> None:
     """One survivor is silent: it may still know the peer."""
     gone = silence(without_top(out(four(), leaving=REMOVING)), "vectors-1")

@@ -120,9 +120,9 @@ class _Removal:
     def go_on(self) -> Plan:
         """What is recorded is led to its end, whatever the spec says meanwhile."""
         if self.leaving.phase is LeavingPhase.REMOVED:
-            return (
-                Plan((RecordLeaving(None, self.leaving.pod),)) if self._has_successor else self._take_away()
-            )
+            if self._has_successor:
+                return Plan((RecordLeaving(None, self.leaving.pod),))
+            return self._wait_settled() if self._may_have_successor else self._take_away()
         if is_member(self.observed, self.step.peer):
             return self._hindrance() or self._out_of_service() or Plan((self.step,))
         if any(peer.id == self.leaving.peer for peer in self.layout.peers):
@@ -131,6 +131,12 @@ class _Removal:
         if self.layout.unsettled or not all(peer.answers for peer in self.layout.peers):
             return self._wait_settled()
         return self._record(LeavingPhase.REMOVED)
+
+    @property
+    def _may_have_successor(self) -> bool:
+        """Its pod exists, and the leader, who would know first, does not answer."""
+        known = not self.layout.unsettled and self.observed.pod_of(self.observed.leader) is not None
+        return self.pod is not None and not known
 
     def _never_joined(self) -> Plan:
         """A pod whose process runs may become a member at any moment: then its peer is removed like others."""

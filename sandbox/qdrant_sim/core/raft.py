@@ -107,7 +107,7 @@ class Group:
         if leader is not None:
             self._campaign_apart(leader)
             return
-        able = [p for p in self.live.values() if self._has_majority(p)]
+        able = [p for p in self.live.values() if self._has_majority(p) and not p.disk.behind]
         if not able:
             for peer in self.live.values():
                 peer.campaign()
@@ -241,7 +241,7 @@ class Group:
             self.universe.timeline.after(self.universe.pace.snapshot, lambda: self.send_snapshot(peer))
             return
         peer.disk.state = leader.disk.state.copy()
-        peer.disk.applied = len(self.log)
+        peer.disk.applied = leader.disk.applied
         peer.disk.behind = False
         peer.after_snapshot()
 
