@@ -96,6 +96,8 @@ class Mishaps:
         state = story.laws.facts.state()
         if disk is None or state is None or state.holds_shards(disk.peer) or not story.trouble:
             return
+        if disk.peer in state.peers and not story.troubles.can_spare(disk.peer):
+            return
         story.tell(f"the volume of {pod} is lost, which is on its way out")
         story.node.lose_volume(pod)
 

@@ -123,10 +123,16 @@ class Trouble:
         elif phase == "Complete" and not self.lost and state is not None and len(state.voters) >= 3:
             self.lose_member(self._pod())
 
+    def can_spare(self, peer: int) -> bool:
+        """Whether a majority has its volumes without this peer: else no software can go on."""
+        state = self._story.laws.facts.state()
+        living = {disk.peer for disk in self._story.node.living_disks().values() if not disk.removed}
+        return state is not None and len(state.voters & living - {peer}) * 2 > len(state.peers)
+
     def lose_member(self, pod: str) -> bool:
         """Take the volume of a member's pod; whether it was one."""
         story, disk = self._story, self._story.node.disk_of(pod)
-        if disk is None or disk.group is None or disk.removed:
+        if disk is None or disk.group is None or disk.removed or not self.can_spare(disk.peer):
             return False
         story.tell(f"the volume of {pod} is lost, peer {disk.peer}")
         self.lost.add(disk.peer)
