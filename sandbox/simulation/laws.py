@@ -15,6 +15,7 @@ from sandbox.qdrant_sim.core.state import ACTIVE, State
 from sandbox.simulation.facts import NOTICED, Facts
 from sandbox.simulation.node import claim_of
 from sandbox.simulation.user import NAMESPACE
+from sandbox.simulation.wishes import Wishes
 
 if TYPE_CHECKING:
     from sandbox.simulation.story import Story
@@ -34,6 +35,7 @@ class Laws:
         """Nothing is broken."""
         self._story = story
         self.facts = Facts(story)
+        self._wishes = Wishes(story, self.facts)
         self.broken: list[str] = []
         self._stopped_by_us: set[str] = set()
         self._asked: set[tuple[object, ...]] = set()
@@ -115,9 +117,9 @@ class Laws:
         if replicas.get(move.target) == ACTIVE:
             self.breaks(f"a second replica on one peer: {verb} {where}")
         self._check_budget(state, where)
-        if not move.keep_source and self._is_unwanted(move.source) and self._has_no_room():
+        if not move.keep_source and self._wishes.is_unwanted(move.source) and self._wishes.has_no_room():
             self.breaks(f"a peer is drained that cannot go, too few would stay: {where}")
-        if self._is_unwanted(move.target) and self._has_room(state):
+        if self._wishes.is_unwanted(move.target) and self._wishes.has_room(state):
             self.breaks(f"a peer that shall go is filled: {verb} {where}")
 
     def _check_budget(self, state: State, where: str) -> None:
@@ -147,17 +149,11 @@ class Laws:
         self._dropped[op.name, op.shard, op.peer] = self._story.clock.seconds()
         silent = {int(fact[1]) for fact in self.facts.old("missing")}
         good = self._story.writer.good(state, op.name, op.shard) - silent
-        wanted = self._wanted(op.name, state)
+        wanted = self._wishes.replicas_of(op.name, state)
         if len(good - {op.peer}) < min(wanted, len(good)):
             self.breaks(
                 f"{op.name}/{op.shard}: {len(good)} good replicas, {wanted} wanted, and one is dropped"
             )
-
-    def _wanted(self, name: str, state: State) -> int:
-        """Replicas that must stay; a factor that the peers cannot hold is refused, and the old one counts."""
-        asked = self._story.user.least_factor(name, 20.0)
-        known = int(state.collections[name].params["replication_factor"])
-        return asked if asked <= self._story.user.least_replicas(20.0) else min(asked, known)
 
     def _on_remove(self, peer: int, state: State) -> None:
         self._story.tell(f"removed: peer {peer}")
@@ -171,30 +167,12 @@ class Laws:
         process = self.facts.running().get(peer)
         if process is not None and process.address in self._story.node.listed():
             self.breaks(f"peer {peer} is removed while clients reach it")
-        if not lost and peer not in self._leaving and self._is_wanted(pods[peer]):
+        if not lost and peer not in self._leaving and self._wishes.is_wanted(pods[peer]):
             self.breaks(f"peer {peer} of {pods[peer]} is removed and is wanted")
         rest = state.voters - {peer}
         silent = {int(fact[1]) for fact in self.facts.old("missing")} - {peer}
         if rest and len(rest - silent) * 2 <= len(rest):
             self.breaks(f"peer {peer} is removed and no majority of the others answers")
-
-    def _is_wanted(self, claim: str) -> bool:
-        return int(claim.rsplit("-", 1)[1]) < self._story.user.least_replicas(NOTICED)
-
-    def _has_room(self, state: State) -> bool:
-        """Whether fewer peers could hold every replica: else nobody has to go."""
-        factors = [one.params["replication_factor"] for one in state.collections.values()]
-        return max(factors, default=1) <= self._story.user.least_replicas(NOTICED)
-
-    def _has_no_room(self) -> bool:
-        """Whether fewer peers could not hold every replica, for long enough that it must be known."""
-        factors = [int(fact[2]) for fact in self.facts.old("factor")]
-        return max(factors, default=1) > self._story.user.most_replicas(NOTICED)
-
-    def _is_unwanted(self, peer: int) -> bool:
-        pods = {disk.peer: name for name, disk in self._story.node.living_disks().items()}
-        ordinal = int(pods[peer].rsplit("-", 1)[1]) if peer in pods else 0
-        return ordinal >= self._story.user.most_replicas(NOTICED)
 
     # -- what the operator writes to Kubernetes -----------------------------------------------------------
 
@@ -241,7 +219,7 @@ class Laws:
         if leaving.get("peerId") and leaving["peerId"] not in self._leaving:
             self._leaving.add(leaving["peerId"])
             self.facts.look()
-            if self._is_wanted(leaving["pod"]):
+            if self._wishes.is_wanted(leaving["pod"]):
                 self.breaks(f"{leaving['pod']} is wanted, and its removal begins")
             if ("holds", str(leaving["peerId"])) in self.facts.old("holds"):
                 self.breaks(f"{leaving['pod']} holds shards, and its removal begins")
