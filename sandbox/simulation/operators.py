@@ -159,8 +159,9 @@ class ItsKubernetes(FakeKubernetes):
             await asyncio.sleep(story.random.uniform(0.0, 1.0))
         story.tell(f"operator {operator.number}: {write.operation} {write.kind.kind} {write.name}")
         if last and operator.end is not End.AFTER:
-            if operator.end is End.LATE and self.server.get(write.kind, write.namespace, write.name):
-                story.later(LATE_WRITE, lambda: self._arrives(write, act))
+            meant = self.server.get(write.kind, write.namespace, write.name)
+            if operator.end is End.LATE and meant:
+                story.later(LATE_WRITE, lambda: self._arrives(write, act, meant["metadata"]["uid"]))
             operator.die()
         if story.trouble and story.random.random() < 0.02:
             raise Unreachable("the request to Kubernetes was lost")
@@ -182,8 +183,12 @@ class ItsKubernetes(FakeKubernetes):
             self._unheard.remove(id(write))
             raise Unreachable("the answer from Kubernetes was lost")
 
-    def _arrives(self, write: Write, act: Callable[[], Manifest]) -> None:
+    def _arrives(self, write: Write, act: Callable[[], Manifest], uid: str) -> None:
+        """A deletion names the uid: another object of that name is not meant."""
         self._story.tell(f"operator {self._operator.number} is dead, its last write arrives")
+        found = self.server.get(write.kind, write.namespace, write.name)
+        if write.operation == "delete" and (found is None or found["metadata"]["uid"] != uid):
+            return
         self._story.laws.before_write(write)
         try:
             act()

@@ -54,9 +54,9 @@ class Writer:
         self._value += 1
         known = {one: self.acknowledged.pop((name, one), None) for one in ids}
         self.writes += 1
-        losses = len(story.troubles.losses)
+        losses, whole = len(story.troubles.losses), self._nobody_apart()
         status = await self._send(door, name, ids, deletes=deletes)
-        if status == 200 and not deletes and self._in_touch(door):
+        if status == 200 and not deletes and whole and self._in_touch(door):
             self.acknowledged |= {(name, one): self._value for one in ids}
             if len(story.troubles.losses) > losses:
                 self._forget_lost_meanwhile({(name, one) for one in ids})
@@ -69,6 +69,17 @@ class Writer:
         state = self._story.laws.facts.state()
         for key in written & set(self._gone(state) if state else ()):
             del self.acknowledged[key]
+
+    def _nobody_apart(self) -> bool:
+        """Whether every member that runs follows the leader.
+
+        A replica that was apart may have taken other writes, and two histories become one when it is back: with
+        a write consistency factor of 1 it may be either of them.
+        """
+        group = self._story.laws.facts.group()
+        return group is not None and all(
+            not peer.paused and self._in_touch(peer.address) for peer in list(group.live.values())
+        )
 
     def _in_touch(self, door: str) -> bool:
         """Whether the peer follows the leader now, and not from afar.
