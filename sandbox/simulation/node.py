@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 from qdrant_operator.domain.wire import Kind, Manifest
 from sandbox.fakes.apiserver import FakeApiServer
@@ -184,7 +185,9 @@ class VirtualNode:
             return Settings(uri=uri, clustered=True)
         found = self._server.get(Kind.CONFIG_MAP, self._namespace, f"{self._cluster}-config")
         data = (found or {}).get("data") or {"members": "", "nobody": "http://nobody:6335"}
-        others = [line for line in data["members"].split() if line != uri]
+        known = [line for line in data["members"].split() if line != uri]
+        # The stranger admits nobody; that nothing grows beside it is a law of its own.
+        others = [line for line in known if _pod_in(line) not in self.foreign_pods()]
         attempt = self._attempts[uid] = self._attempts.get(uid, -1) + 1
         target = others[attempt % len(others)] if others else data["nobody"].strip()
         return Settings(uri=uri, bootstrap=target, clustered=True)
@@ -261,3 +264,8 @@ class VirtualNode:
         for pod in self._server.all(Kind.POD, self._namespace):
             if (pod.get("status") or {}).get("podIP") == peer.address and is_ready(pod):
                 self._kubelet.ready(pod, ready=False)
+
+
+def _pod_in(uri: str) -> str:
+    """The pod that a member's URI names."""
+    return (urlsplit(uri).hostname or "").split(".")[0]
