@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import yaml
 
 from qdrant_operator.api.crds import crd_files
 from qdrant_operator.api.rbac import bound, cluster_role
+from qdrant_operator.domain.wire import Kind
 from sandbox.cluster import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Sandbox
 from sandbox.kubectl import kubectl
+from tests.integration import manifests
 from tests.integration.audit import refused
 from tests.integration.kube import Kube
 from tests.integration.operator import Operator
+from tests.integration.peers import Peers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -78,6 +82,29 @@ def own_operator(operator: Operator, sandbox: Sandbox, namespace: str, tmp_path:
     yield process
     process.kill()
     operator.start()
+
+
+@pytest.fixture(scope="module")
+def home(operator: Operator, sandbox: Sandbox, kube: Kube) -> Iterator[str]:
+    """A namespace with a formed cluster of three peers, for the tests of one file."""
+    name = f"home-{secrets.token_hex(4)}"
+    kubectl(sandbox.kubeconfig, "create", "namespace", name)
+    kube.create(manifests.cluster(), name)
+    kube.wait_ready(Kind.CLUSTER, name, "vectors", 90)
+    yield name
+    kubectl(sandbox.kubeconfig, "delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def peers(kube: Kube, home: str) -> Peers:
+    """The peers of the cluster that the tests of one file share."""
+    return Peers(kube, home)
+
+
+@pytest.fixture
+def docs() -> str:
+    """Name of a collection that no other test uses."""
+    return f"docs-{secrets.token_hex(3)}"
 
 
 def _rights() -> list[dict[str, object]]:

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from qdrant_operator.domain.wire import Kind, Manifest
-from sandbox.cluster import Sandbox
-from sandbox.kubectl import kubectl
 from tests.integration import manifests
 from tests.integration.kube import Kube, eventually
-from tests.integration.operator import Operator
 from tests.integration.peers import Peers
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 CLUSTER, COLLECTION = Kind.CLUSTER, Kind.COLLECTION
-
-
-@pytest.fixture(scope="module")
-def home(operator: Operator, sandbox: Sandbox, kube: Kube) -> Iterator[str]:
-    """A namespace with a formed cluster of three peers."""
-    name = f"keys-{secrets.token_hex(4)}"
-    kubectl(sandbox.kubeconfig, "create", "namespace", name)
-    kube.create(manifests.cluster(), name)
-    kube.wait_ready(CLUSTER, name, "vectors", 90)
-    yield name
-    kubectl(sandbox.kubeconfig, "delete", "namespace", name, "--wait=false")
-
-
-@pytest.fixture
-def peers(kube: Kube, home: str) -> Peers:
-    """The peers of the cluster."""
-    return Peers(kube, home)
-
-
-@pytest.fixture
-def docs() -> str:
-    """A name that no other test uses."""
-    return f"docs-{secrets.token_hex(3)}"
 
 
 def test_a_replication_factor_is_raised_and_lowered_live(

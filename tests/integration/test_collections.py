@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -28,29 +27,6 @@ CLUSTER, COLLECTION, SNAPSHOT, SCHEDULE = Kind.CLUSTER, Kind.COLLECTION, Kind.SN
 USERS_KINDS = (CLUSTER, COLLECTION, SNAPSHOT, SCHEDULE)
 SHAPE = {"vectors": {"size": 4, "distance": "Dot"}, "shard_number": 2, "replication_factor": 2}
 """A collection made by hand."""
-
-
-@pytest.fixture(scope="module")
-def home(operator: Operator, sandbox: Sandbox, kube: Kube) -> Iterator[str]:
-    """A namespace with a formed cluster of three peers."""
-    name = f"home-{secrets.token_hex(4)}"
-    kubectl(sandbox.kubeconfig, "create", "namespace", name)
-    kube.create(manifests.cluster(), name)
-    kube.wait_ready(CLUSTER, name, "vectors", 90)
-    yield name
-    kubectl(sandbox.kubeconfig, "delete", "namespace", name, "--wait=false")
-
-
-@pytest.fixture
-def peers(kube: Kube, home: str) -> Peers:
-    """The peers of the cluster that all tests share."""
-    return Peers(kube, home)
-
-
-@pytest.fixture
-def docs() -> str:
-    """A name that no other test uses."""
-    return f"docs-{secrets.token_hex(3)}"
 
 
 def test_a_collection_is_made_as_declared(kube: Kube, home: str, peers: Peers, docs: str) -> None:
