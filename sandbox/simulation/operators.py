@@ -163,7 +163,9 @@ class ItsKubernetes(FakeKubernetes):
             if operator.end is End.LATE and meant:
                 story.later(LATE_WRITE, lambda: self._arrives(write, act, meant["metadata"]["uid"]))
                 if write.kind is Kind.STATEFUL_SET:
-                    story.later(1.0, story.user.scale)  # it matters when somebody wants something else by then
+                    story.later(
+                        1.0, story.user.scale
+                    )  # it matters when somebody wants something else by then
             operator.die()
         if story.trouble and story.random.random() < 0.02:
             raise Unreachable("the request to Kubernetes was lost")

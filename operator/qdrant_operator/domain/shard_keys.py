@@ -120,9 +120,7 @@ def _removal(key: ShardKey, desired: Desired, seen: KeySeen) -> CollectionPlan:
     name, sharding = shown_key(key), desired.spec.sharding
     consented = sharding is not None and sharding.on_key_removal == "Delete"
     if (consented or seen.points == 0) and seen.unsettled:
-        message = (
-            f"shard key {name} waits: {seen.unsettled}; Qdrant hangs when a key is removed meanwhile"
-        )
+        message = f"shard key {name} waits: {seen.unsettled}; Qdrant hangs when a key is removed meanwhile"
         return held_back(
             f"remove shard key {name} of {desired.name}", CollectionGuard.TRANSFER_RUNNING, message
         )
