@@ -126,6 +126,7 @@ def _membership() -> list[Mutant]:
                     lambda _fresh: "",
                 ),
             ),
+            "is removed and holds shards",
         ),
         Mutant("membership: a removed volume stays off", _instead(members.pods_wanted, _any_volume)),
         Mutant("membership: nothing grows during a removal", _instead(members.pods_wanted, _grows_always)),

@@ -132,6 +132,8 @@ class Operator:
             return self.die
         if self.end is End.LATE:
             self._story.later(LATE_WRITE, lambda: self._arrives(host, call))
+            if call.segments[-1] == "cluster":
+                self._story.troubles.mishaps.slow_kubernetes()  # the successor plans before it and acts after it
         self.die()
         return _nothing
 
