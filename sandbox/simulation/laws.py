@@ -117,7 +117,8 @@ class Laws:
         if replicas.get(move.target) == ACTIVE:
             self.breaks(f"a second replica on one peer: {verb} {where}")
         self._check_budget(state, where)
-        if not move.keep_source and self._wishes.is_unwanted(move.source) and self._wishes.has_no_room():
+        drained = not move.keep_source and move.source not in self._leaving
+        if drained and self._wishes.is_unwanted(move.source) and self._wishes.has_no_room():
             self.breaks(f"a peer is drained that cannot go, too few would stay: {where}")
         if self._wishes.is_unwanted(move.target) and self._wishes.has_room(state):
             self.breaks(f"a peer that shall go is filled: {verb} {where}")
