@@ -6,9 +6,11 @@ notice, so that it is not the other guard's law that does.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.domain import bootstrap, lost_volumes, members, membership, planner, rollout, soundness
@@ -19,6 +21,8 @@ from qdrant_operator.domain.placement.model import Mode
 from qdrant_operator.domain.steps import Guard, Plan, RecordBootstrap
 from qdrant_operator.reconcile import cluster_act, cluster_observe, cluster_shards, collection_act
 from qdrant_operator.reconcile.creations import Creations
+from qdrant_operator.reconcile.transfer_memory import TransferMemory
+from sandbox.simulation.laws import Laws
 from sandbox.simulation.remembered import Place, everywhere
 
 Places = Callable[[], list[Place]]
@@ -148,7 +152,11 @@ def _placement() -> list[Mutant]:
     refusal = budgets.Budget
     drops = _all(_instead(wishes._may_drop, lambda *_: True), _instead(recheck._why_not_drop, lambda *_: ""))
     return [
-        Mutant("placement: fresh look before each step", _instead(recheck.why_not, lambda *_: "")),
+        Mutant(
+            "placement: fresh look before each step, planned on old looks + LastTransferAborted",
+            _all(_instead(recheck.why_not, lambda *_: ""), _on_old_looks()),
+            "a second replica on one peer",
+        ),
         Mutant("placement: ConsensusUnsettled", _instead(layout.unsettled, lambda _observed: "")),
         Mutant("placement: ViewsDisagree", _instead(layout._disputed, lambda *_: "")),
         Mutant("placement: enough sound replicas remain, planned and before the step", drops),
@@ -190,6 +198,26 @@ def _always_unlisted(removal: type) -> list[Place]:
         (removal, "_out_of_service", lambda _: None),
         *everywhere(cluster_observe.service_addresses, _nobody_listed),
     ]
+
+
+def _on_old_looks() -> Places:
+    """Plans are made on what the peers said three looks before: older than our own last write."""
+    read = cluster_observe.read_views
+    said: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+    async def late(world: Any, pods: Any, endpoints: Any) -> Any:
+        views = await read(world, pods, endpoints)
+        looks = said.setdefault(world.kubernetes, deque(maxlen=4))
+        looks.append(views)
+        return {name: looks[0].get(name, view) for name, view in views.items()}
+
+    unlimited: Place = (
+        Laws,
+        "_check_budget",
+        lambda *_: None,
+    )  # old plans exceed budgets first: not this law
+    forgetful: Place = (TransferMemory, "waits", lambda *_: frozenset())
+    return lambda: [(cluster_observe, "read_views", late), unlimited, forgetful]
 
 
 async def _nobody_listed(*_: object) -> frozenset[str]:
