@@ -74,6 +74,7 @@ def test_colours_are_for_terminals(
     plain = answer(capsys, "status", "--from", file)[1]
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     coloured = answer(capsys, "status", "--from", file)[1]
     monkeypatch.setenv("NO_COLOR", "1")
     assert answer(capsys, "status", "--from", file)[1] == plain
