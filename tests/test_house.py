@@ -108,7 +108,7 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     commands = [
         line.split("make --no-print-directory ")[1] for line in text.splitlines() if line.startswith("make")
     ]
-    assert commands == ["install", "check test", "simulate SEEDS=2000 FIRST=1"]
+    assert commands == ["install", "check test", "simulate SEEDS=1000 FIRST=1"]
 
 
 def instructions(stage: int) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.domain import names
+from qdrant_operator.domain.errors import Unreachable
 from qdrant_operator.domain.values import PeerView, ShardKey
 from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest
 from qdrant_operator.reconcile.collection import CollectionReconciler
@@ -224,6 +225,26 @@ class Town:
     async def views(self) -> list[PeerView]:
         """What every peer says."""
         return [await self.qdrant.observe(self.endpoint(number)) for number in range(len(self.cluster.peers))]
+
+    async def agreed(self, name: str = "docs") -> None:
+        """Wait until all peers tell the same of a collection: what was asked for has reached each of them."""
+        for _ in range(PASSES):
+            told = [await self._tells(ordinal, name) for ordinal in range(len(self.cluster.peers))]
+            if all(one == told[0] for one in told):
+                return
+            await asyncio.sleep(LOOK_EVERY)
+        raise AssertionError("the peers do not come to tell the same")
+
+    async def _tells(self, ordinal: int, name: str) -> Json:
+        """What one peer tells; one that is still making its shards answers with an error, unlike any other."""
+        endpoint = self.endpoint(ordinal)
+        if name not in await self.qdrant.collections(endpoint):
+            return None
+        try:
+            told = await self.qdrant.collection(endpoint, name)
+        except Unreachable:
+            return ordinal
+        return told["config"], told["payload_schema"], dict(await self.qdrant.aliases(endpoint))
 
     async def known(self, ordinal: int = 0) -> tuple[str, ...]:
         """Collections that a peer knows."""
