@@ -176,6 +176,14 @@ def test_a_retained_volume_stays_and_holds_the_next_scale_out() -> None:
     assert pods_wanted("vectors", 4, free) == (4, ())
 
 
+def test_the_volume_of_a_member_that_was_never_recorded_is_started() -> None:
+    """It joined in the last moment of its pod: nobody is told to delete the volume of a member."""
+    podless = replace(without_top(four()), going=None, members=3, members_known=records(3))
+    assert [wait.guard for wait in pods_wanted("vectors", 4, podless)[1]] == [Guard.REMOVED_VOLUME_PRESENT]
+    told = {name: replace(one, peers=view(0, 4).peers) for name, one in podless.peers.items()}
+    assert pods_wanted("vectors", 4, replace(podless, views=told)) == (4, ())
+
+
 def test_a_new_mind_after_the_record_takes_the_removal_to_its_end() -> None:
     """Five are wanted again, but the removal may have happened: pod and claim go before anything grows."""
     more = replace(desired(5), members=4)

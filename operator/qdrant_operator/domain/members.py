@@ -114,10 +114,13 @@ def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, t
     ours = {names.claim_name(cluster, ordinal_of(member.pod)): member.claim_uid for member in records}
     alive = [ordinal_of(m.pod) + 1 for m in records if _is_there(volumes, cluster, m)]
     wanted = max([replicas, present, *alive])
+    # A member whose pod is gone before it was recorded: it joined on the volume that waits there, which is not old.
+    inhabited = set(members(cluster, observed).values())
     for ordinal in range(present, wanted):
         claim = names.claim_name(cluster, ordinal)
         volume = volumes.get(claim)
-        if volume and ours.get(claim) != volume.uid:
+        inhabits = names.pod_name(cluster, ordinal) in inhabited
+        if volume and not inhabits and ours.get(claim) != volume.uid:
             return ordinal, (_old_volume(cluster, ordinal, claim, volume),)
     return wanted, ()
 
