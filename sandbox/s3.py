@@ -53,7 +53,7 @@ class ObjectStore:
             f"-master.port={master}", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}", "-volume.max=500",
             f"-filer.port={filer}", "-s3", f"-s3.port={s3}", f"-s3.config={identities}",
             "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
-            f"-filer.localSocket={self.folder / 'filer.sock'}", f"-s3.localSocket={self.folder / 's3.sock'}",
+            "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
         ]  # fmt: skip
         # it writes log files of its own to TMPDIR, and when idle keeps the memory that a large upload needed
         env = {**os.environ, "TMPDIR": str(self.folder), "GOMEMLIMIT": "256MiB", "GOGC": "50"}

@@ -333,16 +333,21 @@ def test_an_upgrade_to_an_image_that_does_not_exist(sandbox: Sandbox, kube: Kube
     before = peers.uids()
     kube.patch(CLUSTER, home, "vectors", {"spec": {"version": "v1.19.99"}})
     said = kube.wait_reason(CLUSTER, home, "vectors", "Blocked", "PodNotRunning", 90)
-    described = kubectl(sandbox.kubeconfig, "describe", "qdrantcluster", "vectors", "-n", home)
     assert "does not run: " in said
     assert "docker.io/qdrant/qdrant:v1.19.99" in said
-    assert " ".join(said.split()) in " ".join(described.split())
+    eventually(lambda: "does not run: " in _described(sandbox, home), 20)
     assert len(peers.uids().items() & before.items()) == 2, "one pod was replaced, the others are the same"
     assert peers.count("docs", _running(kube, home, before)) == POINTS
     kube.patch(CLUSTER, home, "vectors", {"spec": {"version": "v1.19.0"}})
     found = kube.wait_ready(CLUSTER, home, "vectors", 90)
     assert found["status"]["peersReady"] == "3/3"
     assert found["status"]["version"] == "v1.19.0"
+
+
+def _described(sandbox: Sandbox, namespace: str) -> str:
+    """What `kubectl describe` prints of the cluster, in one line."""
+    told = kubectl(sandbox.kubeconfig, "describe", "qdrantcluster", "vectors", "-n", namespace)
+    return " ".join(told.split())
 
 
 def _running(kube: Kube, namespace: str, uids: dict[str, str]) -> str:
