@@ -15,9 +15,9 @@ from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.membership import roles
 from qdrant_operator.domain.placement.layout import build_layout
 from qdrant_operator.domain.placement.model import Layout
-from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.steps import Plan
 from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.reconcile.cluster import decide
 from qdrant_operator.reconcile.cluster_observe import Look, look
 from qdrant_operator.reconcile.ports import Clock, Reporter
 from qdrant_operator.reconcile.world import Options, World
@@ -101,13 +101,6 @@ async def see(
     found = await look(world, subject)
     layout = build_layout(found.observed, roles(found.desired, found.observed))
     return Seen(subject, found, layout, decide(found))
-
-
-def decide(found: Look) -> Plan:
-    """What the loop would do: nothing while it is paused."""
-    if found.desired.spec.paused:
-        return Plan()
-    return plan(found.desired, found.observed) + Plan(blocked=found.blocked)
 
 
 def _collections(found: Look) -> Sequence[str]:

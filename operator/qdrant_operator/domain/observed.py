@@ -12,6 +12,9 @@ from qdrant_operator.domain.soundness import ShardHealth, ShardRef, answering, s
 from qdrant_operator.domain.values import PeerId, PeerView, ShardKey, Silent, View
 from qdrant_operator.domain.wire import Kind, Manifest
 
+COMMIT_LAG = 16
+"""Entries by which two healthy peers' commits may differ between two reads (Raft sends them in batches)."""
+
 
 class BootstrapPhase(StrEnum):
     """How far the cluster's one formation has come; recorded in status before it is acted upon."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qdrant_operator.domain.observed import Observed, PodState
+from qdrant_operator.domain.observed import COMMIT_LAG, Observed, PodState
 from qdrant_operator.domain.steps import (
     NOTHING,
     Blocked,
@@ -21,8 +21,6 @@ from qdrant_operator.domain.steps import (
 )
 from qdrant_operator.domain.values import PeerView
 
-COMMIT_LAG = 16
-"""Entries by which two healthy peers' commits may differ between two reads (Raft sends them in batches)."""
 WHY = "its template changed"
 
 Gate = Callable[[PodState, Observed, int], str | None]

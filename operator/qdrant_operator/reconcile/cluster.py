@@ -43,7 +43,7 @@ class ClusterReconciler:
         memory = self._transfers.setdefault(subject["metadata"]["uid"], TransferMemory())
         now = self._world.clock.now()
         seen = await look(self._world, subject, lambda views: memory.recall(views, now))
-        plan = self._plan(seen)
+        plan = decide(seen)
         tries_again = bool(plan.steps) and was_refused(subject)
         if not tries_again:
             subject = await self._report(subject, seen, plan)
@@ -58,11 +58,6 @@ class ClusterReconciler:
         if tries_again:
             await self._report(subject, seen, plan)
         return Again(self._pause(seen.observed, plan))
-
-    def _plan(self, seen: Look) -> Plan:
-        if seen.desired.spec.paused:
-            return Plan()
-        return plan_cluster(seen.desired, seen.observed) + Plan(blocked=seen.blocked)
 
     def _pause(self, observed: Observed, plan: Plan) -> float:
         options = self._world.options
@@ -121,6 +116,13 @@ class ClusterReconciler:
             )
         await write_status(self._world, Kind.CLUSTER, subject, facts, cluster_status.refused(error))
         return Again(self._world.options.watch_seconds)
+
+
+def decide(seen: Look) -> Plan:
+    """What is to be done on this look: nothing while the cluster is paused."""
+    if seen.desired.spec.paused:
+        return Plan()
+    return plan_cluster(seen.desired, seen.observed) + Plan(blocked=seen.blocked)
 
 
 def view_transfers(observed: Observed) -> Iterator[Transfer]:

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from qdrant_operator.domain.observed import Observed
+from qdrant_operator.domain.observed import COMMIT_LAG, Observed
 from qdrant_operator.domain.placement.model import Layout, Peer, Replica, RunningTransfer, Shard
 from qdrant_operator.domain.placement.wants import KeyWant
 from qdrant_operator.domain.soundness import ShardHealth
 from qdrant_operator.domain.values import CollectionView, PeerId, PeerView, ReplicaState, ShardView
 
-COMMIT_LAG = 16
-"""Entries by which two healthy peers' commits may differ between two reads (Raft sends them in batches)."""
 HEALTH = (ReplicaState.ACTIVE, ReplicaState.ACTIVE_READ, ReplicaState.LISTENER)
 """States in falling order of health; all others are worse and alike."""
 
