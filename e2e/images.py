@@ -1,0 +1,124 @@
+"""The images of a run: the operator's from the Dockerfile, Qdrant's and SeaweedFS' from wherever they can be had.
+
+Every image is loaded into the nodes, so that no pod pulls. BASE_IMAGE replaces the Python image that the Dockerfile
+names; the others are laid over it too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from e2e.shell import BUILD, ROOT, CommandFailed, run
+from sandbox.binaries import version_of
+from sandbox.s3 import find_weed
+
+OPERATOR = "qdrant-operator:e2e"
+QDRANT = "qdrant/qdrant:v1.19.0"
+"""What a QdrantCluster of version v1.19.0 runs where nothing else is written."""
+SEAWEEDFS = "qdrant-operator-seaweedfs:e2e"
+_BINARY = "dev.qdrantoperator.e2e.binary"
+"""Label of a Qdrant image that was made here."""
+_HERE = Path(__file__).parent / "images"
+_BUILD_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What a run uses."""
+
+    qdrant: str
+    """Where Qdrant comes from, in words."""
+    operator_bytes: int
+    """Size of the operator's image."""
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """All of them."""
+        return OPERATOR, QDRANT, SEAWEEDFS
+
+
+def build() -> Images:
+    """Make or find every image; what is unchanged comes from docker's cache."""
+    _build_operator()
+    qdrant = _find_qdrant()
+    _build("seaweedfs", SEAWEEDFS, {"weed": find_weed()})
+    size = run("docker", "image", "inspect", "--format", "{{.Size}}", OPERATOR)
+    return Images(qdrant, int(size))
+
+
+def load(cluster: str) -> None:
+    """Bring all images to every node of a kind cluster; those that are there already stay."""
+    run("kind", "load", "docker-image", "--name", cluster, *Images.names(), timeout=300)
+
+
+def _build_operator() -> None:
+    """As `make image` does, in a folder of its own: the checkout's dist/ is left alone."""
+    context = BUILD / "images" / f"operator-{os.getpid()}"
+    shutil.rmtree(context, ignore_errors=True)
+    wheel = ("-m", "hatchling", "build", "--target", "wheel", "--directory", str(context / "dist"))
+    run(sys.executable, *wheel, timeout=120)
+    shutil.copy(ROOT / "constraints-runtime.txt", context)
+    try:
+        _docker_build(ROOT / "Dockerfile", OPERATOR, context)
+    finally:
+        shutil.rmtree(context)
+
+
+def _find_qdrant() -> str:
+    """The published image where it is or can be pulled, else the binary QDRANT_BIN in an image of our own."""
+    if not _is_published():
+        try:
+            run("docker", "pull", "--quiet", QDRANT, timeout=300)
+        except CommandFailed as error:
+            return _build_qdrant(error)
+    return f"real Qdrant {QDRANT.rpartition(':v')[2]} (image)"
+
+
+def _is_published() -> bool:
+    try:
+        found = json.loads(run("docker", "image", "inspect", QDRANT))
+    except CommandFailed:
+        return False
+    return _BINARY not in (found[0]["Config"].get("Labels") or {})
+
+
+def _build_qdrant(no_image: CommandFailed) -> str:
+    given = os.environ.get("QDRANT_BIN")
+    if not given:
+        pytest.exit(f"no Qdrant: {no_image}; and QDRANT_BIN names no binary to run instead", returncode=2)
+    version = version_of(Path(given))
+    wanted = QDRANT.rpartition(":")[2]
+    if version != wanted:
+        pytest.exit(f"QDRANT_BIN={given} is Qdrant {version}; the manifests want {wanted}", returncode=2)
+    _build("qdrant", QDRANT, {"qdrant": Path(given)}, label=f"{_BINARY}=yes")
+    return f"real Qdrant {version.removeprefix('v')} (binary)"
+
+
+def _build(name: str, tag: str, files: Mapping[str, Path], *, label: str = "") -> None:
+    """Build `images/NAME/Dockerfile` beside these files."""
+    context = BUILD / "images" / f"{name}-{os.getpid()}"
+    shutil.rmtree(context, ignore_errors=True)
+    context.mkdir(parents=True)
+    for file, source in files.items():
+        shutil.copy(source, context / file)
+    try:
+        _docker_build(_HERE / name / "Dockerfile", tag, context, *(("--label", label) if label else ()))
+    finally:
+        shutil.rmtree(context)
+
+
+def _docker_build(dockerfile: Path, tag: str, context: Path, *options: str) -> None:
+    base = os.environ.get("BASE_IMAGE")
+    argument = ("--build-arg", f"BASE_IMAGE={base}") if base else ()
+    run(
+        "docker", "build", "--quiet", "--file", str(dockerfile), "--tag", tag, *argument, *options, str(context),
+        timeout=_BUILD_SECONDS,
+    )  # fmt: skip

@@ -1,0 +1,40 @@
+"""The operator in a cluster, by kubectl and Helm as its README says."""
+
+from __future__ import annotations
+
+from e2e.images import OPERATOR
+from e2e.kubectl import Kubectl
+from e2e.shell import ROOT, run
+from qdrant_operator.domain.wire import Manifest
+from sandbox.helm import find_helm
+
+NAMESPACE = "qdrant-operator"
+RELEASE = "qdrant-operator"
+CHART = ROOT / "charts" / "qdrant-operator"
+CRDS = ROOT / "crds"
+REPLICAS = 2
+
+
+def restricted(namespace: str) -> Manifest:
+    """A namespace that takes only pods of the restricted Pod Security Standard."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
+
+
+def install(kubectl: Kubectl) -> None:
+    """CRDs with client-side `kubectl apply`, and the chart without them on top: as GitOps tools do it."""
+    kubectl.apply(CRDS)
+    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s", timeout=70)
+    kubectl.apply(restricted(NAMESPACE))
+    upgrade(kubectl)
+
+
+def upgrade(kubectl: Kubectl, *values: str) -> None:
+    """`helm upgrade --install` with these values (`name=value`) on top of the suite's own, until all pods are Ready."""
+    repository, tag = OPERATOR.split(":")
+    own = (f"image.repository={repository}", f"image.tag={tag}", "crds.enabled=false", f"replicas={REPLICAS}")
+    settings = [part for value in (*own, *values) for part in ("--set", value)]
+    run(
+        str(find_helm()), "--kubeconfig", str(kubectl.kubeconfig), "--namespace", NAMESPACE,
+        "upgrade", "--install", RELEASE, str(CHART), *settings, "--wait", "--timeout", "120s", timeout=150,
+    )  # fmt: skip

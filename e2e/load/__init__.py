@@ -1,0 +1,176 @@
+"""A writer and a reader inside the cluster that never pause, as applications are, and what they have to tell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from e2e.images import OPERATOR
+from e2e.kubectl import NAME, Kubectl, peers_of
+from e2e.shell import CommandFailed, eventually
+from e2e.storage import OFF_WORKERS
+from qdrant_operator.domain.wire import Manifest
+
+POD = "load"
+ALIVE = 20
+"""So many acknowledged writes show that the load runs."""
+AWAY_SECONDS = 120.0
+"""The API server, by which the load is asked, may be away for a while."""
+_SCRIPT = Path(__file__).with_name("script.py")
+_USER = 65532
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What happened to one kind of requests; each was sent once."""
+
+    done: int
+    failures: int
+    failed: tuple[str, ...]
+    """The first failures in words, with their times."""
+    slowest: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What happened so far."""
+
+    writes: Requests
+    reads: Requests
+    acknowledged: int
+    """Writes that must never be lost."""
+    lost: tuple[int, ...] = ()
+    """Acknowledged points that some peer does not show at the end."""
+
+    @property
+    def failures(self) -> int:
+        """Failed requests of both kinds."""
+        return self.writes.failures + self.reads.failures
+
+
+class Load:
+    """The pod `load` of a namespace."""
+
+    def __init__(self, home: Kubectl, cluster: str) -> None:
+        self._home, self._cluster = home, cluster
+        self._lost: tuple[int, ...] = ()
+        self._last: Tally | None = None
+
+    @property
+    def tally(self) -> Tally:
+        """What happened so far; after the end, what happened in all."""
+        if self._last is not None:
+            return self._last
+        facts = self._page("/tally")
+        kinds = {kind: Requests(**{**facts[kind], "failed": tuple(facts[kind]["failed"])}) for kind in _KINDS}
+        return Tally(**kinds, acknowledged=facts["acknowledged"], lost=self._lost)
+
+    def ask(self, pod: str, path: str) -> Any:
+        """GET something of one peer by its own name; the `result` of its answer.
+
+        Raises:
+            CommandFailed: the peer does not answer, or not with 200.
+        """
+        return self._page_once("/ask", pod=pod, path=path)
+
+    def no_failed(self) -> None:
+        """Every request so far was answered as it should be, at its only try."""
+        tally = self.tally
+        told = "\n".join((*tally.writes.failed[:20], *tally.reads.failed[:20]))
+        assert tally.failures == 0, (
+            f"{tally.writes.failures} writes of {tally.writes.done} and {tally.reads.failures} reads of "
+            f"{tally.reads.done} failed:\n{told}"
+        )
+
+    def alive(self, seconds: float = 60) -> None:
+        """Wait until writes are acknowledged again, many times."""
+        before = self.tally.acknowledged
+        eventually(lambda: self.tally.acknowledged >= before + ALIVE, seconds, lambda: f"{self.tally}")
+
+    def finish(self) -> None:
+        """Stop, and look for every acknowledged point on every peer.
+
+        Raises:
+            AssertionError: some peer does not show one.
+        """
+        pods = sorted(pod["metadata"]["name"] for pod in self._home.all("pods", peers_of(self._cluster)))
+        missing: dict[str, list[int]] = self._page("/finish", pods=",".join(pods))
+        self._lost = tuple(sorted({point for points in missing.values() for point in points}))
+        self._last = self.tally
+        assert not self._lost, f"acknowledged points are lost: {missing}"
+
+    def _page(self, path: str, **query: str) -> Any:
+        """Ask the pod, again and again while the API server is away."""
+        return eventually(lambda: [self._page_once(path, **query)], AWAY_SECONDS)[0]
+
+    def _page_once(self, path: str, **query: str) -> Any:
+        proxy = f"/api/v1/namespaces/{self._home.namespace}/pods/{POD}:8080/proxy"
+        return json.loads(self._home("get", "--raw", f"{proxy}{path}?{urlencode(query)}", timeout=300))
+
+
+_KINDS = ("writes", "reads")
+
+
+@contextmanager
+def under_load(home: Kubectl, cluster: str = NAME, collection: str = "docs") -> Iterator[Load]:
+    """Write and read all the while. At the end both still work, and nothing acknowledged is lost.
+
+    Whether requests may have failed is for the scenario to say: `load.no_failed()`.
+    """
+    load = Load(home, cluster)
+    home.apply(*_objects(cluster, collection))
+    try:
+        home.ready("pod", POD, 60)
+        load.alive()
+        yield load
+        load.alive()
+        load.finish()
+    finally:
+        with suppress(CommandFailed):
+            home("delete", "pod", POD, "--force", "--grace-period=0", "--wait=false")
+
+
+def _objects(cluster: str, collection: str) -> list[Manifest]:
+    script = {"script.py": _SCRIPT.read_text()}
+    return [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": POD}, "data": script},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD}, "spec": _pod(cluster, collection)},
+    ]
+
+
+def _pod(cluster: str, collection: str) -> Manifest:
+    key = {"secretKeyRef": {"name": f"{cluster}-auth", "key": "api-key"}}
+    return {
+        **OFF_WORKERS,
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": "load",
+                "image": OPERATOR,
+                "command": ["python", "/script/script.py"],
+                "env": [
+                    {"name": "CLUSTER", "value": cluster},
+                    {"name": "COLLECTION", "value": collection},
+                    {"name": "API_KEY", "valueFrom": key},
+                ],
+                "readinessProbe": {"httpGet": {"path": "/tally", "port": 8080}, "periodSeconds": 1},
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                "volumeMounts": [{"name": "script", "mountPath": "/script"}],
+            }
+        ],
+        "volumes": [{"name": "script", "configMap": {"name": POD}}],
+    }

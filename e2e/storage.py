@@ -1,0 +1,168 @@
+"""An S3 server in the cluster: SeaweedFS in the namespace `storage`, with one bucket and one pair of keys."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from e2e.images import SEAWEEDFS
+from e2e.kubectl import Kubectl
+from e2e.shell import eventually
+from qdrant_operator.domain.wire import Manifest
+
+NAMESPACE = "storage"
+BUCKET = "backups"
+_PORT = 8333
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What users write about it, and what is in it."""
+
+    kubectl: Kubectl
+    access_key: str
+    secret_key: str
+    bucket: str = BUCKET
+    region: str = "us-east-1"
+    endpoint: str = f"http://s3.{NAMESPACE}.svc:{_PORT}"
+
+    def secret(self, name: str = "s3") -> Manifest:
+        """The Secret that a snapshot's spec names."""
+        keys = {"accessKeyId": self.access_key, "secretAccessKey": self.secret_key}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": keys}
+
+    def place(self, prefix: str, secret: str = "s3") -> Manifest:
+        """`spec.storage` of a QdrantSnapshot or a schedule."""
+        return {
+            "s3": {
+                "bucket": self.bucket,
+                "prefix": prefix,
+                "region": self.region,
+                "endpoint": self.endpoint,
+                "credentials": {"secretRef": {"name": secret}},
+            }
+        }
+
+    def files(self, prefix: str = "") -> list[str]:
+        """Paths of all objects below a prefix that ends with a slash, without the bucket's name."""
+        root = f"/buckets/{self.bucket}/"
+        lines = self._shell(f"fs.meta.cat {root}{prefix}" if not prefix else f"fs.tree {root}{prefix}")
+        return [line.strip() for line in lines.splitlines() if line.strip()]
+
+    def stop(self) -> None:
+        """Take the server away; what it stores is lost."""
+        self.kubectl("scale", "deployment/s3", "--replicas=0")
+        eventually(lambda: not self.kubectl.all("pods", "app=s3"), 60)
+
+    def start(self) -> None:
+        """Have the server and its bucket."""
+        self.kubectl("scale", "deployment/s3", "--replicas=1")
+        self.kubectl("rollout", "status", "deployment/s3", "--timeout=120s", timeout=130)
+        eventually(self._has_bucket, 60)
+
+    def _has_bucket(self) -> bool:
+        self._shell(f"s3.bucket.create -name {self.bucket}")
+        return self.bucket in self._shell("s3.bucket.list")
+
+    def _shell(self, command: str) -> str:
+        shell = ("exec", "--stdin", "deployment/s3", "--", "weed", "shell", "-master=127.0.0.1:9333")
+        return self.kubectl(*shell, stdin=f"{command}\n")
+
+
+def install(admin: Kubectl) -> Storage:
+    """Apply it and wait until it has its bucket; a server that is there already keeps its keys."""
+    kubectl = admin.within(NAMESPACE)
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    found = kubectl.get("secret", "keys")
+    storage = Storage(kubectl, "e2e", _kept(found) if found else secrets.token_hex(16))
+    kubectl.apply(*_objects(storage))
+    storage.start()
+    return storage
+
+
+def _kept(secret: Manifest) -> str:
+    import base64  # noqa: PLC0415
+
+    return json.loads(base64.b64decode(secret["data"]["identities.json"]))["identities"][0]["credentials"][0]["secretKey"]
+
+
+def _objects(storage: Storage) -> list[Manifest]:
+    credentials = [{"accessKey": storage.access_key, "secretKey": storage.secret_key}]
+    actions = ["Admin", "Read", "Write", "List", "Tagging"]
+    identities = {"identities": [{"name": "e2e", "credentials": credentials, "actions": actions}]}
+    return [
+        _named("v1", "Secret", "keys", stringData={"identities.json": json.dumps(identities)}),
+        _named("v1", "Service", "s3", spec={"selector": {"app": "s3"}, "ports": [{"name": "s3", "port": _PORT}]}),
+        _named("apps/v1", "Deployment", "s3", spec=_deployment()),
+    ]
+
+
+def _named(version: str, kind: str, name: str, **fields: Any) -> Manifest:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **fields}
+
+
+def _deployment() -> Manifest:
+    return {
+        "replicas": 1,
+        "strategy": {"type": "Recreate"},
+        "selector": {"matchLabels": {"app": "s3"}},
+        "template": {"metadata": {"labels": {"app": "s3"}}, "spec": {**OFF_WORKERS, **_pod()}},
+    }
+
+
+OFF_WORKERS: Manifest = {
+    "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}],
+    "affinity": {
+        "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {
+                    "weight": 100,
+                    "preference": {
+                        "matchExpressions": [
+                            {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}
+                        ]
+                    },
+                }
+            ]
+        }
+    },
+}
+"""What watches and what stores runs beside the API server where it may: faults of workers spare it."""
+
+
+def _pod() -> Manifest:
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 1,
+        "containers": [
+            {
+                "name": "s3",
+                "image": SEAWEEDFS,
+                "args": _ARGUMENTS,
+                "env": [{"name": "GOMEMLIMIT", "value": "256MiB"}],
+                "ports": [{"name": "s3", "containerPort": _PORT}],
+                "readinessProbe": {"tcpSocket": {"port": _PORT}, "periodSeconds": 1},
+                "volumeMounts": [
+                    {"name": "data", "mountPath": "/data"},
+                    {"name": "keys", "mountPath": "/keys", "readOnly": True},
+                    {"name": "data", "mountPath": "/tmp", "subPath": "tmp"},
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": "data", "emptyDir": {}},
+            {"name": "keys", "secret": {"secretName": "keys"}},
+        ],
+        "securityContext": {"fsGroup": 65532},
+    }
+
+
+_ARGUMENTS = [
+    "server", "-dir=/data", "-ip=127.0.0.1", "-ip.bind=0.0.0.0", "-master.volumeSizeLimitMB=64", "-volume.max=500",
+    "-filer", "-s3", f"-s3.port={_PORT}", "-s3.config=/keys/identities.json", "-s3.autoCreateBucket=false",
+    "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-filer.localSocket=/tmp/filer.sock",
+    "-s3.localSocket=/tmp/s3.sock",
+]  # fmt: skip
