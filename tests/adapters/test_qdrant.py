@@ -17,8 +17,8 @@ from aiohttp.test_utils import TestServer
 from qdrant_operator.adapters import qdrant, qdrant_http
 from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.adapters.qdrant_json import peer_view
-from qdrant_operator.domain.errors import Refused, Unreachable
-from qdrant_operator.domain.values import ReplicaState, ShardId, Transfer
+from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
+from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId, Transfer
 from qdrant_operator.domain.wire import Endpoint
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -95,6 +95,29 @@ async def test_a_failure_of_the_server_says_nothing_about_the_call(
         with pytest.raises(Unreachable, match=f"{url}.*{status}.*Waiting for consensus"):
             await adapter.create_collection(Endpoint(url, "pod"), "docs", {})
     assert told == [("create_collection", "unreachable")]
+
+
+async def test_a_process_that_must_not_act_sends_no_change() -> None:
+    """A leader that stood still goes on in the middle of a step: it may look, and sends nothing that changes."""
+    sent: list[str] = []
+
+    async def note(request: web.Request) -> web.Response:
+        sent.append(request.method)
+        return web.json_response({"result": {"collections": []}})
+
+    deposed = QdrantRest(lambda *_: None, may_act=lambda: False)
+    async with serving(note) as url:
+        peer = Endpoint(url, "pod")
+        for change in (
+            deposed.update_shards(peer, "docs", {"drop_replica": {"shard_id": 0, "peer_id": 1}}),
+            deposed.remove_peer(peer, PeerId(1), force=True),
+            deposed.create_collection(peer, "docs", {}),
+        ):
+            with pytest.raises(Retryable, match="not the leader"):
+                await change
+        assert await deposed.collections(peer) == ()
+    await deposed.close()
+    assert sent == ["GET"]
 
 
 async def test_a_plain_text_refusal_keeps_its_text(adapter: QdrantRest) -> None:

@@ -59,12 +59,17 @@ class _OneSession(PeerHttp):
     """All peers are behind one server, so there is one pool."""
 
     def __init__(self, session: aiohttp.ClientSession, observe_latency: ObserveLatency) -> None:
-        super().__init__(observe_latency)
+        super().__init__(observe_latency, _never)
         self._shared = session
 
     @asynccontextmanager
     async def _session(self, _endpoint: Endpoint) -> AsyncIterator[aiohttp.ClientSession]:
         yield self._shared
+
+
+def _never() -> bool:
+    """People's commands only look."""
+    return False
 
 
 def _words(message: str) -> str:

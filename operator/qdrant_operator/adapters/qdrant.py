@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 
-from qdrant_operator.adapters.qdrant_http import ObserveLatency, PeerHttp, Request, path
+from qdrant_operator.adapters.qdrant_http import MayAct, ObserveLatency, PeerHttp, Request, path
 from qdrant_operator.adapters.qdrant_json import is_disabled, peer_view, shard_snapshot
 from qdrant_operator.domain.errors import Refused, Unreachable
 from qdrant_operator.domain.values import PeerId, PeerView, ShardId, ShardKey
@@ -29,14 +29,23 @@ STREAM_READ_SECONDS = 60.0
 CHUNK_BYTES = 2**20
 
 
+def always() -> bool:
+    """The answer of a process beside which no other one acts."""
+    return True
+
+
 class QdrantRest:
     """Talks to peers by their own addresses; implements `reconcile.ports.Qdrant`."""
 
     def __init__(
-        self, observe_latency: ObserveLatency, *, consensus_seconds: int = CONSENSUS_SECONDS
+        self,
+        observe_latency: ObserveLatency,
+        *,
+        may_act: MayAct = always,
+        consensus_seconds: int = CONSENSUS_SECONDS,
     ) -> None:
-        """`observe_latency(operation, outcome, seconds)` is told of every call."""
-        self._http = PeerHttp(observe_latency)
+        """`observe_latency(operation, outcome, seconds)` is told of every call; `may_act` asked before each change."""
+        self._http = PeerHttp(observe_latency, may_act)
         self._consensus_seconds = consensus_seconds
 
     async def close(self) -> None:

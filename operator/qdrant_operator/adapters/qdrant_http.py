@@ -20,7 +20,7 @@ import aiohttp
 from yarl import URL
 
 from qdrant_operator.adapters.qdrant_json import error_message
-from qdrant_operator.domain.errors import Refused, Unreachable
+from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.wire import Endpoint, Json
 
 CONNECT_SECONDS = 3.0
@@ -32,9 +32,14 @@ POOLS = 1024
 CONNECTIONS = 16
 """Connections to one pod at a time."""
 
+READS = frozenset({"GET", "HEAD"})
+"""Methods that change nothing."""
+
 T = TypeVar("T")
 ObserveLatency = Callable[[str, str, float], None]
 """Told after each call: operation, outcome (ok, refused, unreachable), seconds."""
+MayAct = Callable[[], bool]
+"""Asked before each call that may change something: whether this process is the one that acts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +73,10 @@ class PeerHttp:
     for another pod, even when that one is given the same address.
     """
 
-    def __init__(self, observe_latency: ObserveLatency) -> None:
+    def __init__(self, observe_latency: ObserveLatency, may_act: MayAct) -> None:
         """Nothing is opened before the first call."""
         self._observe_latency = observe_latency
+        self._may_act = may_act
         self._pools: OrderedDict[str, _Pool] = OrderedDict()
 
     async def close(self) -> None:
@@ -84,6 +90,7 @@ class PeerHttp:
 
         Raises:
             Unreachable: no answer in time, a 5xx, or something that is not Qdrant's envelope.
+            Retryable: not sent, because this process must not act.
             Refused: Forbidden, NotFound, AlreadyExists or BadRequest, with Qdrant's message.
         """
         _, answer = await self._call(endpoint, request)
@@ -106,6 +113,9 @@ class PeerHttp:
     async def _call(
         self, endpoint: Endpoint, request: Request, expected: tuple[int, ...] = ()
     ) -> tuple[int, Json]:
+        # A process that stood still may go on in the middle of a step, long after another one took over.
+        if request.method not in READS and not self._may_act():
+            raise Retryable(f"not the leader: {_what(endpoint, request)} was not sent")
         limits = aiohttp.ClientTimeout(total=request.timeout, sock_connect=CONNECT_SECONDS)
         with self._measured(request.operation):
             async with self._send(endpoint, request, limits) as response:

@@ -29,7 +29,7 @@ from qdrant_operator.adapters.kubernetes import HttpKubernetes
 from qdrant_operator.adapters.lease import LeaderLease, LeadershipLost
 from qdrant_operator.adapters.metrics import ClusterReporter, Metrics
 from qdrant_operator.adapters.object_storage import S3Storage
-from qdrant_operator.adapters.qdrant import QdrantRest
+from qdrant_operator.adapters.qdrant import QdrantRest, always
 from qdrant_operator.adapters.store import Store
 from qdrant_operator.domain.storage import S3Credentials, S3Place
 from qdrant_operator.domain.wire import Kind
@@ -165,11 +165,12 @@ async def _process(settings: Settings) -> AsyncIterator[Process]:
         metrics, store, clock = Metrics(), Store(), SystemClock()
         store.listen(metrics.on_change)
         lease = _lease(settings, Transport(session, server.url, timeout=LEASE_CALL_SECONDS))
-        acting = Transport(session, server.url, is_holder=lease.is_holder if lease else _always)
+        may_act = lease.is_holder if lease else always
+        acting = Transport(session, server.url, is_holder=may_act)
         kubernetes = HttpKubernetes(acting, store)
         informers = Informers(Transport(watching, server.url), store, namespaces=settings.namespaces)
         metrics.watch_ages(informers.ages)
-        qdrant = QdrantRest(metrics.called)
+        qdrant = QdrantRest(metrics.called, may_act=may_act)
         world = World(
             kubernetes=kubernetes,
             qdrant=qdrant,
@@ -207,7 +208,3 @@ def _lease(settings: Settings, transport: Transport) -> LeaderLease | None:
 def _open_storage(place: S3Place, credentials: S3Credentials | None) -> S3Storage:
     """For the loop's own small requests: an answer within seconds, or a condition that says why not."""
     return S3Storage(place, credentials, patient=False)
-
-
-def _always() -> bool:
-    return True
