@@ -12,10 +12,11 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 FAST := tests --ignore tests/integration --ignore tests/contract
 SLOW := tests/contract tests/integration
 
-.PHONY: help install check format test simulate mutants demo bench bench-planner crds image lock clean
+.PHONY: help install check format test e2e e2e-smoke simulate mutants demo demo-kind bench bench-planner crds image lock \
+	clean
 
 help:            ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12 | sort
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12 | sort
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BASE_PYTHON) -m venv $(VENV)
@@ -28,7 +29,7 @@ install: $(VENV)/.installed  ## a virtual environment with everything, pinned an
 check: install   ## format, lint, types, layers, CRD drift, fast tests (90 s)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy operator sandbox tests $(wildcard bench/*.py)
+	$(VENV)/bin/mypy operator sandbox tests e2e $(wildcard bench/*.py)
 	$(VENV)/bin/lint-imports
 	$(PY) -m qdrant_operator crds --check
 	$(PY) -m pytest -q -n 2 $(FAST)
@@ -40,6 +41,13 @@ format: install  ## write what `check` asks of formatting and imports
 test: check      ## every tier, on a real API server (10 min)
 	$(PY) -m pytest -n 2 --dist loadfile --durations 10 $(SLOW)
 
+e2e: install     ## every scenario on a kind cluster, then docs/reliability.md (KEEP=1, E2E_CONTEXT=name; see e2e/README.md)
+	$(PY) -m pytest e2e --durations 10
+	$(PY) -m e2e.sheet
+
+e2e-smoke: install  ## the scenarios that show most in least time (15 min at most)
+	$(PY) -m pytest e2e -m smoke --durations 10
+
 simulate: install  ## clusters in memory under faults, seed by seed (SEEDS=2000 FIRST=1)
 	$(PY) -m sandbox.simulation --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),1)
 
@@ -48,6 +56,9 @@ mutants: install ## break each guard in turn; which seed catches it (SEEDS=2000)
 
 demo: install    ## three manifests become a running, backed-up cluster (KEEP=1 leaves it running)
 	$(PY) -m sandbox.demo $(if $(KEEP),--keep)
+
+demo-kind: install  ## the same on a kind cluster, with containers (KEEP=1 leaves it running)
+	$(PY) -m e2e.demo
 
 bench: install   ## bytes the planner moves, time of a pass, memory of the process (not a test)
 	$(PY) -m bench

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,15 +14,16 @@ import pytest
 
 from e2e import forming, images, installing, kind
 from e2e.evidence import save_evidence
-from e2e.forming import Form as Form
+from e2e.forming import Form
 from e2e.images import Images
 from e2e.kind import Cluster, Nodes
 from e2e.kubectl import Kubectl
-from e2e.sheet import Sheet as Sheet
+from e2e.sheet import Sheet
 from e2e.shell import CommandFailed
-from e2e.storage import Storage as Storage
+from e2e.storage import Storage
 from e2e.storage import install as install_storage
 
+__all__ = ["Form", "Sheet", "Storage"]
 SCENARIO_SECONDS = 900
 _FAILED = pytest.StashKey[bool]()
 _SHEET = pytest.StashKey[Sheet]()
@@ -51,11 +52,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[pytest.TestReport]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Remember failures, for the evidence that `home` saves."""
-    report: pytest.TestReport = yield  # type: ignore[misc]
+    report = yield
     if report.failed:
         item.stash[_FAILED] = True
     if report.skipped:

@@ -14,9 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from e2e.shell import BUILD, ROOT, CommandFailed, run
+from e2e.shell import BUILD, ROOT, CommandFailed, Missing, run
 from sandbox.binaries import version_of
 from sandbox.s3 import find_weed
 
@@ -93,11 +91,11 @@ def _is_published() -> bool:
 def _build_qdrant(no_image: CommandFailed) -> str:
     given = os.environ.get("QDRANT_BIN")
     if not given:
-        pytest.exit(f"no Qdrant: {no_image}; and QDRANT_BIN names no binary to run instead", returncode=2)
+        raise Missing(f"no Qdrant: {no_image}; and QDRANT_BIN names no binary to run instead")
     version = version_of(Path(given))
     wanted = QDRANT.rpartition(":")[2]
     if version != wanted:
-        pytest.exit(f"QDRANT_BIN={given} is Qdrant {version}; the manifests want {wanted}", returncode=2)
+        raise Missing(f"QDRANT_BIN={given} is Qdrant {version}; the manifests want {wanted}")
     _build("qdrant", QDRANT, {"qdrant": Path(given)}, label=f"{_BINARY}=yes")
     return f"real Qdrant {version.removeprefix('v')} (binary)"
 

@@ -17,7 +17,7 @@ from string import Template
 import pytest
 
 from e2e.kubectl import Kubectl
-from e2e.shell import BUILD, CommandFailed, eventually, run
+from e2e.shell import BUILD, CommandFailed, Missing, eventually, run
 
 _HERE = Path(__file__).parent
 _API_SERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
@@ -67,7 +67,9 @@ def _existing(context: str, kubeconfig: Path) -> Cluster:
     arguments = ("config", "view", "--minify", "--flatten", "--raw", "--context", context)
     kubeconfig.touch(mode=0o600)
     kubeconfig.write_text(run("kubectl", *arguments))
-    return Cluster(kubeconfig, context.removeprefix("kind-") if context.startswith("kind-") else None, own=False)
+    return Cluster(
+        kubeconfig, context.removeprefix("kind-") if context.startswith("kind-") else None, own=False
+    )
 
 
 def _create(name: str, folder: Path, kubeconfig: Path) -> None:
@@ -84,8 +86,8 @@ def _create(name: str, folder: Path, kubeconfig: Path) -> None:
 def _kind() -> str:
     found = shutil.which("kind")
     if not found:
-        pytest.exit(
-            "kind is missing: https://kind.sigs.k8s.io, or name a cluster with E2E_CONTEXT", returncode=2
+        raise Missing(
+            "kind is missing: see https://kind.sigs.k8s.io, or name another cluster with E2E_CONTEXT"
         )
     return found
 
@@ -215,7 +217,7 @@ class Nodes:
         eventually(lambda: self._kubectl(*wait, timeout=BACK_SECONDS + 20), BACK_SECONDS)
 
     @staticmethod
-    def _rules(*, incoming: bool, outgoing: bool) -> list["_Rule"]:
+    def _rules(*, incoming: bool, outgoing: bool) -> list[_Rule]:
         rules = [_Rule("raw", "PREROUTING", "-i")] if incoming else []
         return [*rules, _Rule("mangle", "POSTROUTING", "-o")] if outgoing else rules
 
@@ -233,7 +235,9 @@ class Nodes:
 
     @staticmethod
     def _address(node: str) -> str:
-        text = run("docker", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}", node)
+        text = run(
+            "docker", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}", node
+        )
         found = re.search(r"[0-9.]+", text)
         assert found is not None, f"{node} has no address"
         return found[0]

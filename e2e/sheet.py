@@ -1,4 +1,4 @@
-"""What a run showed: one row a scenario, as JSON in build/e2e; `python -m e2e.sheet` makes a page of the last whole run.
+"""What a run showed, a row a scenario, as JSON in build/e2e; `python -m e2e.sheet` makes a page of the last whole run.
 
 Nothing reaches the page that a run did not write.
 """
@@ -86,22 +86,22 @@ def _line(row: dict[str, Any]) -> str:
 
 _PAGE = """# Reliability on kind
 
-What `make e2e` saw on {day}, in {minutes:.0f} minutes. The file is written from that run by `python -m e2e.sheet`; there
-is no line in it that the run did not produce.
+What `make e2e` saw on {day}, in {minutes:.0f} minutes. The file is written from that run by `python -m e2e.sheet`;
+there is no line in it that the run did not produce.
 
 {facts}
 
-Each scenario has a cluster of its own and a writer and a reader in a pod beside it. They go through the client Service with a
-new connection for each request, and send every request once: none is repeated. A write counts as acknowledged when Qdrant
-answered 200 with `wait=true`. At the end every acknowledged point is asked of every peer: those that one of them does not show
-are lost.
+Each scenario has a cluster of its own, and a writer and a reader in a pod beside it. They go through the client
+Service with a new connection for each request and send every request once: none is repeated. A write counts as
+acknowledged when Qdrant answered 200 with `wait=true`. At the end every acknowledged point is asked of every peer:
+those that one of them does not show are lost.
 
 | what happened | healthy after | requests | failed | slowest | acknowledged | lost |
 |---|---|---|---|---|---|---|
 {rows}
 
-"Healthy after" counts from the end of the fault, or from the change, until the QdrantCluster is Ready for its newest spec with
-nothing left to do, every replica sound and level.
+"Healthy after" counts from the end of the fault, or from the change, until the QdrantCluster is Ready for its newest
+spec with nothing left to do, every replica sound and level.
 """
 
 

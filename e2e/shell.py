@@ -26,6 +26,10 @@ class CommandFailed(Exception):  # noqa: N818 (a fact, told to the reader of a f
         self.argv, self.code, self.stderr = argv, code, stderr
 
 
+class Missing(Exception):  # noqa: N818 (a fact, told to whoever started the run)
+    """Something that a run needs is not there; the message says what, and what else would do."""
+
+
 def run(
     *argv: str,
     stdin: str | None = None,

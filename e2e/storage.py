@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 from dataclasses import dataclass
@@ -48,8 +49,7 @@ class Storage:
     def files(self, prefix: str = "") -> list[str]:
         """Paths of all objects below a prefix that ends with a slash, without the bucket's name."""
         root = f"/buckets/{self.bucket}/"
-        lines = self._shell(f"fs.meta.cat {root}{prefix}" if not prefix else f"fs.tree {root}{prefix}")
-        return [line.strip() for line in lines.splitlines() if line.strip()]
+        return [line.strip() for line in self._shell(f"fs.tree {root}{prefix}").splitlines() if line.strip()]
 
     def stop(self) -> None:
         """Take the server away; what it stores is lost."""
@@ -83,9 +83,8 @@ def install(admin: Kubectl) -> Storage:
 
 
 def _kept(secret: Manifest) -> str:
-    import base64  # noqa: PLC0415
-
-    return json.loads(base64.b64decode(secret["data"]["identities.json"]))["identities"][0]["credentials"][0]["secretKey"]
+    identities = json.loads(base64.b64decode(secret["data"]["identities.json"]))["identities"]
+    return str(identities[0]["credentials"][0]["secretKey"])
 
 
 def _objects(storage: Storage) -> list[Manifest]:
@@ -94,7 +93,9 @@ def _objects(storage: Storage) -> list[Manifest]:
     identities = {"identities": [{"name": "e2e", "credentials": credentials, "actions": actions}]}
     return [
         _named("v1", "Secret", "keys", stringData={"identities.json": json.dumps(identities)}),
-        _named("v1", "Service", "s3", spec={"selector": {"app": "s3"}, "ports": [{"name": "s3", "port": _PORT}]}),
+        _named(
+            "v1", "Service", "s3", spec={"selector": {"app": "s3"}, "ports": [{"name": "s3", "port": _PORT}]}
+        ),
         _named("apps/v1", "Deployment", "s3", spec=_deployment()),
     ]
 
@@ -113,7 +114,9 @@ def _deployment() -> Manifest:
 
 
 OFF_WORKERS: Manifest = {
-    "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}],
+    "tolerations": [
+        {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}
+    ],
     "affinity": {
         "nodeAffinity": {
             "preferredDuringSchedulingIgnoredDuringExecution": [

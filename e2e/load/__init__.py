@@ -57,8 +57,8 @@ class Tally:
 class Load:
     """The pod `load` of a namespace."""
 
-    def __init__(self, home: Kubectl, cluster: str) -> None:
-        self._home, self._cluster = home, cluster
+    def __init__(self, home: Kubectl) -> None:
+        self._home = home
         self._lost: tuple[int, ...] = ()
         self._last: Tally | None = None
 
@@ -99,32 +99,33 @@ class Load:
         Raises:
             AssertionError: some peer does not show one.
         """
-        pods = sorted(pod["metadata"]["name"] for pod in self._home.all("pods", peers_of(self._cluster)))
+        pods = sorted(pod["metadata"]["name"] for pod in self._home.all("pods", peers_of()))
         missing: dict[str, list[int]] = self._page("/finish", pods=",".join(pods))
         self._lost = tuple(sorted({point for points in missing.values() for point in points}))
         self._last = self.tally
         assert not self._lost, f"acknowledged points are lost: {missing}"
 
-    def _page(self, path: str, **query: str) -> Any:
+    def _page(self, page: str, /, **query: str) -> Any:
         """Ask the pod, again and again while the API server is away."""
-        return eventually(lambda: [self._page_once(path, **query)], AWAY_SECONDS)[0]
+        return eventually(lambda: [self._page_once(page, **query)], AWAY_SECONDS)[0]
 
-    def _page_once(self, path: str, **query: str) -> Any:
+    def _page_once(self, page: str, /, **query: str) -> Any:
         proxy = f"/api/v1/namespaces/{self._home.namespace}/pods/{POD}:8080/proxy"
-        return json.loads(self._home("get", "--raw", f"{proxy}{path}?{urlencode(query)}", timeout=300))
+        return json.loads(self._home("get", "--raw", f"{proxy}{page}?{urlencode(query)}", timeout=300))
 
 
 _KINDS = ("writes", "reads")
 
 
 @contextmanager
-def under_load(home: Kubectl, cluster: str = NAME, collection: str = "docs") -> Iterator[Load]:
-    """Write and read all the while. At the end both still work, and nothing acknowledged is lost.
+def under_load(home: Kubectl, size: int = 4) -> Iterator[Load]:
+    """Write points of `size` dimensions to `docs` in `vectors`, and read them, all the while.
 
-    Whether requests may have failed is for the scenario to say: `load.no_failed()`.
+    At the end both still work, and nothing acknowledged is lost. Whether requests may have failed is for the scenario
+    to say: `load.no_failed()`.
     """
-    load = Load(home, cluster)
-    home.apply(*_objects(cluster, collection))
+    load = Load(home)
+    home.apply(*_objects(size))
     try:
         home.ready("pod", POD, 60)
         load.alive()
@@ -136,16 +137,16 @@ def under_load(home: Kubectl, cluster: str = NAME, collection: str = "docs") -> 
             home("delete", "pod", POD, "--force", "--grace-period=0", "--wait=false")
 
 
-def _objects(cluster: str, collection: str) -> list[Manifest]:
+def _objects(size: int) -> list[Manifest]:
     script = {"script.py": _SCRIPT.read_text()}
     return [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": POD}, "data": script},
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD}, "spec": _pod(cluster, collection)},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD}, "spec": _pod(size)},
     ]
 
 
-def _pod(cluster: str, collection: str) -> Manifest:
-    key = {"secretKeyRef": {"name": f"{cluster}-auth", "key": "api-key"}}
+def _pod(size: int) -> Manifest:
+    key = {"secretKeyRef": {"name": f"{NAME}-auth", "key": "api-key"}}
     return {
         **OFF_WORKERS,
         "restartPolicy": "Never",
@@ -163,8 +164,9 @@ def _pod(cluster: str, collection: str) -> Manifest:
                 "image": OPERATOR,
                 "command": ["python", "/script/script.py"],
                 "env": [
-                    {"name": "CLUSTER", "value": cluster},
-                    {"name": "COLLECTION", "value": collection},
+                    {"name": "CLUSTER", "value": NAME},
+                    {"name": "COLLECTION", "value": "docs"},
+                    {"name": "SIZE", "value": str(size)},
                     {"name": "API_KEY", "valueFrom": key},
                 ],
                 "readinessProbe": {"httpGet": {"path": "/tally", "port": 8080}, "periodSeconds": 1},

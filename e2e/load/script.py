@@ -24,6 +24,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 CLUSTER, COLLECTION, KEY = os.environ["CLUSTER"], os.environ["COLLECTION"], os.environ["API_KEY"]
+SIZE = int(os.environ["SIZE"])
+"""Dimensions of a point."""
 PORT = 6333
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
@@ -128,7 +130,8 @@ class Load:
             tally.slowest = max(tally.slowest, time.monotonic() - began)
 
     def _write(self, _tally: Tally, number: int) -> bool:
-        point = {"id": number, "vector": [float(number % 7 + 1), 1.0, 0.5, 0.25], "payload": {"n": number}}
+        vector = [float((number + place) % 7 + 1) for place in range(SIZE)]
+        point = {"id": number, "vector": vector, "payload": {"n": number}}
         request(CLUSTER, "PUT", f"/collections/{COLLECTION}/points?wait=true", {"points": [point]})
         self.acknowledged.append(number)
         return True
@@ -137,7 +140,9 @@ class Load:
         if not self.acknowledged:
             return False
         wanted = random.choice(self.acknowledged)
-        found = request(CLUSTER, "POST", f"/collections/{COLLECTION}/points", {"ids": [wanted], "with_payload": True})
+        found = request(
+            CLUSTER, "POST", f"/collections/{COLLECTION}/points", {"ids": [wanted], "with_payload": True}
+        )
         if [(point["id"], point["payload"]) for point in found] != [(wanted, {"n": wanted})]:
             tally.fail(f"read: point {wanted} was acknowledged and came back as {found}")
             return False

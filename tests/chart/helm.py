@@ -19,9 +19,7 @@ Manifest = dict[str, Any]
 
 def helm(*args: str) -> subprocess.CompletedProcess[str]:
     """Run helm; the caller looks at its exit code."""
-    return subprocess.run(
-        [str(find_helm()), *args], capture_output=True, text=True, check=False, timeout=60
-    )
+    return subprocess.run([str(find_helm()), *args], capture_output=True, text=True, check=False, timeout=60)
 
 
 def render(
