@@ -32,6 +32,7 @@ class Reason(StrEnum):
     UPDATING = "Updating"
     SCALING = "Scaling"
     PEERS_DOWN = "PeersDown"
+    PEERS_APART = "PeersCannotTalk"
     NO_LEADER = "NoLeader"
     SPLIT = "SplitBrain"
     REPLICAS_NOT_SOUND = "ReplicasNotSound"
@@ -242,6 +243,7 @@ def _degraded(observed: Observed) -> Condition:
         for reason, message in (
             (Reason.SPLIT, _split(observed)),
             (Reason.PEERS_DOWN, _silent(observed)),
+            (Reason.PEERS_APART, _apart(observed)),
             (Reason.REPLICAS_NOT_SOUND, _ill_shards(observed)),
         ):
             if message:
@@ -251,6 +253,18 @@ def _degraded(observed: Observed) -> Condition:
 
 def _silent(observed: Observed) -> str:
     return "; ".join(f"{pod}: {reason}" for pod, reason in sorted(observed.silent.items()))[:1024]
+
+
+def _apart(observed: Observed) -> str:
+    """Members that the operator reaches and another member does not: then the network between pods is at fault."""
+    pods = {view.peers.get(view.peer): pod for pod, view in observed.peers.items()}
+    failures = [
+        f"{pod} cannot send to {pods[uri]}: {error}"
+        for pod, view in sorted(observed.peers.items())
+        for uri, error in sorted(view.send_failures.items())
+        if uri in pods
+    ]
+    return "; ".join(failures)[:1024]
 
 
 def _held_back(plan: Plan) -> Condition:

@@ -1,0 +1,37 @@
+"""What a QdrantCluster's conditions say of peers that answer and do not reach each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qdrant_operator.domain.cluster_status import Reason, conditions
+from qdrant_operator.domain.conditions import Condition
+from qdrant_operator.domain.observed import Observed
+from qdrant_operator.domain.steps import NOTHING
+from tests.domain.clusters import desired, settled, silence, view
+
+
+def degraded(observed: Observed) -> Condition:
+    """The condition Degraded of this look."""
+    return next(one for one in conditions(desired(), observed, NOTHING) if one.type == "Degraded")
+
+
+def failing(observed: Observed, pod: str, ordinal: int) -> Observed:
+    """The same look where a pod's peer cannot send to another one."""
+    found = observed.peers[pod]
+    uri = view(ordinal).peers[view(ordinal).peer]
+    views = {**observed.views, pod: replace(found, send_failures={uri: "transport error"})}
+    return replace(observed, views=views)
+
+
+def test_a_network_that_parts_two_answering_peers_is_named() -> None:
+    """Both answer the operator, so neither is down: the way between them is what somebody has to look at."""
+    said = degraded(failing(settled(), "vectors-0", 2))
+    assert (said.status, said.reason) == (True, Reason.PEERS_APART)
+    assert said.message == "vectors-0 cannot send to vectors-2: transport error"
+
+
+def test_a_silent_peer_is_down_and_not_cut_off() -> None:
+    """Who does not answer the operator either is called down, whatever others say of it."""
+    said = degraded(silence(failing(settled(), "vectors-0", 2), "vectors-2"))
+    assert said.reason == Reason.PEERS_DOWN
