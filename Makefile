@@ -16,7 +16,7 @@ SLOW := tests/contract tests/integration
 	clean
 
 help:            ## this list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12 | sort
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16 | sort
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BASE_PYTHON) -m venv $(VENV)

@@ -52,7 +52,7 @@ class Storage:
         return [line.strip() for line in self._shell(f"fs.tree {root}{prefix}").splitlines() if line.strip()]
 
     def stop(self) -> None:
-        """Take the server away; what it stores is lost."""
+        """Take the server away, as an outage does: what it stores stays."""
         self.kubectl("scale", "deployment/s3", "--replicas=0")
         eventually(lambda: not self.kubectl.all("pods", "app=s3"), 60)
 
@@ -63,8 +63,9 @@ class Storage:
         eventually(self._has_bucket, 60)
 
     def _has_bucket(self) -> bool:
-        self._shell(f"s3.bucket.create -name {self.bucket}")
-        return self.bucket in self._shell("s3.bucket.list")
+        if self.bucket not in self._shell("s3.bucket.list"):
+            self._shell(f"s3.bucket.create -name {self.bucket}")
+        return True
 
     def _shell(self, command: str) -> str:
         shell = ("exec", "--stdin", "deployment/s3", "--", "weed", "shell", "-master=127.0.0.1:9333")
@@ -96,6 +97,7 @@ def _objects(storage: Storage) -> list[Manifest]:
         _named(
             "v1", "Service", "s3", spec={"selector": {"app": "s3"}, "ports": [{"name": "s3", "port": _PORT}]}
         ),
+        _named("v1", "PersistentVolumeClaim", "data", spec=_CLAIM),
         _named("apps/v1", "Deployment", "s3", spec=_deployment()),
     ]
 
@@ -151,18 +153,20 @@ def _pod() -> Manifest:
                 "volumeMounts": [
                     {"name": "data", "mountPath": "/data"},
                     {"name": "keys", "mountPath": "/keys", "readOnly": True},
-                    {"name": "data", "mountPath": "/tmp", "subPath": "tmp"},
+                    {"name": "tmp", "mountPath": "/tmp"},
                 ],
             }
         ],
         "volumes": [
-            {"name": "data", "emptyDir": {}},
+            {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+            {"name": "tmp", "emptyDir": {}},
             {"name": "keys", "secret": {"secretName": "keys"}},
         ],
         "securityContext": {"fsGroup": 65532},
     }
 
 
+_CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 _ARGUMENTS = [
     "server", "-dir=/data", "-ip=127.0.0.1", "-ip.bind=0.0.0.0", "-master.volumeSizeLimitMB=64", "-volume.max=500",
     "-filer", "-s3", f"-s3.port={_PORT}", "-s3.config=/keys/identities.json", "-s3.autoCreateBucket=false",
