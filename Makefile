@@ -72,7 +72,7 @@ crds: install    ## write crds/ and the chart's copy
 image: install   ## build the container image (IMAGE=name:tag; needs docker or podman)
 	rm -rf dist
 	$(PY) -m hatchling build --target wheel --directory dist
-	$$(command -v docker || command -v podman) build --tag $(IMAGE) .
+	$$(command -v docker || command -v podman) build --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) .
 
 lock:            ## pin the dependencies of pyproject.toml anew
 	$(BASE_PYTHON) -m venv build/lock
