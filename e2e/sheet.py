@@ -10,13 +10,20 @@ import sys
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from e2e.load import Load
+from e2e.load import Tally
 from e2e.shell import BUILD, ROOT
 
 RUNS = BUILD / "runs"
 PAGE = ROOT / "docs" / "reliability.md"
+
+
+class Tallied(Protocol):
+    """A load."""
+
+    @property
+    def tally(self) -> Tally: ...
 
 
 @dataclass
@@ -38,7 +45,7 @@ class Sheet:
     seconds: float = 0.0
     """How long the run took."""
 
-    def row(self, fault: str, healthy_after: float, load: Load) -> None:
+    def row(self, fault: str, healthy_after: float, load: Tallied) -> None:
         """Write down what a scenario showed; `healthy_after` in seconds from the fault's end (or the change)."""
         tally = load.tally
         self.rows.append(
@@ -52,17 +59,15 @@ class Sheet:
                 "lost": len(tally.lost),
             }
         )
-        self.save()
 
     def fact(self, name: str, value: str) -> None:
         """Write down what was measured once, for the head of the page."""
         self.facts[name] = value
-        self.save()
 
-    def save(self) -> Path:
+    def save(self, runs: Path = RUNS) -> Path:
         """Write the file of this run."""
-        RUNS.mkdir(parents=True, exist_ok=True)
-        path = RUNS / f"{self.began.replace(':', '')}.json"
+        runs.mkdir(parents=True, exist_ok=True)
+        path = runs / f"{self.began.replace(':', '')}.json"
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
         return path
 
@@ -105,9 +110,9 @@ spec with nothing left to do, every replica sound and level.
 """
 
 
-def last_whole() -> Sheet | None:
-    """The newest run in which every scenario passed."""
-    for path in sorted(RUNS.glob("*.json"), reverse=True):
+def last_whole(runs: Path = RUNS) -> Sheet | None:
+    """The newest run in which every scenario was there and passed."""
+    for path in sorted(runs.glob("*.json"), reverse=True):
         run = Sheet(**json.loads(path.read_text()))
         if run.whole:
             return run
