@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from urllib.parse import unquote, urlsplit
 
-from qdrant_operator.adapters.qdrant import QdrantRest
+from qdrant_operator.adapters.qdrant import QdrantRest, always
 from qdrant_operator.adapters.qdrant_http import PeerHttp, Request
 from qdrant_operator.domain.errors import Refused, Unreachable
 from qdrant_operator.domain.wire import Endpoint, Json
@@ -134,7 +134,7 @@ class SimulatedHttp(PeerHttp):
 
     def __init__(self, line: Line, before: Callable[[str, Call], Callable[[], None]]) -> None:
         """`before(host, call)` may raise (the process dies, the peer is out of reach); what it returns runs after."""
-        super().__init__(lambda _operation, _outcome, _seconds: None)
+        super().__init__(lambda _operation, _outcome, _seconds: None, always)
         self._line, self._before = line, before
 
     async def json(self, endpoint: Endpoint, request: Request) -> Json:
