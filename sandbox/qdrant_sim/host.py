@@ -20,7 +20,7 @@ from sandbox.qdrant_sim.core.answers import Answer, Call
 from sandbox.qdrant_sim.core.api import handle
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.peer import Peer
-from sandbox.qdrant_sim.core.settings import parse
+from sandbox.qdrant_sim.core.settings import Settings, parse
 from sandbox.qdrant_sim.core.timeline import Timeline
 from sandbox.qdrant_sim.core.universe import Universe
 from sandbox.qdrant_sim.http import PeerServer
@@ -35,10 +35,13 @@ SHUTDOWN_SECONDS = 0.3
 class RunningPeer:
     """One started peer."""
 
-    def __init__(self, host: PeerHost, address: str, core: Peer) -> None:
-        """Made by `PeerHost.start_peer`."""
-        self._host, self.address, self.core = host, address, core
-        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    def __init__(self, host: PeerHost, core: Peer, listen: tuple[str, int]) -> None:
+        """Made by `PeerHost.start_peer`; `listen` is where its REST port opens."""
+        self._host, self.core, self._listen = host, core, listen
+        loop = asyncio.get_running_loop()
+        self.listening: asyncio.Future[int] = loop.create_future()
+        """Becomes the port, when the peer has joined its cluster."""
+        self.exited: asyncio.Future[int] = loop.create_future()
         """Becomes the exit code: 101 when it cannot join, 0 after an orderly stop, -9 after a kill."""
         self._server = PeerServer(self._respond)
         self._going = asyncio.Event()
@@ -69,9 +72,9 @@ class RunningPeer:
     async def serve(self) -> None:
         """Open the REST port; called when the peer has joined its cluster."""
         try:
-            await self._server.open(self.address, self.core.settings.http_port)
+            self.listening.set_result(await self._server.open(*self._listen))
         except OSError as error:
-            self.core.log.append(f"Panic occurred: cannot listen on {self.address}: {error}")
+            self.core.log.append(f"Panic occurred: cannot listen on {self._listen}: {error}")
             self._host.act(lambda: self._host.universe.stop(self.core, 101))
 
     async def end(self) -> None:
@@ -108,10 +111,13 @@ class PeerHost:
         Returns at once; the REST port opens when the peer has joined, or `exited` tells why not.
         """
         settings = parse(args, env or {}, _read_text)
-        disk = self._disk(volume)
+        return self.begin(address, _identity(volume), settings, (address, settings.http_port))
+
+    def begin(self, address: str, volume: str, settings: Settings, listen: tuple[str, int]) -> RunningPeer:
+        """Start a peer on the disk of a volume's identity; its REST port opens at `listen` (port 0: any)."""
         self._advance()
-        core = self.universe.start(address, disk, settings)
-        peer = self._peers[id(core)] = RunningPeer(self, address, core)
+        core = self.universe.start(address, self._disks.setdefault(volume, Disk()), settings)
+        peer = self._peers[id(core)] = RunningPeer(self, core, listen)
         self._arm()
         return peer
 
@@ -147,16 +153,6 @@ class PeerHost:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         reply.then(lambda one: None if answer.done() else answer.set_result(one))
         return await answer
-
-    def _disk(self, volume: Path) -> Disk:
-        marker = volume / MARKER
-        name = _read_text(str(marker)) or ""
-        if name not in self._disks:
-            name = uuid4().hex
-            volume.mkdir(parents=True, exist_ok=True)
-            marker.write_text(name)
-            self._disks[name] = Disk()
-        return self._disks[name]
 
     def _advance(self) -> None:
         self.universe.timeline.advance(time.monotonic() - self._began)
@@ -208,6 +204,17 @@ async def _get(url: str, key: str | None) -> bytes | str:
             return await response.read() if response.ok else f"status - {response.status} {response.reason}"
     except (aiohttp.ClientError, OSError) as error:
         return str(error)
+
+
+def _identity(volume: Path) -> str:
+    """What a volume is called; an empty one gets a name."""
+    marker = volume / MARKER
+    name = _read_text(str(marker))
+    if name is None:
+        name = uuid4().hex
+        volume.mkdir(parents=True, exist_ok=True)
+        marker.write_text(name)
+    return name
 
 
 def _read_text(path: str) -> str | None:

@@ -27,9 +27,10 @@ class PeerServer:
         self._server = web.Server(self._handle, keepalive_timeout=SERVER_KEEP_ALIVE_SECONDS)
         self._socket: asyncio.Server | None = None
 
-    async def open(self, address: str, port: int) -> None:
-        """Listen."""
+    async def open(self, address: str, port: int) -> int:
+        """Listen; the port, also where 0 was given for any."""
         self._socket = await asyncio.get_running_loop().create_server(self._server, address, port)
+        return int(self._socket.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         """Stop listening and drop every connection, as a killed process does."""
