@@ -159,6 +159,9 @@ class Laws:
     def _on_remove(self, peer: int, state: State) -> None:
         self._story.tell(f"removed: peer {peer}")
         self._removed.add(peer)
+        if peer not in state.peers:
+            self._on_forget(peer, state)
+            return
         pods = {disk.peer: name for name, disk in self._story.node.living_disks().items() if disk.group}
         lost = peer not in pods
         if state.holds_shards(peer) and not (lost and self._story.user.consented(peer)):
@@ -174,6 +177,17 @@ class Laws:
         silent = {int(fact[1]) for fact in self.facts.old("missing")} - {peer}
         if rest and len(rest - silent) * 2 <= len(rest):
             self.breaks(f"peer {peer} is removed and no majority of the others answers")
+
+    def _on_forget(self, peer: int, state: State) -> None:
+        """An id that is no member is cleared: what the tables place on it must be good elsewhere."""
+        silent = {int(fact[1]) for fact in self.facts.old("missing")}
+        for name, collection in state.collections.items():
+            for number, shard in collection.shards.items():
+                good = self._story.writer.good(state, name, number) - silent - {peer}
+                if peer in shard.replicas and not good:
+                    self.breaks(
+                        f"peer {peer}, no member, is cleared, and {name}/{number} is good nowhere else"
+                    )
 
     # -- what the operator writes to Kubernetes -----------------------------------------------------------
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qdrant_operator.domain.wire import Kind, Manifest
+from sandbox.qdrant_sim.core.answers import Call
 from sandbox.simulation.user import CLUSTER, NAMESPACE
 
 if TYPE_CHECKING:
     from sandbox.simulation.story import Story
 
+DEAF = 15.0
+"""Seconds for which a peer hears nothing of what is committed."""
 AGAIN = 5.0
 """Seconds until a QdrantCluster that was deleted is made again, at most."""
 
@@ -23,6 +26,7 @@ class Mishaps:
         self._deleted: Manifest | None = None
         self._made_again = False
         self._armed = False
+        self._delayed = False
 
     # -- the QdrantCluster is deleted and made again ------------------------------------------------------
 
@@ -100,6 +104,35 @@ class Mishaps:
             return
         story.tell(f"the volume of {pod} is lost, which is on its way out")
         story.node.lose_volume(pod)
+
+    # -- a collection is created late --------------------------------------------------------------------
+
+    def delay_creation(self) -> None:
+        """The next collection is asked for by an operator that dies, through a peer that hears late.
+
+        Meanwhile another peer, which holds nothing, loses its volume, and Qdrant replaces it by itself.
+        """
+        self._delayed = True
+
+    def on_call(self, host: str, call: Call) -> bool:
+        """An operator sends a call: whether it arrives late, as the last one of that operator."""
+        story, state = self._story, self._story.laws.facts.state()
+        creates = call.method == "PUT" and call.segments[0] == "collections" and len(call.segments) == 2
+        if not (self._delayed and creates and story.trouble) or state is None or story.troubles.lost:
+            return False
+        pods = [
+            name.removeprefix("storage-")
+            for name, disk in sorted(story.node.living_disks().items())
+            if disk.peer in state.peers and not state.holds_shards(disk.peer)
+        ]
+        others = [pod for pod in pods if (peer := story.node.peer_of(pod)) and peer.address != host]
+        if not others or not story.troubles.lose_member(story.random.choice(others)):
+            return False
+        self._delayed = False
+        story.tell(f"{host} hears late, and is asked for {call.segments[1]}")
+        story.peers.universe.lag[host] = DEAF
+        story.after(DEAF, lambda: story.troubles.hears(host))
+        return True
 
     # -- pods ---------------------------------------------------------------------------------------------
 

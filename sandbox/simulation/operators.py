@@ -29,6 +29,8 @@ SLOW = 8.0
 """Seconds after which a slow Kubernetes has answered; the write is carried out at once."""
 LATE_WRITE = 5.0
 """Seconds after which a dead operator's last write has arrived or is lost."""
+STUCK = 30.0
+"""The same for a StatefulSet: an admission webhook that does not answer holds a write for as long."""
 
 
 class End(Enum):
@@ -126,6 +128,8 @@ class Operator:
             return _nothing
         self._story.laws.asked(call)
         self._story.tell(f"operator {self.number}: {call.method} {'/'.join(call.segments)} {call.body}")
+        if self._story.troubles.mishaps.on_call(host, call):
+            self.end, self._writes_left = End.LATE, 1
         if not self.ends_now():
             return _nothing
         if self.end is End.AFTER:
@@ -163,7 +167,8 @@ class ItsKubernetes(FakeKubernetes):
         if last and operator.end is not End.AFTER:
             meant = self.server.get(write.kind, write.namespace, write.name)
             if operator.end is End.LATE and meant:
-                story.later(LATE_WRITE, lambda: self._arrives(write, act, meant["metadata"]["uid"]))
+                most = STUCK if write.kind is Kind.STATEFUL_SET else LATE_WRITE
+                story.later(most, lambda: self._arrives(write, act, meant["metadata"]["uid"]))
                 if write.kind is Kind.STATEFUL_SET:
                     story.later(
                         1.0, story.user.scale

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from qdrant_operator.domain.wire import Kind, Manifest
+from sandbox.qdrant_sim.core.answers import Call
 from sandbox.qdrant_sim.core.state import ACTIVE, Collection, State
 from sandbox.simulation.user import CLUSTER, NAMESPACE
 
@@ -44,12 +45,25 @@ class Settling:
         story.laws.check_points()
 
     def _obey(self) -> None:
-        """The user does what the operator asks for: to delete a volume that is no member's."""
+        """The user does what the operator asks for: delete a volume that is no member's, a collection that is lost."""
         for wait in self._blocked():
+            if wait["guard"] == "StrayPeer":
+                self._give_up(re.findall(r"DELETE /collections/([\w-]+)", wait["message"]))
             asked = re.search(r"kubectl delete pvc ([\w-]+)", wait["message"])
             if wait["guard"] == "RemovedVolumePresent" and asked:
                 self._story.tell(f"the user deletes {asked[1]}, as {wait['step']} asks")
                 self._story.node.lose_volume(asked[1].removeprefix("storage-"))
+
+    def _give_up(self, names: list[str]) -> None:
+        """Delete collections of which a shard is on no member at all."""
+        story, state, group = self._story, self._story.laws.facts.state(), self._story.laws.facts.group()
+        door = group.leader() if group else None
+        for name in names:
+            shards = state.collections[name].shards.values() if state and name in state.collections else ()
+            if door and state and any(not set(shard.replicas) & set(state.peers) for shard in shards):
+                story.tell(f"the user deletes collection {name} in Qdrant")
+                story.writer.give_up(name)
+                story.background(story.peers.respond(door, Call("DELETE", ("collections", name))))
 
     # -- what is wrong ------------------------------------------------------------------------------------
 

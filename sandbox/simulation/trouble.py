@@ -26,7 +26,7 @@ class Trouble:
         self.lost: set[int] = set()
         """Peers whose volume was lost after the cluster had formed."""
         self.losses: list[str] = []
-        """Pods whose volume was lost, in order."""
+        """Pods and collections whose data was lost, in order."""
         self.mishaps = Mishaps(story)
         user, mishaps = story.user, self.mishaps
         kinds: dict[Callable[[], None], int] = {
@@ -52,6 +52,7 @@ class Trouble:
             mishaps.arm: 2,
             mishaps.go_alone: 1,
             mishaps.slow_kubernetes: 2,
+            mishaps.delay_creation: 2,
         }
         self._kinds = {kind: weight * story.random.choice(SWARM) for kind, weight in kinds.items()}
         """Each story has its own favourites: faults that meet seldom meet in some of them."""
@@ -201,8 +202,12 @@ class Trouble:
         self._for_a_while(
             f"{late:g} s late to hear:",
             lambda address: lag.update({address: late}),
-            lambda address: _forget(lag, address),
+            self.hears,
         )
+
+    def hears(self, address: str) -> None:
+        """A peer hears late no more."""
+        self._story.peers.universe.lag.pop(address, None)
 
     def _stale_caches(self) -> None:
         operator = self._story.operator
@@ -216,7 +221,3 @@ class Trouble:
     def _pause(self) -> None:
         self._story.user.pause(paused=True)
         self._story.after(10.0, lambda: self._story.user.pause(paused=False))
-
-
-def _forget(lag: dict[str, float], address: str) -> None:
-    lag.pop(address, None)

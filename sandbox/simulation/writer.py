@@ -56,7 +56,9 @@ class Writer:
         self.writes += 1
         losses, whole = len(story.troubles.losses), self._nobody_apart()
         status = await self._send(door, name, ids, deletes=deletes)
-        if status == 200 and not deletes and whole and self._in_touch(door):
+        if name in story.troubles.losses[losses:]:
+            pass  # the user has deleted the collection meanwhile
+        elif status == 200 and not deletes and whole and self._in_touch(door):
             self.acknowledged |= {(name, one): self._value for one in ids}
             if len(story.troubles.losses) > losses:
                 self._forget_lost_meanwhile({(name, one) for one in ids})
@@ -108,6 +110,11 @@ class Writer:
             return (await self._line.ask(door, call, PATIENCE)).status
         except Unreachable:
             return 0
+
+    def give_up(self, name: str) -> None:
+        """The user deletes a collection: what was in it need not be there."""
+        self._story.troubles.losses.append(name)
+        self.acknowledged = {key: value for key, value in self.acknowledged.items() if key[0] != name}
 
     def missing(self, state: State) -> list[str]:
         """Acknowledged points that no existing volume of a holder has, as `state` says who holds what."""

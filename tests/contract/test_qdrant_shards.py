@@ -10,7 +10,7 @@ import pytest
 from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.values import PeerId, ReplicaState, Transfer
-from tests.contract.qdrant_clusters import KINDS, Cluster, eventually, form, make, upsert
+from tests.contract.qdrant_clusters import CLUSTERED, KINDS, Cluster, eventually, form, formed, make, upsert
 
 ONE_SHARD = {"vectors": {"size": 4, "distance": "Dot"}, "shard_number": 1, "replication_factor": 1}
 POINTS = 500
@@ -173,3 +173,27 @@ async def test_force_takes_the_replicas_of_a_dead_peer_along(cluster: Cluster, q
         return list(await world.states(0)) == [keep] and list(await world.states(1)) == [keep]
 
     assert await eventually(only_kept)
+
+
+async def test_an_id_that_is_no_member_is_cleared_by_force_and_by_nothing_else(
+    cluster: Cluster, qdrant: QdrantRest
+) -> None:
+    """Its replicas cannot be dropped, its removal takes them out; a collection that is on it alone can be deleted."""
+    world, endpoint = World(cluster, qdrant), cluster.endpoint(0)
+    ids, (source,) = await world.peers(), await world.states()
+    other = ids[1] if source == ids[0] else source
+    copy = {"from_peer_id": source, "to_peer_id": ids[1] if source == ids[0] else ids[0]}
+    await qdrant.update_shards(endpoint, "docs", {"replicate_shard": {"shard_id": 0, **copy}})
+    await world.settled(ids[0], other)
+    await qdrant.create_collection(endpoint, "spread", {**ONE_SHARD, "shard_number": 3})
+    for number in range(3):
+        await cluster.kill(number)
+    await cluster.start(0, CLUSTERED, "--reinit")
+    await eventually(lambda: formed(cluster, qdrant, 1))
+    drop = {"drop_replica": {"shard_id": 0, "peer_id": other}}
+    with pytest.raises(Refused, match="does not exist"):
+        await qdrant.update_shards(endpoint, "docs", drop)
+    await qdrant.delete_collection(endpoint, "spread")
+    assert set(await world.states()) == {ids[0], other}
+    await qdrant.remove_peer(endpoint, other, force=True)
+    assert await world.states() == {ids[0]: ReplicaState.ACTIVE}

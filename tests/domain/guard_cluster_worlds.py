@@ -217,6 +217,12 @@ def a_volume_is_lost() -> ClusterWorld:
     return ClusterWorld(desired(), lost(LEVEL, 2))
 
 
+@example(Guard.STRAY_PEER)
+def a_shard_is_on_nobody() -> ClusterWorld:
+    """A collection of factor 1 was created while a peer was replaced, and Qdrant placed a shard on its old id, 109."""
+    return ClusterWorld(desired(), peers(3, {0: (0,), 1: (9,), 2: (2,)}, 1))
+
+
 @example(Guard.REMOVED_VOLUME_PRESENT)
 def an_old_volume_waits() -> ClusterWorld:
     """A fourth peer is wanted again, and the volume of the one that was removed was kept (whenScaled Retain)."""

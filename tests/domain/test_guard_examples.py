@@ -25,6 +25,7 @@ def label(guard: str) -> str:
 CLUSTER_NEEDS = (
     Guard.VOLUME_LOST,
     Guard.CONSENT_NEEDED,
+    Guard.STRAY_PEER,
     Guard.REMOVED_VOLUME_PRESENT,
     Guard.TOO_FEW_PEERS,
     Guard.NO_SOUND_SOURCE,

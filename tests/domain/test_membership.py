@@ -163,6 +163,19 @@ def test_nobody_is_removed_while_another_member_is_silent() -> None:
     assert Guard.PEERS_UNREACHABLE in guards(plan(three(), waiting))
 
 
+def test_the_only_member_is_not_removed_though_its_pod_is_the_topmost() -> None:
+    """The other peer's volume was lost and it was removed by force; until it has joined anew nobody else is there."""
+    members = {PeerId(101): "http://vectors-1.vectors-peers:6335/"}
+    only = replace(view(1, leader=1), peers=members)
+    views: dict[str, View] = {"vectors-0": Silent("connection refused"), "vectors-1": only}
+    pods = (pod(0, created=CREATED, ready=False), pod(1, created=CREATED))
+    observed = seen(pods, views, members=2, volumes=volumes(2), members_known=records(2), now=NOW)
+    result = plan(replace(desired(1), members=2), observed)
+    assert result.steps == ()
+    (wait,) = [wait for wait in result.blocked if wait.step.startswith("remove peer 101")]
+    assert (wait.guard, wait.message) == (Guard.NO_QUORUM_WITHOUT, "peer 101 is the only member")
+
+
 def test_a_retained_volume_stays_and_holds_the_next_scale_out() -> None:
     """With Retain only the record goes; a pod is never made where that volume waits."""
     keep = three(3, persistence={"whenScaled": "Retain"})

@@ -1,6 +1,7 @@
 """The order of the cluster's planners.
 
-decide > objects > formation > protect > lost volumes > repair, drain, replicate > take peers away > roll > level.
+decide > objects > formation > protect > lost volumes > stray ids > repair, drain, replicate > take peers away >
+roll > level.
 One look gives one plan, and only its first step is carried out before the next look.
 """
 
@@ -32,6 +33,7 @@ from qdrant_operator.domain.steps import (
     RestartPod,
     TakeOutOfService,
 )
+from qdrant_operator.domain.stray_replicas import plan_strays
 
 
 def plan(desired: DesiredCluster, observed: Observed) -> Plan:
@@ -49,7 +51,7 @@ def plan(desired: DesiredCluster, observed: Observed) -> Plan:
 def _change(desired: DesiredCluster, observed: Observed) -> Plan:
     """Peers, shards and pods; what takes a pod down waits until no shard is on its way."""
     layout = build_layout(observed, roles(desired, observed))
-    lost = plan_lost(desired, observed, layout)
+    lost = plan_lost(desired, observed, layout) + plan_strays(observed, layout)
     shards = plan_placement(layout, _policy_now(desired, observed, layout))
     members = plan_membership(desired, observed, layout)
     leaving = frozenset(peer.pod for peer in layout.peers if peer.leaving)

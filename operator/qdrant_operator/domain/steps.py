@@ -34,6 +34,7 @@ class Guard(StrEnum):
     OUTSIDE_WINDOW = "OutsideWindow"
     PEER_HOLDS_SHARDS = "PeerHoldsShards"
     CONSENT_NEEDED = "ConsentNeeded"
+    STRAY_PEER = "StrayPeer"
     REMOVED_VOLUME_PRESENT = "RemovedVolumePresent"
     LAST_TRANSFER_ABORTED = "LastTransferAborted"
     KEY_CHANGED = "KeyChanged"
@@ -196,6 +197,16 @@ class RemovePeer:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetPeer:
+    """Clear an id that is no member from the shard tables."""
+
+    peer: PeerId
+
+    def __str__(self) -> str:
+        return f"forget peer {self.peer}, on which shards are placed and which is no member"
+
+
+@dataclass(frozen=True, slots=True)
 class RecordLeaving:
     """Write into status which peer is being taken away, before acting upon it; None: it is over."""
 
@@ -242,6 +253,7 @@ Step = (
     | PlacementStep
     | RecordLeaving
     | RemovePeer
+    | ForgetPeer
     | LowerMembers
     | DeleteClaim
 )
@@ -276,6 +288,7 @@ EVENT_REASONS: Mapping[type, str] = {
     DropReplica: "ReplicaDropped",
     AbortTransfer: "TransferAborted",
     RemovePeer: "PeerRemoved",
+    ForgetPeer: "PeerForgotten",
     LowerMembers: "ScaledIn",
     DeleteClaim: "VolumeDeleted",
 }

@@ -13,6 +13,7 @@ from qdrant_operator.domain.steps import (
     ApplyObject,
     DeleteClaim,
     DropReplica,
+    ForgetPeer,
     LowerMembers,
     MarkCluster,
     MoveShard,
@@ -27,7 +28,7 @@ from qdrant_operator.domain.steps import (
 )
 from qdrant_operator.reconcile.cluster_members import act_on_member
 from qdrant_operator.reconcile.cluster_observe import UID_KEY, Look, live_claims
-from qdrant_operator.reconcile.cluster_shards import act_on_shard, remove_peer
+from qdrant_operator.reconcile.cluster_shards import act_on_peer, act_on_shard
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.world import World
 
@@ -55,8 +56,8 @@ async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
             await _restart(world, subject, step)
         case ReplicateShard() | MoveShard() | DropReplica() | AbortTransfer():
             await act_on_shard(world, look, step)
-        case RemovePeer():
-            await remove_peer(world, subject, look, step)
+        case RemovePeer() | ForgetPeer():
+            await act_on_peer(world, subject, look, step)
         case RecordLeaving() | LowerMembers() | DeleteClaim():
             await act_on_member(world, subject, step)
         case _:

@@ -17,11 +17,13 @@ from qdrant_operator.domain.placement.recheck import why_not, why_not_remove
 from qdrant_operator.domain.steps import (
     AbortTransfer,
     DropReplica,
+    ForgetPeer,
     MoveShard,
     PlacementStep,
     RemovePeer,
     ReplicateShard,
 )
+from qdrant_operator.domain.stray_replicas import why_not_forget
 from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster_observe import Look, read_views, service_addresses
 from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest
@@ -49,6 +51,18 @@ async def _send(world: World, look: Look, step: PlacementStep) -> None:
         raise Conflict(f"{step}: {error.message}; looking again", after=1.0) from error
 
 
+async def act_on_peer(world: World, subject: Manifest, look: Look, step: RemovePeer | ForgetPeer) -> None:
+    """Take a member out of consensus, or clear an id that is none.
+
+    Raises:
+        Conflict: the world is not what the step was planned on, or Qdrant says so.
+    """
+    if isinstance(step, ForgetPeer):
+        await forget_peer(world, look, step)
+    else:
+        await remove_peer(world, subject, look, step)
+
+
 async def remove_peer(world: World, subject: Manifest, look: Look, step: RemovePeer) -> None:
     """Take a member out of consensus through another one.
 
@@ -72,6 +86,26 @@ async def remove_peer(world: World, subject: Manifest, look: Look, step: RemoveP
         raise Conflict(f"{step}: {reason}; looking again", after=0.5)
     try:
         await world.qdrant.remove_peer(_through(look, fresh, but=step.pod), step.peer, force=step.force)
+    except Refused as error:
+        raise Conflict(f"{step}: {error.message}; looking again", after=1.0) from error
+
+
+async def forget_peer(world: World, look: Look, step: ForgetPeer) -> None:
+    """Clear an id that is no member from the shard tables: Qdrant's call for that is a removal by force.
+
+    Raises:
+        Conflict: it is a member, a shard would lose its only sound replica, somebody does not answer, a collection
+            is being created, or Qdrant refuses.
+    """
+    fresh = await _fresh(world, look)
+    layout = build_layout(fresh, roles(look.desired, fresh))
+    reason = why_not_forget(step.peer, fresh, layout) or _unfinished(fresh)
+    if not reason and world.creations.running(look.desired.namespace, look.desired.name):
+        reason = "a collection is being created"
+    if reason:
+        raise Conflict(f"{step}: {reason}; looking again", after=0.5)
+    try:
+        await world.qdrant.remove_peer(_through(look, fresh), step.peer, force=True)
     except Refused as error:
         raise Conflict(f"{step}: {error.message}; looking again", after=1.0) from error
 

@@ -75,6 +75,8 @@ def why_not_remove(step: RemovePeer, layout: Layout) -> str:
     answering = [peer for peer in others if peer.answers]
     if layout.unsettled:
         return layout.unsettled
+    if not others:
+        return f"peer {step.peer} is the only member"
     if len(answering) * 2 <= len(others):
         return f"without peer {step.peer} only {len(answering)} of {len(others)} members answer"
     if step.force:

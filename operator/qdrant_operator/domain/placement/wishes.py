@@ -110,7 +110,12 @@ def _drop(case: Case, target: frozenset[PeerId], census: Census) -> Wish | None:
 
 
 def _may_drop(case: Case, peer: PeerId, census: Census) -> bool:
-    """Enough sound replicas remain; one that is not sound may yet be needed, or heal, until then."""
+    """Enough sound replicas remain; one that is not sound may yet be needed, or heal, until then.
+
+    Qdrant drops nothing on an id that is no member: the id itself is cleared, see `stray_replicas`.
+    """
+    if peer not in census.peers:
+        return False
     remain = len(case.sound) - (peer in case.sound)
     if peer in case.sound or remain >= case.wanted:
         silent = peer in case.coming and not census.peers[peer].answers
