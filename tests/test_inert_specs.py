@@ -24,6 +24,7 @@ ELSEWHERE: Mapping[str, str] = {
     "auth.readOnlyApiKey": "becomes Credentials before objects are made",
     "auth.readOnlyApiKey.secretRef.key": "becomes Credentials before objects are made",
     "auth.disabled": "becomes Credentials before objects are made",
+    "networkPolicy.enabled": "tests/domain/test_network_policy.py; the full spec says the default",
     "paused": "stops the loop, whatever the plan",
     "name": "is the name that a plan is made for",
     "sharding.keys.shards": "tests/test_inert.py; the full spec says the default",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from qdrant_operator.domain.desired import OperatorPods
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -20,6 +22,9 @@ class Settings:
     """Where the Lease lives (POD_NAMESPACE)."""
     lease: str
     """Name of the Lease (QDRANT_OPERATOR_LEASE); empty: no election, for one process by hand."""
+    pods: OperatorPods | None
+    """Pods of the operator, which NetworkPolicies let in (POD_NAMESPACE, and QDRANT_OPERATOR_POD_LABELS as
+    key=value,…); None without POD_NAMESPACE: it runs outside the Kubernetes cluster."""
     log_level: str
     """QDRANT_OPERATOR_LOG_LEVEL: DEBUG, INFO, WARNING or ERROR."""
     host: str
@@ -47,7 +52,16 @@ def from_environment(environment: Mapping[str, str], version: str) -> Settings:
         identity=environment.get("POD_NAME", "qdrant-operator"),
         namespace=environment.get("POD_NAMESPACE", "default"),
         lease=environment.get("QDRANT_OPERATOR_LEASE", "qdrant-operator"),
+        pods=_pods(environment.get("POD_NAMESPACE", ""), environment.get("QDRANT_OPERATOR_POD_LABELS", "")),
         log_level=level,
         host=environment.get("QDRANT_OPERATOR_HOST", "0.0.0.0"),  # noqa: S104 (probes come from outside the pod)
         port=int(port),
     )
+
+
+def _pods(namespace: str, labels: str) -> OperatorPods | None:
+    pairs = [pair.partition("=") for pair in labels.split(",") if pair.strip()]
+    if not all(key.strip() and equals for key, equals, _ in pairs):
+        raise ValueError(f"QDRANT_OPERATOR_POD_LABELS is {labels!r}: write labels as key=value,key=value")
+    found = {key.strip(): value.strip() for key, _, value in pairs}
+    return OperatorPods(namespace, found) if namespace else None

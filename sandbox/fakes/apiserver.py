@@ -22,8 +22,15 @@ Key = tuple[Kind, str, str]
 Watcher = Callable[[Kind, str, Manifest], None]
 """Called with kind, event type (ADDED, MODIFIED, DELETED) and object."""
 
-WITHOUT_STATUS: Final = frozenset({Kind.CONFIG_MAP, Kind.SECRET, Kind.SERVICE_ACCOUNT, Kind.ENDPOINT_SLICE})
-WITHOUT_GENERATION: Final = WITHOUT_STATUS | {Kind.SERVICE, Kind.CLAIM, Kind.EVENT, Kind.LEASE}
+WITHOUT_STATUS: Final = frozenset(
+    {Kind.CONFIG_MAP, Kind.SECRET, Kind.SERVICE_ACCOUNT, Kind.ENDPOINT_SLICE, Kind.NETWORK_POLICY}
+)
+WITHOUT_GENERATION: Final = (WITHOUT_STATUS - {Kind.NETWORK_POLICY}) | {
+    Kind.SERVICE,
+    Kind.CLAIM,
+    Kind.EVENT,
+    Kind.LEASE,
+}
 SERVER_FIELDS: Final = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp")
 IN_USE: Final = "kubernetes.io/pvc-protection"
 FOREGROUND: Final = "foregroundDeletion"

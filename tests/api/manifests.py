@@ -165,6 +165,13 @@ _FULL: dict[str, Manifest] = {
             "spec": POD_SPEC,
         },
         "service": {"type": "LoadBalancer", "annotations": {"lb": "internal"}},
+        "networkPolicy": {
+            "enabled": True,
+            "clients": [
+                {"podSelector": SELECTOR, "namespaceSelector": SELECTOR},
+                {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+            ],
+        },
         "shards": {
             "placement": "DrainOnly",
             "zoneKey": "topology.kubernetes.io/zone",

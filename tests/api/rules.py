@@ -51,6 +51,18 @@ def _env(name: str) -> Manifest:
     return _cluster(podTemplate={"spec": {"env": [{"name": name, "value": "1"}]}})
 
 
+def _clients(*clients: Manifest) -> Manifest:
+    return _cluster(networkPolicy={"clients": list(clients)})
+
+
+def _block(cidr: str, *excepted: str) -> Manifest:
+    return _clients({"ipBlock": {"cidr": cidr, "except": list(excepted)}})
+
+
+def _required(selector: str, operator: str, **values: list[str]) -> Manifest:
+    return _clients({selector: {"matchExpressions": [{"key": "tier", "operator": operator, **values}]}})
+
+
 def _resources(request: int | str, limit: int | str) -> Manifest:
     return _cluster(resources={"requests": {"memory": request, "cpu": "1"}, "limits": {"memory": limit}})
 
@@ -148,6 +160,42 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [_env("RUST_LOG")],
         [_env("QDRANT__CLUSTER__ENABLED")],
     ),
+    "spec.networkPolicy.clients: ipBlock takes a range": (
+        [
+            _block("0.0.0.0/0", "10.0.0.0/8", "192.168.255.0/24"),
+            _block("::/0", "2001:db8::/32", "fd00:10:244::1/128"),
+        ],
+        [
+            *(_block(text) for text in ("10.0.0.0", "10.0.0.0/33", "256.0.0.0/8", "fd00::/129", "any", "")),
+            _block("10.0.0.0/8", "10.1.0.0"),
+        ],
+    ),
+    "spec.networkPolicy.clients: an entry names nobody": (
+        [_clients({"podSelector": {}}), _clients({"namespaceSelector": {}}), _clients()],
+        [_clients({}), _clients({"podSelector": {}}, {})],
+    ),
+    "spec.networkPolicy.clients: ipBlock excludes": (
+        [_clients({"podSelector": {}, "namespaceSelector": {}}, {"ipBlock": {"cidr": "10.0.0.0/8"}})],
+        [
+            _clients({"podSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}}),
+            _clients({"namespaceSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}}),
+        ],
+    ),
+    **{
+        f"spec.networkPolicy.clients: a requirement of {selector}": (
+            [
+                _required(selector, "In", values=["a"]),
+                _required(selector, "Exists"),
+                _required(selector, "DoesNotExist", values=[]),
+            ],
+            [
+                _required(selector, "NotIn"),
+                _required(selector, "In", values=[]),
+                _required(selector, "Exists", values=["a"]),
+            ],
+        )
+        for selector in ("podSelector", "namespaceSelector")
+    },
     # QdrantCollection
     "spec.aliases: an alias must differ": (
         [least(COLLECTION, name="docs", aliases=["subject"]), least(COLLECTION, aliases=["live"])],

@@ -98,13 +98,31 @@ def test_the_process_gets_the_settings_it_reads() -> None:
     objects = render(
         {"watchNamespaces": ["b", "a"], "logLevel": "DEBUG", "image": {"repository": "r/q", "tag": "7"}}
     )
-    read = settings.from_environment(environment(objects), "0")
+    read = settings.from_environment({**environment(objects), "POD_NAMESPACE": "ops"}, "0")
     assert read.namespaces == ("a", "b")
     assert read.log_level == "DEBUG"
     assert read.image == container(objects)["image"] == "r/q:7"
     assert read.port == container(objects)["ports"][0]["containerPort"]
     assert read.lease == "operator-qdrant-operator"
+    assert read.pods is not None
+    assert read.pods.namespace == "ops"
+    assert read.pods.labels == only(objects, "Deployment")["spec"]["selector"]["matchLabels"]
     assert container(objects)["args"] == ["run"]
+
+
+@pytest.mark.parametrize("labels", ["app", "=x", "a=b,c"])
+def test_labels_that_are_none_are_refused_by_name(labels: str) -> None:
+    """An operator that misread its own labels would lock itself out of its clusters."""
+    with pytest.raises(ValueError, match="QDRANT_OPERATOR_POD_LABELS"):
+        settings.from_environment({"POD_NAMESPACE": "ops", "QDRANT_OPERATOR_POD_LABELS": labels}, "0")
+
+
+def test_outside_a_pod_there_are_no_pods_to_let_in() -> None:
+    """Without POD_NAMESPACE the process runs outside; without labels every pod of the namespace is the operator's."""
+    assert settings.from_environment({}, "0").pods is None
+    inside = settings.from_environment({"POD_NAMESPACE": "ops"}, "0").pods
+    assert inside is not None
+    assert (inside.namespace, inside.labels) == ("ops", {})
 
 
 def test_every_variable_is_read() -> None:

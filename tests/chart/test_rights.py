@@ -83,9 +83,9 @@ def test_nothing_by_wildcard_and_nothing_that_gives_rights() -> None:
 
 
 def test_data_cannot_be_deleted() -> None:
-    """No right to delete StatefulSets, Secrets or users' clusters; claims only, of peers that were removed."""
+    """No right to delete StatefulSets, Secrets or users' clusters; claims only of peers that were removed."""
     deletes = {resource for _, resource, verb, _ in rights(rbac.cluster_role()["rules"]) if verb == "delete"}
-    assert deletes == {"pods", "jobs", "qdrantsnapshots", "persistentvolumeclaims"}
+    assert deletes == {"pods", "jobs", "qdrantsnapshots", "persistentvolumeclaims", "networkpolicies"}
 
 
 def test_users_specs_cannot_be_written() -> None:

@@ -29,6 +29,7 @@ OWNED = [
     (Kind.SECRET, "vectors-peer-auth"),
     (Kind.SERVICE_ACCOUNT, "vectors"),
     (Kind.DISRUPTION_BUDGET, "vectors"),
+    (Kind.NETWORK_POLICY, "vectors-peers"),
     (Kind.STATEFUL_SET, "vectors"),
 ]
 DAMAGE: list[tuple[Kind, str, Manifest]] = [
@@ -39,6 +40,7 @@ DAMAGE: list[tuple[Kind, str, Manifest]] = [
     (Kind.SECRET, "vectors-peer-auth", {"metadata": {"labels": {names.LABEL_CLUSTER: None}}}),
     (Kind.SERVICE_ACCOUNT, "vectors", {"automountServiceAccountToken": True}),
     (Kind.DISRUPTION_BUDGET, "vectors", {"spec": {"maxUnavailable": 3}}),
+    (Kind.NETWORK_POLICY, "vectors-peers", {"spec": {"ingress": [{}]}}),
     (Kind.STATEFUL_SET, "vectors", {"spec": {"updateStrategy": {"type": "RollingUpdate"}}}),
 ]
 
@@ -105,6 +107,32 @@ def test_what_is_deleted_or_edited_comes_back(operator: Operator, kube: Kube, na
     assert peers.key == key
     survivors = {name: uid for name, uid in _pod_uids(kube, namespace).items() if before.get(name) == uid}
     assert len(survivors) in (0, 3), "the StatefulSet's deletion takes its pods along, nothing else does"
+
+
+def test_a_network_policy_follows_the_spec(operator: Operator, kube: Kube, namespace: str) -> None:
+    """Clients of each sort are taken by the API server, nothing is written twice, and disabled means gone."""
+    form(kube, namespace, 1)
+    before, kind, name = _pod_uids(kube, namespace), Kind.NETWORK_POLICY, "vectors-peers"
+    expression = {"key": "tier", "operator": "In", "values": ["a"]}
+    clients = [
+        {"podSelector": {}},
+        {"namespaceSelector": {"matchExpressions": [expression]}, "podSelector": {"matchLabels": {"a": "b"}}},
+        {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+    ]
+    kube.patch(CLUSTER, namespace, "vectors", {"spec": {"networkPolicy": {"clients": clients}}})
+    kube.wait_ready(CLUSTER, namespace, "vectors")
+    found = kube.get(kind, namespace, name)
+    assert found is not None
+    sources = found["spec"]["ingress"][0]["from"]
+    assert [one for one in clients if one not in sources] == []
+    assert {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "qdrant-operator"}}
+    } in sources
+    assert found["metadata"]["generation"] == 2, "made, changed once, and left alone"
+    kube.patch(CLUSTER, namespace, "vectors", {"spec": {"networkPolicy": {"enabled": False}}})
+    eventually(lambda: kube.get(kind, namespace, name) is None, 30)
+    kube.wait_ready(CLUSTER, namespace, "vectors")
+    assert _pod_uids(kube, namespace) == before
 
 
 def test_all_pods_deleted_at_once_come_back_as_the_same_cluster(

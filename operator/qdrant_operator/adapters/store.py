@@ -27,6 +27,7 @@ OWNED: Final = (
     Kind.SERVICE_ACCOUNT,
     Kind.CLAIM,
     Kind.DISRUPTION_BUDGET,
+    Kind.NETWORK_POLICY,
     Kind.JOB,
 )
 """Kinds that we make for users and watch by our managed-by label."""

@@ -22,6 +22,7 @@ from qdrant_operator.api.base import (
     rule,
     rules,
 )
+from qdrant_operator.api.network import NetworkPolicy
 from qdrant_operator.api.pods import PodTemplate
 from qdrant_operator.api.shards import Shards
 
@@ -174,6 +175,8 @@ class ClusterSpec(Model):
     """What is added to the peers' pods."""
     service: Service = Field(default_factory=Service)
     """The Service that applications use."""
+    network_policy: NetworkPolicy = Field(default_factory=NetworkPolicy)
+    """Who may reach the peers, where the network plugin enforces NetworkPolicies."""
     shards: Shards = Field(default_factory=Shards)
     """How replicas are placed and moved."""
     paused: bool = False

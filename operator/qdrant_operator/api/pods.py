@@ -44,7 +44,7 @@ class SelectorRequirement(Model):
     """Label key."""
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
     """How the label is compared with the values."""
-    values: tuple[str, ...] | None = None
+    values: Annotated[tuple[str, ...], Field(max_length=64)] | None = None
     """Values for In and NotIn."""
 
 
@@ -53,7 +53,7 @@ class LabelSelector(Model):
 
     match_labels: Labels | None = None
     """Labels that must all be there."""
-    match_expressions: tuple[SelectorRequirement, ...] | None = None
+    match_expressions: Annotated[tuple[SelectorRequirement, ...], Field(max_length=16)] | None = None
     """Requirements that must all hold."""
 
 

@@ -71,6 +71,12 @@ WORK: Final = (
     Rule("apps", ("statefulsets",), _KEPT, "runs the peers; made, put back, and lowered by one pod"),
     Rule("batch", ("jobs",), (*_KEPT, "delete"), "runs a snapshot; stopped when the snapshot is deleted"),
     Rule("policy", ("poddisruptionbudgets",), _KEPT, "one voluntary disruption at a time"),
+    Rule(
+        "networking.k8s.io",
+        ("networkpolicies",),
+        (*_KEPT, "delete"),
+        "who may reach the peers; deleted when spec.networkPolicy.enabled turns false",
+    ),
     Rule("discovery.k8s.io", ("endpointslices",), ("list",), "a pod has left the Service before it stops"),
     Rule("events.k8s.io", ("events",), ("create", "patch"), "what happened, in words"),
 )

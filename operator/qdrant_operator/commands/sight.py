@@ -11,7 +11,9 @@ from qdrant_operator.commands import recording
 from qdrant_operator.commands.live import Target, opened
 from qdrant_operator.commands.readonly import ReadOnlyKubernetes, ReadOnlyQdrant
 from qdrant_operator.commands.what_if import WhatIf
+from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.manifests.network_policy import operator_pods
 from qdrant_operator.domain.membership import roles
 from qdrant_operator.domain.placement.layout import build_layout
 from qdrant_operator.domain.placement.model import Layout
@@ -87,12 +89,13 @@ async def see(
     Raises:
         Refused: there is no such cluster, or its spec cannot be followed.
     """
+    policy = kubernetes.cached_one(Kind.NETWORK_POLICY, namespace, names.network_policy(name))
     world = World(
         kubernetes.port(),
         qdrant.port(),
         cast("Clock", _Clock(now)),
         cast("Reporter", _Nobody()),
-        Options("", 0.0, 0.0, 0.0),
+        Options("", 0.0, 0.0, 0.0, operator_pods(policy)),
     )
     subject = await world.kubernetes.read(Kind.CLUSTER, namespace, name)
     if subject is None:

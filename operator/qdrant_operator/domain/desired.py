@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from qdrant_operator.api import ClusterSpec
+from qdrant_operator.api.network import NetworkClient
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.steps import Blocked, Guard
 
@@ -41,6 +43,15 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorPods:
+    """Where the operator's own pods are: a NetworkPolicy must let them in."""
+
+    namespace: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels that they all carry; none: every pod of the namespace counts."""
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredCluster:
     """What the objects of one cluster are built from."""
 
@@ -55,6 +66,8 @@ class DesiredCluster:
     """Release to run now; follows spec.version as far as the hop is legal."""
     first_pod: str = ""
     """The only pod that may start a cluster alone; empty once a cluster exists."""
+    operator: OperatorPods | None = None
+    """The operator's own pods; None: it runs outside the Kubernetes cluster."""
 
     @property
     def image(self) -> str:
@@ -71,6 +84,38 @@ def check_config(config: Mapping[str, Any]) -> None:
     for path, remedy in OWNED_CONFIG.items():
         if _has(config, path.split(".")):
             raise Refused("InvalidConfig", f"spec.config.{path} is set by the operator: {remedy}; remove it")
+
+
+def check_clients(clients: Sequence[NetworkClient]) -> None:
+    """Refuse ranges of addresses that Kubernetes would not take in a NetworkPolicy.
+
+    Raises:
+        Refused: `InvalidSpec`, naming the field and what is wrong.
+    """
+    for number, client in enumerate(clients):
+        if client.ip_block is None:
+            continue
+        where = f"spec.networkPolicy.clients[{number}].ipBlock"
+        whole = _network(client.ip_block.cidr, f"{where}.cidr")
+        for index, text in enumerate(client.ip_block.except_):
+            part = _network(text, f"{where}.except[{index}]")
+            if not _is_part(part, whole):
+                raise Refused(
+                    "InvalidSpec", f"{where}.except[{index}]: {part} is no part of {whole}; take it out"
+                )
+
+
+def _network(text: str, where: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise Refused("InvalidSpec", f"{where}: {error}; write a range as 10.0.0.0/8") from error
+
+
+def _is_part(part: IPv4Network | IPv6Network, whole: IPv4Network | IPv6Network) -> bool:
+    if part.version != whole.version or part.prefixlen <= whole.prefixlen:
+        return False
+    return part.supernet(new_prefix=whole.prefixlen) == whole
 
 
 def key_changed(secret: str) -> Blocked:

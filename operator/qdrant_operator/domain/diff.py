@@ -17,6 +17,8 @@ from qdrant_operator.domain.wire import Manifest
 
 ATOMIC = frozenset({"selector", "matchLabels", "nodeSelector"})
 """Fields with `x-kubernetes-map-type: atomic` in the kinds we apply."""
+EXACT = frozenset({"ingress", "podSelector"})
+"""Rules of a NetworkPolicy: a field more opens or closes as much as a field less, and the server adds none."""
 SUFFIXES = {
     "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "k": Decimal(10**3), "M": Decimal(10**6),
     "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15), "E": Decimal(10**18), "Ki": Decimal(2**10),
@@ -45,7 +47,10 @@ def differences(desired: Any, live: Any) -> tuple[str, ...]:
 
 
 def _differences(desired: Any, live: Any, path: str, key: str) -> Iterator[str]:
-    if isinstance(desired, Mapping):
+    if key in EXACT:
+        if desired != live:
+            yield path
+    elif isinstance(desired, Mapping):
         yield from _of_maps(desired, live, path, key)
     elif isinstance(desired, list):
         yield from _of_lists(desired, live, path, key)

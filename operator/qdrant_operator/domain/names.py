@@ -32,6 +32,8 @@ ANNOTATION_HASH = f"{GROUP}/desired-hash"
 """On owned objects: hash of what we applied, so that a field we stopped setting is noticed."""
 ANNOTATION_TEMPLATE = f"{GROUP}/template-hash"
 """On peers' pods: hash of the pod template, without what may change and needs no restart."""
+ANNOTATION_OPERATOR = f"{GROUP}/operator-pods"
+"""On a NetworkPolicy that must let the operator in: which pods it is, so that whoever reads it can tell."""
 
 MANAGED: Mapping[str, str] = {LABEL_MANAGED_BY: FIELD_MANAGER}
 
@@ -49,6 +51,16 @@ def cluster_labels(cluster: str) -> dict[str, str]:
 def peer_selector(cluster: str) -> dict[str, str]:
     """Labels that select a cluster's peers (immutable in a StatefulSet)."""
     return {LABEL_NAME: "qdrant", LABEL_INSTANCE: cluster, LABEL_COMPONENT: "peer"}
+
+
+def snapshot_selector(cluster: str) -> dict[str, str]:
+    """Labels that select the pods of a cluster's snapshot Jobs."""
+    return {LABEL_COMPONENT: "snapshot", LABEL_CLUSTER: cluster}
+
+
+def network_policy(cluster: str) -> str:
+    """NetworkPolicy of the peers. Not the cluster's name: users' own policies are often called so."""
+    return f"{cluster}-peers"
 
 
 def headless_service(cluster: str) -> str:

@@ -115,6 +115,16 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwanted:
+    """An object of ours that the spec asks for no more."""
+
+    kind: Kind
+    name: str
+    uid: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """One look at everything that belongs to a cluster."""
 
@@ -123,6 +133,7 @@ class Observed:
     views: Mapping[str, View]
     """By pod name: what its peer says, or why it says nothing."""
     damage: tuple[Damage, ...] = ()
+    unwanted: tuple[Unwanted, ...] = ()
     members: int | None = None
     """Replicas of the StatefulSet; None when there is none."""
     claims: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ class Kind(Enum):
     SERVICE_ACCOUNT = ("v1", "ServiceAccount", "serviceaccounts")
     CLAIM = ("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
     DISRUPTION_BUDGET = ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+    NETWORK_POLICY = ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
     JOB = ("batch/v1", "Job", "jobs")
     ENDPOINT_SLICE = ("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
     EVENT = ("events.k8s.io/v1", "Event", "events")

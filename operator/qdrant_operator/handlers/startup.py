@@ -176,7 +176,7 @@ async def _process(settings: Settings) -> AsyncIterator[Process]:
             qdrant=qdrant,
             clock=clock,
             reporter=ClusterReporter(metrics, Events(acting, clock, settings.identity)),
-            options=Options(operator_image=settings.image),
+            options=Options(operator_image=settings.image, operator_pods=settings.pods),
             storage=_open_storage,
         )
         runner = build_runner(world, metrics)

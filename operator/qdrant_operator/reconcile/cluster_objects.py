@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from qdrant_operator.domain import names
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.diff import differences, stamped
 from qdrant_operator.domain.manifests.config import config_map
+from qdrant_operator.domain.manifests.network_policy import network_policy
 from qdrant_operator.domain.manifests.secrets import connection_secret, peer_auth_secret
 from qdrant_operator.domain.manifests.services import (
     client_service,
@@ -15,7 +17,7 @@ from qdrant_operator.domain.manifests.services import (
     service_account,
 )
 from qdrant_operator.domain.manifests.stateful_set import stateful_set
-from qdrant_operator.domain.observed import Damage
+from qdrant_operator.domain.observed import Damage, Unwanted
 from qdrant_operator.reconcile.ports import Kind, Kubernetes, Manifest
 
 
@@ -29,6 +31,8 @@ def wanted_objects(desired: DesiredCluster) -> Iterator[Manifest]:
     yield headless_service(desired)
     yield client_service(desired)
     yield disruption_budget(desired)
+    if desired.spec.network_policy.enabled:
+        yield network_policy(desired)
     yield stateful_set(desired)
 
 
@@ -36,6 +40,18 @@ def find_damage(kubernetes: Kubernetes, desired: DesiredCluster) -> tuple[Damage
     """Objects that are missing or differ from what we want, by the watch caches."""
     found = (_damage(kubernetes, stamped(manifest)) for manifest in wanted_objects(desired))
     return tuple(damage for damage in found if damage)
+
+
+def find_unwanted(kubernetes: Kubernetes, desired: DesiredCluster) -> tuple[Unwanted, ...]:
+    """Objects that were made for this QdrantCluster and that its spec asks for no more, by the watch caches."""
+    if desired.spec.network_policy.enabled:
+        return ()
+    kind, name = Kind.NETWORK_POLICY, names.network_policy(desired.name)
+    live = kubernetes.cached_one(kind, desired.namespace, name)
+    owners = [ref.get("uid") for ref in ((live or {}).get("metadata") or {}).get("ownerReferences") or ()]
+    if live is None or desired.uid not in owners:
+        return ()
+    return (Unwanted(kind, name, live["metadata"]["uid"], "spec.networkPolicy.enabled is false"),)
 
 
 def _damage(kubernetes: Kubernetes, manifest: Manifest) -> Damage | None:

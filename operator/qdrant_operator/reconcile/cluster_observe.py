@@ -13,7 +13,7 @@ from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import first_pod
 from qdrant_operator.domain.collection_claims import collection_name
-from qdrant_operator.domain.desired import DesiredCluster, check_config
+from qdrant_operator.domain.desired import DesiredCluster, check_clients, check_config
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.members import gone_pod, pods_wanted, update_records
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, health
@@ -24,7 +24,7 @@ from qdrant_operator.domain.values import PeerView, Silent, View
 from qdrant_operator.domain.versions import next_hop
 from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster_keys import resolve_keys
-from qdrant_operator.reconcile.cluster_objects import find_damage
+from qdrant_operator.reconcile.cluster_objects import find_damage, find_unwanted
 from qdrant_operator.reconcile.cluster_records import (
     read_bootstrap,
     read_leaving,
@@ -65,6 +65,7 @@ def parse_spec(subject: Manifest, now: datetime) -> ClusterSpec:
         field = ".".join(str(part) for part in problem["loc"])
         raise Refused("InvalidSpec", f"spec.{field}: {problem['msg']}{OLD_CRDS}") from error
     check_config(spec.config)
+    check_clients(spec.network_policy.clients or ())
     if spec.shards.window:
         next_due(spec.shards.window.schedule, spec.shards.window.time_zone, now)
     return spec
@@ -105,10 +106,12 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
         members=count,
         version=hop.version,
         first_pod=first_pod(observed.bootstrap),
+        operator=world.options.operator_pods,
     )
     damage = find_damage(world.kubernetes, desired) if observed.bootstrap else ()
+    unwanted = find_unwanted(world.kubernetes, desired)
     blocked = (*keys.blocked, *hop.blocked, *held_back)
-    return Look(desired, replace(observed, damage=damage), endpoints, blocked)
+    return Look(desired, replace(observed, damage=damage, unwanted=unwanted), endpoints, blocked)
 
 
 async def _observe(

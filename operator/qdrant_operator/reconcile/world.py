@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from qdrant_operator.domain.desired import OperatorPods
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.storage import S3Credentials, S3Place
 from qdrant_operator.reconcile.creations import Creations
@@ -34,6 +35,8 @@ class Options:
     """Pause between two looks at a healthy cluster's peers."""
     busy_seconds: float = 1.0
     """Pause between two looks while something is under way."""
+    operator_pods: OperatorPods | None = None
+    """The operator's own pods, for NetworkPolicies; None: it runs outside the Kubernetes cluster."""
 
 
 def random_key() -> str:

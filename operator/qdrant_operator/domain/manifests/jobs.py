@@ -41,8 +41,7 @@ def snapshot_labels(cluster: str, snapshot: str) -> dict[str, str]:
     """Labels of a Job and its pod. They match no selector of the peers' Services."""
     return {
         names.LABEL_MANAGED_BY: names.FIELD_MANAGER,
-        names.LABEL_COMPONENT: "snapshot",
-        names.LABEL_CLUSTER: cluster,
+        **names.snapshot_selector(cluster),
         names.LABEL_SNAPSHOT: snapshot[:LABEL_CHARACTERS].rstrip("-."),
     }
 
