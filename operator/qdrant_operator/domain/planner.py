@@ -27,6 +27,7 @@ from qdrant_operator.domain.steps import (
     NOTHING,
     ApplyObject,
     Blocked,
+    DeleteObject,
     Guard,
     Plan,
     PutInService,
@@ -41,7 +42,9 @@ def plan(desired: DesiredCluster, observed: Observed) -> Plan:
     decision = plan_decision(desired.name, observed)
     if decision.steps:
         return decision
-    objects = Plan(tuple(ApplyObject(damage) for damage in observed.damage))
+    objects = Plan(
+        (*(ApplyObject(one) for one in observed.damage), *(DeleteObject(one) for one in observed.unwanted))
+    )
     formation = plan_formation(desired.uid, desired.members, observed)
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         return objects + formation + _repair_template(desired, observed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qdrant_operator.domain.names import ANNOTATION_HASH
-from qdrant_operator.domain.observed import Bootstrap, Damage, Leaving
+from qdrant_operator.domain.observed import Bootstrap, Damage, Leaving, Unwanted
 from qdrant_operator.domain.soundness import ShardRef
 from qdrant_operator.domain.values import PeerId
 
@@ -76,6 +76,16 @@ class ApplyObject:
     def restores(self) -> bool:
         """Somebody else changed the object; otherwise we want something new of it."""
         return bool(self.damage.fields) and not any(f.endswith(ANNOTATION_HASH) for f in self.damage.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteObject:
+    """Delete an object of ours that the spec asks for no more."""
+
+    unwanted: Unwanted
+
+    def __str__(self) -> str:
+        return f"delete {self.unwanted.kind.kind} {self.unwanted.name} ({self.unwanted.why})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +256,7 @@ PlacementStep = ReplicateShard | MoveShard | DropReplica | AbortTransfer
 Step = (
     RecordBootstrap
     | ApplyObject
+    | DeleteObject
     | MarkCluster
     | TakeOutOfService
     | PutInService
@@ -283,6 +294,7 @@ def event_reason(step: Step) -> str | None:
 
 
 EVENT_REASONS: Mapping[type, str] = {
+    DeleteObject: "ObjectDeleted",
     ReplicateShard: "ReplicaStarted",
     MoveShard: "MoveStarted",
     DropReplica: "ReplicaDropped",
@@ -292,7 +304,7 @@ EVENT_REASONS: Mapping[type, str] = {
     LowerMembers: "ScaledIn",
     DeleteClaim: "VolumeDeleted",
 }
-"""Reasons of the Events that tell of shards and peers."""
+"""Reasons of the Events that tell of shards, peers and objects that go."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from qdrant_operator.domain.steps import (
     AbortTransfer,
     ApplyObject,
     DeleteClaim,
+    DeleteObject,
     DropReplica,
     ForgetPeer,
     LowerMembers,
@@ -43,15 +44,13 @@ async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
     match step:
         case RecordBootstrap():
             await _record(world, subject, step)
-        case ApplyObject():
-            await _apply(world, subject, step.damage)
+        case ApplyObject() | DeleteObject():
+            await _act_on_object(world, subject, step)
         case MarkCluster():
             value = {"uid": subject["metadata"]["uid"]}
             await world.qdrant.put_cluster_key(look.endpoints[step.pod], UID_KEY, value)
-        case TakeOutOfService():
-            await _label(world, subject, step.pod, "false")
-        case PutInService():
-            await _label(world, subject, step.pod, "true")
+        case TakeOutOfService() | PutInService():
+            await _label(world, subject, step)
         case RestartPod():
             await _restart(world, subject, step)
         case ReplicateShard() | MoveShard() | DropReplica() | AbortTransfer():
@@ -77,8 +76,13 @@ async def _record(world: World, subject: Manifest, step: RecordBootstrap) -> Non
     )
 
 
-async def _apply(world: World, subject: Manifest, damage: Damage) -> None:
+async def _act_on_object(world: World, subject: Manifest, step: ApplyObject | DeleteObject) -> None:
     meta = subject["metadata"]
+    if isinstance(step, DeleteObject):
+        gone = step.unwanted
+        await world.kubernetes.delete(gone.kind, meta["namespace"], gone.name, uid=gone.uid)
+        return
+    damage = step.damage
     if not damage.fields:
         await _refuse_foreign(world, meta["namespace"], meta["uid"], damage)
     await world.kubernetes.apply(_as_seen(world, namespace=meta["namespace"], damage=damage))
@@ -110,9 +114,10 @@ async def _refuse_foreign(world: World, namespace: str, owner: str, damage: Dama
         raise Refused("NameClash", message)
 
 
-async def _label(world: World, subject: Manifest, pod: str, serving: str) -> None:
+async def _label(world: World, subject: Manifest, step: TakeOutOfService | PutInService) -> None:
+    serving = "true" if isinstance(step, PutInService) else "false"
     body = {"metadata": {"labels": {names.LABEL_SERVING: serving}}}
-    await world.kubernetes.patch(Kind.POD, subject["metadata"]["namespace"], pod, body)
+    await world.kubernetes.patch(Kind.POD, subject["metadata"]["namespace"], step.pod, body)
 
 
 async def _restart(world: World, subject: Manifest, step: RestartPod) -> None:
