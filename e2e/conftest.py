@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e import forming, images, installing, kind
+from e2e import forming, images, installing, kind, simulator
 from e2e.evidence import save_evidence
 from e2e.forming import Form
 from e2e.images import Images
@@ -98,14 +98,16 @@ def kubectl(_cluster: Cluster) -> Kubectl:
 
 
 @pytest.fixture(scope="session")
-def nodes(_cluster: Cluster, kubectl: Kubectl) -> Nodes:
+def nodes(_cluster: Cluster, kubectl: Kubectl, built: Images) -> Nodes:
     """Its nodes."""
-    return Nodes(kubectl, _cluster)
+    return Nodes(kubectl, _cluster, simulated=built.simulated)
 
 
 @pytest.fixture(scope="session")
-def chart(kubectl: Kubectl) -> None:
+def chart(kubectl: Kubectl, built: Images) -> None:
     """The operator, installed by kubectl and Helm: two replicas, Pod Security restricted."""
+    if built.simulated:
+        simulator.install(kubectl)
     installing.install(kubectl)
 
 

@@ -21,6 +21,7 @@ from sandbox.s3 import find_weed
 OPERATOR = "qdrant-operator:e2e"
 QDRANT = "qdrant/qdrant:v1.19.0"
 """What a QdrantCluster of version v1.19.0 runs where nothing else is written."""
+SIMULATED = "simulated peers, no Qdrant"
 SEAWEEDFS = "qdrant-operator-seaweedfs:e2e"
 _BINARY = "dev.qdrantoperator.e2e.binary"
 """Label of a Qdrant image that was made here."""
@@ -36,6 +37,8 @@ class Images:
     """Where Qdrant comes from, in words."""
     operator_bytes: int
     """Size of the operator's image."""
+    simulated: bool = False
+    """Peers are simulated: `e2e.simulator` must run."""
 
     @staticmethod
     def names() -> tuple[str, ...]:
@@ -49,7 +52,7 @@ def build() -> Images:
     qdrant = _find_qdrant()
     _build("seaweedfs", SEAWEEDFS, {"weed": find_weed()})
     size = run("docker", "image", "inspect", "--format", "{{.Size}}", OPERATOR)
-    return Images(qdrant, int(size))
+    return Images(qdrant, int(size), simulated=qdrant == SIMULATED)
 
 
 def load(cluster: str) -> None:
@@ -71,12 +74,16 @@ def _build_operator() -> None:
 
 
 def _find_qdrant() -> str:
-    """The published image where it is or can be pulled, else the binary QDRANT_BIN in an image of our own."""
+    """The published image where it is or can be pulled, else the binary QDRANT_BIN in an image of our own.
+
+    Where there is neither, peers are simulated: their containers are real, their consensus and data are not.
+    """
     if not _is_published():
         try:
             run("docker", "pull", "--quiet", QDRANT, timeout=300)
-        except CommandFailed as error:
-            return _build_qdrant(error)
+        except CommandFailed:
+            given = os.environ.get("QDRANT_BIN")
+            return _build_qdrant(Path(given)) if given else _build_simulated()
     return f"real Qdrant {QDRANT.rpartition(':v')[2]} (image)"
 
 
@@ -88,27 +95,31 @@ def _is_published() -> bool:
     return _BINARY not in (found[0]["Config"].get("Labels") or {})
 
 
-def _build_qdrant(no_image: CommandFailed) -> str:
-    given = os.environ.get("QDRANT_BIN")
-    if not given:
-        raise Missing(f"no Qdrant: {no_image}; and QDRANT_BIN names no binary to run instead")
-    version = version_of(Path(given))
+def _build_qdrant(given: Path) -> str:
+    version = version_of(given)
     wanted = QDRANT.rpartition(":")[2]
     if version != wanted:
         raise Missing(f"QDRANT_BIN={given} is Qdrant {version}; the manifests want {wanted}")
-    _build("qdrant", QDRANT, {"qdrant": Path(given)}, label=f"{_BINARY}=yes")
+    _build("qdrant", QDRANT, {"qdrant": given}, "--label", f"{_BINARY}=yes")
     return f"real Qdrant {version.removeprefix('v')} (binary)"
 
 
-def _build(name: str, tag: str, files: Mapping[str, Path], *, label: str = "") -> None:
+def _build_simulated() -> str:
+    files = {"sandbox": ROOT / "sandbox", "peer.py": _HERE / "simulated" / "peer.py"}
+    operator = ("--build-arg", f"OPERATOR_IMAGE={OPERATOR}")
+    _build("simulated", QDRANT, files, "--label", f"{_BINARY}=yes", *operator)
+    return SIMULATED
+
+
+def _build(name: str, tag: str, files: Mapping[str, Path], *options: str) -> None:
     """Build `images/NAME/Dockerfile` beside these files."""
     context = BUILD / "images" / f"{name}-{os.getpid()}"
     shutil.rmtree(context, ignore_errors=True)
     context.mkdir(parents=True)
     for file, source in files.items():
-        shutil.copy(source, context / file)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, context / file)
     try:
-        _docker_build(_HERE / name / "Dockerfile", tag, context, *(("--label", label) if label else ()))
+        _docker_build(_HERE / name / "Dockerfile", tag, context, *options)
     finally:
         shutil.rmtree(context)
 
