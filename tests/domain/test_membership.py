@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qdrant_operator.domain.desired import DesiredCluster
-from qdrant_operator.domain.members import outsiders, pods_wanted, update_records
+from qdrant_operator.domain.members import STILL_MEMBER, outsiders, pods_wanted, update_records
 from qdrant_operator.domain.observed import Leaving, LeavingPhase, Member, Observed, PodState, Volume
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.soundness import shard_health
@@ -330,6 +330,22 @@ def test_a_lost_volume_is_dated_once() -> None:
     assert again[3].lost_since == NOW
     slow = silence(four(), "vectors-3")
     assert not [m for m in update_records(records(4), "vectors", slow) if m.lost_since]
+
+
+def test_a_volume_that_was_lost_before_its_peer_was_recorded_is_told_by_qdrants_words() -> None:
+    """The new peer was silent until its volume went; its pod starts empty under the name of a member with shards."""
+    words = (
+        f"peer URI http://vectors-3 already used by peer 103 which {STILL_MEMBER}, remove its shards first"
+    )
+    waits = replace(lost().pods[3], ready=False, waiting="CrashLoopBackOff", message=words)
+    refused = replace(lost(), pods=(*lost().pods[:3], waits), members_known=())
+    found = update_records(records(3), "vectors", refused)
+    assert found[3] == Member("vectors-3", TOP, "", NOW)
+    assert first(
+        plan(desired(4, shards={"replaceLostPeers": [103]}), replace(refused, members_known=found))
+    ) == (RemovePeer(TOP, "vectors-3", force=True, why="its volume is gone"))
+    other = replace(refused, pods=(*lost().pods[:3], replace(waits, message="Out of memory")))
+    assert update_records(records(3), "vectors", other) == records(3)
 
 
 def test_a_lost_peer_is_replaced_only_with_consent() -> None:

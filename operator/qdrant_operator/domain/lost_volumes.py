@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.durations import duration
-from qdrant_operator.domain.members import is_member
+from qdrant_operator.domain.members import is_member, is_refused
 from qdrant_operator.domain.names import claim_name
 from qdrant_operator.domain.observed import Member, Observed
 from qdrant_operator.domain.placement.model import Layout
@@ -19,8 +19,6 @@ from qdrant_operator.domain.steps import NOTHING, Blocked, Guard, Plan, RemovePe
 from qdrant_operator.domain.values import PeerId
 
 WHY = "its volume is gone"
-STILL_MEMBER = "still has shards"
-"""What a server says that starts on an empty volume under the URI of a member that holds shards."""
 
 
 def consented(desired: DesiredCluster, observed: Observed, pods: Mapping[PeerId, str]) -> frozenset[PeerId]:
@@ -78,6 +76,6 @@ def _rejoin(observed: Observed, layout: Layout) -> Plan:
     for pod in observed.pods:
         if pod.terminating or pod.name not in free:
             continue
-        if pod.waiting == "CrashLoopBackOff" and STILL_MEMBER in pod.message:
+        if is_refused(pod):
             return Plan((RestartPod(pod.name, pod.uid, "its old peer was removed, so it can join"),))
     return NOTHING

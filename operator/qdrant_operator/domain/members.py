@@ -23,6 +23,9 @@ from qdrant_operator.domain.observed import (
 from qdrant_operator.domain.steps import Blocked, Guard
 from qdrant_operator.domain.values import PeerId, PeerView, View
 
+STILL_MEMBER = "still has shards"
+"""What a server says that starts on an empty volume under the URI of a member that holds shards."""
+
 
 def outsiders(views: Mapping[str, View], records: Collection[Member] = ()) -> frozenset[str]:
     """Pods whose peer is in no cluster with the others: removed ones, and such as formed their own.
@@ -159,6 +162,8 @@ def update_records(previous: tuple[Member, ...], desired: str, observed: Observe
     peers = {peer for view in observed.peers.values() if view.peer in inside for peer in view.peers}
     for pod in observed.pods:
         found = _record(pod, observed, desired, inside)
+        if not found and (pod.name not in known or known[pod.name].peer not in peers):
+            found = _refused(pod, observed, desired)
         if found:
             known[pod.name] = found
     settled = bool(peers)
@@ -179,6 +184,19 @@ def _record(pod: PodState, observed: Observed, cluster: str, inside: frozenset[P
     if volume.terminating or pod.terminating or volume.created > pod.created:
         return None
     return Member(pod.name, view.peer, volume.uid)
+
+
+def is_refused(pod: PodState) -> bool:
+    """Whether its server ended because a member of its name holds shards: the pod's volume is not that member's."""
+    return pod.waiting == "CrashLoopBackOff" and STILL_MEMBER in pod.message
+
+
+def _refused(pod: PodState, observed: Observed, cluster: str) -> Member | None:
+    """A member that was lost before it was recorded, as Qdrant's last words prove; nobody knows its volume."""
+    if not is_refused(pod):
+        return None
+    peer = next((peer for peer, name in members(cluster, observed).items() if name == pod.name), None)
+    return None if peer is None else Member(pod.name, peer, "")
 
 
 def _dated(member: Member, cluster: str, observed: Observed, peers: set[PeerId]) -> Member:
