@@ -206,3 +206,16 @@ def statefulset(namespace: str, name: str, replicas: int, **policy: str) -> Mani
             ],
         },
     }
+
+
+async def read(world: World, kind: Kind, name: str) -> Manifest:
+    """An object that is there, as the server has it."""
+    found = await world.kubernetes.read(kind, world.namespace, name)
+    assert found is not None
+    return found
+
+
+async def delete(world: World, kind: Kind, made: Manifest, *, foreground: bool = False) -> None:
+    """Delete exactly the object that was made."""
+    meta = made["metadata"]
+    await world.kubernetes.delete(kind, world.namespace, meta["name"], uid=meta["uid"], foreground=foreground)
