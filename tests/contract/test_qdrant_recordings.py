@@ -102,7 +102,14 @@ def test_the_recorded_life_of_a_cluster() -> None:
     }
     cluster = Replay(Recorded(ids, placed))
     cluster.choices.winners = [B]
-    hooks: dict[int, Hook] = {
+    story = list(enumerate(lines(LIFE)))
+    hooks = {**_between_the_lines(), _first(story, "/collections/docs", "GET"): _bulk}
+    assert replay(story, cluster, hooks) == sum("path" in line for _, line in story) - METRICS
+
+
+def _between_the_lines() -> dict[int, Hook]:
+    """What the recording script did before each of these lines of the life."""
+    return {
         0: lambda c: c.form(3),
         45: _tell_by(1),
         46: _tell_by(0),
@@ -138,9 +145,6 @@ def test_the_recorded_life_of_a_cluster() -> None:
         176: key("read"),
         181: key("wrong"),
     }
-    story = list(enumerate(lines(LIFE)))
-    hooks[_first(story, "/collections/docs", "GET")] = _bulk
-    assert replay(story, cluster, hooks) == sum("path" in line for _, line in story) - METRICS
 
 
 def _tell_by(shard: int) -> Hook:
