@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qdrant_operator.api import CollectionSpec
+from qdrant_operator.domain.collection_aliases import plan_aliases
 from qdrant_operator.domain.collection_body import OWNER_KEY, create_body, expected_config, update_body
 from qdrant_operator.domain.collection_factors import settle_factors, too_few_peers
 from qdrant_operator.domain.collection_fields import Change, Difference, differences
@@ -239,7 +240,7 @@ def _sync(desired: Desired, observed: Observed, live: Live) -> CollectionPlan:
     settings = _settings(desired, observed, live)
     keys = _unlike_keys(desired, observed) + plan_keys(desired, observed, live)
     indexes = plan_indexes(spec, name, live.indexes, observed.building)
-    return adopted + settings + keys + indexes + _aliases(desired, observed)
+    return adopted + settings + keys + indexes + plan_aliases(desired, observed)
 
 
 def _settings(desired: Desired, observed: Observed, live: Live) -> CollectionPlan:
@@ -273,30 +274,8 @@ def _unlike_keys(desired: Desired, observed: Observed) -> CollectionPlan:
     )
 
 
-def _aliases(desired: Desired, observed: Observed) -> CollectionPlan:
-    checked = tuple((alias, _alias_refusal(alias, desired, observed)) for alias in desired.spec.aliases)
-    put = tuple(alias for alias, no in checked if no is None and observed.aliases.get(alias) != desired.name)
-    dropped = desired.granted - set(desired.spec.aliases) - desired.claims.claimed_aliases
-    remove = tuple(sorted(alias for alias in dropped if observed.aliases.get(alias) == desired.name))
-    steps = (MoveAliases(desired.name, put, remove),) if put or remove else ()
-    return CollectionPlan(steps, tuple(no for _, no in checked if no))
-
-
 def refused_by_qdrant(step: CollectionStep, why: str) -> CollectionBlocked:
     """A step that Qdrant said no to, with its own words; it is tried again after a pause."""
     return CollectionBlocked(
         str(step), CollectionGuard.QDRANT_REFUSED, f"cannot {step}: {why}; put that right, it is tried again"
     )
-
-
-def _alias_refusal(alias: str, desired: Desired, observed: Observed) -> CollectionBlocked | None:
-    step = f"point alias {alias} to {desired.name}"
-    if alias in observed.collections or alias == desired.name:
-        whose = "this collection's own name" if alias == desired.name else "the name of another collection"
-        message = f"alias {alias} is {whose}; choose another alias"
-        return CollectionBlocked(step, CollectionGuard.ALIAS_IS_COLLECTION, message)
-    rival = (desired.claims.alias_rivals or {}).get(alias)
-    if rival:
-        message = f"alias {alias} belongs to QdrantCollection {rival}, which is older; remove it from one"
-        return CollectionBlocked(step, CollectionGuard.ALIAS_CLASH, message)
-    return None
