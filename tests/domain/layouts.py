@@ -8,9 +8,17 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from qdrant_operator.domain.placement.foresee import apply
-from qdrant_operator.domain.placement.model import Layout, Peer, Replica, RunningTransfer, Shard
+from qdrant_operator.domain.placement.model import Layout, Peer, Policy, Replica, RunningTransfer, Shard
+from qdrant_operator.domain.placement.planner import plan_placement
 from qdrant_operator.domain.soundness import ShardRef
-from qdrant_operator.domain.steps import AbortTransfer, DropReplica, MoveShard, PlacementStep, ReplicateShard
+from qdrant_operator.domain.steps import (
+    AbortTransfer,
+    Blocked,
+    DropReplica,
+    MoveShard,
+    PlacementStep,
+    ReplicateShard,
+)
 from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId
 
 UNSOUND = (
@@ -165,3 +173,25 @@ def holders(before: Layout) -> dict[ShardRef, frozenset[PeerId]]:
 def steps_of(steps: Sequence[object]) -> list[PlacementStep]:
     """Placement's steps of a plan, typed."""
     return [step for step in steps if isinstance(step, PlacementStep)]
+
+
+def steps(before: Layout, policy: Policy | None = None) -> list[str]:
+    """Sentences of the steps that may start now."""
+    return [str(step) for step in plan_placement(before, policy or Policy()).steps]
+
+
+def only_block(before: Layout, policy: Policy | None = None) -> Blocked:
+    """The one thing that waits, where nothing may start."""
+    plan = plan_placement(before, policy or Policy())
+    assert plan.steps == ()
+    assert len(plan.blocked) == 1, plan.blocked
+    return plan.blocked[0]
+
+
+def silent(number: int) -> Layout:
+    """Three peers, docs/0 on the first two, one of them silent."""
+    peers = [peer(n, answers=n != number) for n in range(3)]
+    one = shard("docs/0", [0, 1])
+    return layout(
+        peers, replace(one, replicas=tuple(replace(r, sound=r.peer != number) for r in one.replicas))
+    )

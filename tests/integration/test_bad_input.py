@@ -293,7 +293,7 @@ def test_fewer_peers_than_replicas(kube: Kube, home: str) -> None:
     """Fewer peers than replicas of a shard: held back, with both remedies; all peers keep running."""
     kube.patch(CLUSTER, home, "vectors", {"spec": {"replicas": 1}})
     said = kube.wait_reason(CLUSTER, home, "vectors", "Blocked", "TooFewPeers")
-    assert "and 1 peers would stay" in said
+    assert "and 1 peer would stay" in said
     assert "lower its replicationFactor to 1, or set spec.replicas to" in said
     assert len(Peers(kube, home).pods()) == 3
     kube.patch(CLUSTER, home, "vectors", {"spec": {"replicas": 3}})

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from qdrant_operator.domain.collection_fields import Change, Difference, Path, lookup
 from qdrant_operator.domain.collection_steps import CollectionBlocked, CollectionGuard
 from qdrant_operator.domain.collection_values import Desired, Live, Observed
+from qdrant_operator.domain.words import counted
 
 FACTOR: Path = ("params", "replication_factor")
 WRITES: Path = ("params", "write_consistency_factor")
@@ -37,7 +38,7 @@ def settle_factors(unlike: Iterable[Difference], desired: Desired, observed: Obs
 def too_few_peers(factor: int, peers: int) -> str:
     """Why a factor cannot be reached."""
     return (
-        f"replicationFactor is {factor}, the cluster has {peers} peers, and replicas of a shard are on"
+        f"replicationFactor is {factor}, the cluster has {counted(peers, 'peer')}, and replicas of a shard are on"
         " different peers; lower replicationFactor or raise the QdrantCluster's spec.replicas"
     )
 

@@ -33,6 +33,7 @@ from qdrant_operator.domain.steps import (
     TakeOutOfService,
 )
 from qdrant_operator.domain.values import PeerId
+from qdrant_operator.domain.words import counted
 
 SCALE_IN = "fewer peers are wanted"
 SHOWN = 5
@@ -88,7 +89,7 @@ def _too_few(desired: DesiredCluster, observed: Observed) -> str:
     if wanted >= min(factor, present) or wanted >= present:
         return ""
     return (
-        f"collection {collection} has replication factor {factor} and {wanted} peers would stay: lower its "
+        f"collection {collection} has replication factor {factor} and {counted(wanted, 'peer')} would stay: lower its "
         f"replicationFactor to {wanted}, or set spec.replicas to {factor}"
     )
 

@@ -10,6 +10,7 @@ from qdrant_operator.domain.names import ANNOTATION_HASH
 from qdrant_operator.domain.observed import Bootstrap, Damage, Leaving, Unwanted
 from qdrant_operator.domain.soundness import ShardRef
 from qdrant_operator.domain.values import PeerId
+from qdrant_operator.domain.words import counted
 
 
 class Guard(StrEnum):
@@ -238,7 +239,7 @@ class LowerMembers:
     """Replicas of the StatefulSet afterwards: exactly one fewer."""
 
     def __str__(self) -> str:
-        return f"take {self.pod} away: {self.members} pods stay"
+        return f"take {self.pod} away: {counted(self.members, 'pod')} stay{'s' if self.members == 1 else ''}"
 
 
 @dataclass(frozen=True, slots=True)

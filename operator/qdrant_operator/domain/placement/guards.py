@@ -12,6 +12,7 @@ from qdrant_operator.domain.placement.target import Target
 from qdrant_operator.domain.placement.wishes import Aim, state_of, why_not_there
 from qdrant_operator.domain.steps import Blocked, Guard
 from qdrant_operator.domain.values import PeerId
+from qdrant_operator.domain.words import counted
 
 NAMED = 5
 """Peers that a sentence names before it counts the rest."""
@@ -90,11 +91,9 @@ def _too_few(case: Case, target: Target, census: Census) -> tuple[Guard, str]:
     shard, label, wanted = case.shard, case.shard.label, case.wanted
     may = [peer for peer in census.eligible if census.may_hold(shard, peer)]
     if len(may) < wanted:
-        where = "may hold it" if shard.allowed is not None else "remain"
-        return (
-            Guard.TOO_FEW_PEERS,
-            f"{label} wants {wanted} replicas, and {len(may)} peers {where}: add peers",
-        )
+        where = "may hold it" if shard.allowed is not None else "remains" if len(may) == 1 else "remain"
+        there = f"{counted(len(may), 'peer')} {where}"
+        return Guard.TOO_FEW_PEERS, f"{label} wants {counted(wanted, 'replica')}, and {there}: add peers"
     others = [peer for peer in may if peer not in target.holders[shard.ref]]
     silent = [peer for peer in others if not census.peers[peer].answers]
     full = [peer for peer in others if not fits(census.peers[peer].free_bytes, shard.bytes)]
