@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from qdrant_operator.domain import names
+from qdrant_operator.domain.advice import advice
 from qdrant_operator.domain.conditions import Condition, timestamp
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.errors import Refused
@@ -18,6 +19,7 @@ from qdrant_operator.domain.placement.planner import imbalance
 from qdrant_operator.domain.rollout import strangers
 from qdrant_operator.domain.steps import DropReplica, Plan, ReplicateShard
 from qdrant_operator.domain.values import PeerView, View
+from qdrant_operator.domain.words import counted
 
 SHOWN = 10
 """Steps and waits that status lists; `planned` has the total."""
@@ -78,7 +80,7 @@ def facts(desired: DesiredCluster, observed: Observed, plan: Plan) -> dict[str, 
         "bootstrap": bootstrap_facts(bootstrap) if bootstrap else None,
         "members": [member_facts(member) for member in observed.members_known] or None,
         "leaving": leaving_facts(observed.leaving) if observed.leaving else None,
-        "advice": _advice(desired),
+        "advice": advice(desired, observed),
     }
 
 
@@ -142,17 +144,6 @@ def _ready_members(observed: Observed) -> list[str]:
     ]
 
 
-def _advice(desired: DesiredCluster) -> list[dict[str, str]]:
-    advice = []
-    if desired.spec.replicas == 2:
-        message = "2 peers: losing either one stops consensus; use 3"
-        advice.append({"reason": "NoQuorumMargin", "message": message})
-    if desired.spec.auth.disabled:
-        message = "spec.auth.disabled is true: everybody who reaches the Service may read, write and delete"
-        advice.append({"reason": "NoApiKey", "message": message})
-    return advice
-
-
 def _is_formed(observed: Observed) -> bool:
     return observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.COMPLETE
 
@@ -167,7 +158,9 @@ def ready(desired: DesiredCluster, observed: Observed) -> Condition:
     for reason, message in _unready(desired, observed):
         if message:
             return Condition("Ready", status=False, reason=reason, message=message)
-    message = f"{desired.spec.replicas} peers follow one leader; every shard is at its replication factor"
+    peers = counted(desired.spec.replicas, "peer")
+    follow = "follows" if desired.spec.replicas == 1 else "follow"
+    message = f"{peers} {follow} one leader; every shard is at its replication factor"
     return Condition("Ready", status=True, reason=Reason.READY, message=message)
 
 
@@ -198,7 +191,7 @@ def _scaling(desired: DesiredCluster, observed: Observed) -> str:
         return f"the peer of {observed.leaving.pod} is being taken away"
     if len(observed.pods) == desired.spec.replicas:
         return ""
-    return f"{len(observed.pods)} pods exist, {desired.spec.replicas} are wanted"
+    return f"{counted(len(observed.pods), 'pod')} there, {desired.spec.replicas} wanted"
 
 
 def _peers_down(observed: Observed) -> str:
