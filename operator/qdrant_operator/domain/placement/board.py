@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from qdrant_operator.domain.placement.census import Case, Census, GroupKey
 from qdrant_operator.domain.soundness import ShardRef
@@ -37,21 +37,30 @@ class Board:
         self.size: dict[GroupKey, int] = defaultdict(int)
         self.total: dict[PeerId, int] = dict.fromkeys(census.eligible, 0)
         self.bytes: dict[PeerId, int] = dict.fromkeys(census.eligible, 0)
-        self.there: dict[tuple[GroupKey, PeerId], dict[ShardRef, Case]] = defaultdict(dict)
+        self._answering = [peer for peer in census.eligible if census.peers[peer].answers]
+        self._there: dict[tuple[GroupKey, PeerId], dict[ShardRef, Case]] | None = None
         self._lanes: dict[GroupKey | None, dict[str, list[Fill]]] = {}
         self._one_lane = len(set(self.zone.values())) > MANY_ZONES
+
+    def seat(self, case: Case, peers: Collection[PeerId]) -> None:
+        """Who holds the shard before anything is changed; once for every shard."""
+        self.held[case.shard.ref] = set(peers)
+        for peer in peers:
+            self._change(case, peer, 1)
 
     def put(self, case: Case, peer: PeerId) -> None:
         """Let the peer hold a replica of the shard."""
         self._change(case, peer, 1)
-        self.held.setdefault(case.shard.ref, set()).add(peer)
-        self.there[case.group, peer][case.shard.ref] = case
+        self.held[case.shard.ref].add(peer)
+        if self._there is not None:
+            self._there[case.group, peer][case.shard.ref] = case
 
     def take(self, case: Case, peer: PeerId) -> None:
         """Let the peer hold it no more."""
         self._change(case, peer, -1)
         self.held[case.shard.ref].discard(peer)
-        del self.there[case.group, peer][case.shard.ref]
+        if self._there is not None:
+            del self._there[case.group, peer][case.shard.ref]
         for name in (case.group, None):
             if name in self._lanes:
                 heapq.heappush(self._lanes[name][self._lane(peer)], self._fill(name, peer))
@@ -60,6 +69,16 @@ class Board:
         """Let another peer hold it."""
         self.take(case, source)
         self.put(case, target)
+
+    @property
+    def there(self) -> Mapping[tuple[GroupKey, PeerId], Mapping[ShardRef, Case]]:
+        """Shards by group and holder; made when it is first asked for, as settled groups never are."""
+        if self._there is None:
+            self._there = defaultdict(dict)
+            for case in self.census.cases:
+                for peer in self.held[case.shard.ref]:
+                    self._there[case.group, peer][case.shard.ref] = case
+        return self._there
 
     def count(self, case: Case, peer: PeerId) -> int:
         """Replicas of the shard's group on the peer."""
@@ -73,12 +92,12 @@ class Board:
         """The peer may get a replica of the shard, and holds none in any view."""
         if peer in self.held[case.shard.ref]:
             return False
-        shard, home = case.shard, (*case.stays, *case.coming)
-        if peer in home:
+        if peer in case.stays or peer in case.coming:
             return True
-        taken = any(transfer.source == peer for transfer in case.running)
-        allowed = shard.allowed is None or peer in shard.allowed
-        return not taken and allowed and self.census.may_get(shard, peer)
+        if case.running and any(transfer.source == peer for transfer in case.running):
+            return False
+        shard = case.shard
+        return (shard.allowed is None or peer in shard.allowed) and self.census.may_get(shard, peer)
 
     def best(self, case: Case, most: int | None = None, without: PeerId | None = None) -> PeerId | None:
         """Where another replica belongs: the zone with fewest of the shard, then the peer that is least full.
@@ -95,9 +114,8 @@ class Board:
 
     def receiving(self, case: Case) -> list[int]:
         """Replicas of the shard's group on each peer that answers and may hold the shard."""
-        peers, counts = self.census.peers, self.counts[case.group]
-        may = (peer for peer in self.total if peers[peer].answers and self.census.may_hold(case.shard, peer))
-        return [counts.get(peer, 0) for peer in may]
+        counts, allowed = self.counts[case.group], case.shard.allowed
+        return [counts.get(peer, 0) for peer in self._answering if allowed is None or peer in allowed]
 
     def _zone_counts(self, case: Case, without: PeerId | None) -> dict[str, int]:
         counted: dict[str, int] = {}
@@ -132,16 +150,18 @@ class Board:
         self, case: Case, name: GroupKey | None, lane: str, zones: dict[str, int], level: int
     ) -> Fill | None:
         heap, passed, found = self._lanes[name][lane], dict[Fill, None](), None
-        while heap and found is None and (name is not None or len(passed) < LOOK_AT):
-            entry = heapq.heappop(heap)
+        while heap and (name is not None or len(passed) < LOOK_AT):
+            entry = heap[0]
             now = self._fill(name, entry[3])
+            if now != entry:
+                heapq.heapreplace(heap, now)
             if now > entry:
-                heapq.heappush(heap, now)
                 continue
-            passed[now] = None
-            in_zone = zones.get(self.zone[entry[3]], 0) == level
-            fresh = name is not None or not self.count(case, entry[3])
-            found = now if in_zone and fresh and self.may_put(case, entry[3]) else None
+            in_zone = zones.get(self.zone[now[3]], 0) == level
+            if in_zone and (name is not None or not self.count(case, now[3])) and self.may_put(case, now[3]):
+                found = now
+                break
+            passed[heapq.heappop(heap)] = None
         for entry in passed:
             heapq.heappush(heap, entry)
         return found
@@ -163,9 +183,10 @@ class Board:
         return (count, self.total[peer], self.bytes[peer], peer)
 
     def _change(self, case: Case, peer: PeerId, by: int) -> None:
-        counts = self.counts[case.group]
+        group = case.group
+        counts = self.counts[group]
         counts[peer] = counts.get(peer, 0) + by
-        self.size[case.group] += by
+        self.size[group] += by
         self.total[peer] += by
         self.bytes[peer] += by * case.shard.bytes
 

@@ -37,17 +37,11 @@ class Case:
     """Replicas on peers that are wanted out, or that the shard's placement does not allow; sound ones first."""
     void: tuple[PeerId, ...]
     """Replicas that count for nothing: on lost peers, or stale."""
-    running: tuple[RunningTransfer, ...] = ()
-
-    @property
-    def fixed(self) -> bool:
-        """Nothing may be decided: views contradict each other, or there is no sound replica."""
-        return bool(self.shard.disputed) or not self.sound
-
-    @property
-    def group(self) -> GroupKey:
-        """Whom it is levelled with."""
-        return (self.shard.ref[0], self.shard.key)
+    running: tuple[RunningTransfer, ...]
+    group: GroupKey
+    """Whom it is levelled with."""
+    fixed: bool
+    """Nothing may be decided: views contradict each other, or there is no sound replica."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +87,28 @@ def take_census(layout: Layout) -> Census:
         running.setdefault(transfer.ref, []).append(transfer)
     census = Census(peers, eligible, (), layout.waits)
     shards = sorted(layout.shards, key=lambda shard: shard.ref)
-    cases = tuple(_case(shard, census, tuple(running.get(shard.ref, ()))) for shard in shards)
+    steady = {peer for peer in eligible if peers[peer].answers}
+    cases = tuple(
+        _case(shard, census, tuple(running.get(shard.ref, ())))
+        if _changes(shard, steady, running)
+        else _rests(shard)
+        for shard in shards
+    )
     return Census(peers, eligible, cases, layout.waits)
+
+
+def _changes(shard: Shard, steady: set[PeerId], running: Mapping[ShardRef, object]) -> bool:
+    """Anything about its replicas has to be looked at: nearly all shards of a large cluster just rest."""
+    if shard.ref in running or shard.allowed is not None:
+        return True
+    return not all(replica.sound and replica.peer in steady for replica in shard.replicas)
+
+
+def _rests(shard: Shard) -> Case:
+    """Every replica is sound and may stay."""
+    stays = tuple(sorted(replica.peer for replica in shard.replicas))
+    fixed = bool(shard.disputed) or not stays
+    return Case(shard, max(1, shard.factor), stays, stays, (), (), (), (), (shard.ref[0], shard.key), fixed)
 
 
 def _case(shard: Shard, census: Census, running: tuple[RunningTransfer, ...]) -> Case:
@@ -118,6 +132,8 @@ def _case(shard: Shard, census: Census, running: tuple[RunningTransfer, ...]) ->
         _without(going, leaves),
         tuple(sorts["void"]),
         running,
+        (shard.ref[0], shard.key),
+        fixed=bool(shard.disputed) or not sound,
     )
 
 

@@ -36,9 +36,11 @@ def even_zones(board: Board, cases: Iterable[Case]) -> None:
 
 def _even_zone(board: Board, case: Case) -> bool:
     held = board.held[case.shard.ref]
+    if len(held) < 2 or len({board.zone[peer] for peer in held}) == len(held):
+        return False
     zones = Counter(board.zone[peer] for peer in held)
     movable = [peer for peer in held if peer not in case.coming]
-    if len(held) < 2 or not movable or max(zones.values()) < 2:
+    if not movable:
         return False
     source = fullest(board, case, movable)
     target = board.best(case, without=source)
@@ -58,9 +60,9 @@ def _even_group(board: Board, of: Case) -> None:
     """From the fullest to the emptiest, until they differ by one; few of a small group hold more than one."""
     group = of.group
     counts = board.counts[group]
-    heap = [_giver(board, group, peer) for peer, count in counts.items() if count > 1]
-    heapq.heapify(heap)
     rank = _Rank([0] if board.size[group] < len(board.total) else board.receiving(of))
+    heap = [_giver(board, group, peer) for peer, count in counts.items() if count - rank.least > 1]
+    heapq.heapify(heap)
     while heap and -heap[0][0] - rank.least > 1:
         *_, peer = heapq.heappop(heap)
         target = _shed(board, group, peer)

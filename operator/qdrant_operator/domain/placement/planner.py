@@ -8,8 +8,9 @@ pass to pass: see `target` for why that is enough.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from qdrant_operator.domain.placement.budgets import Budget, in_order, without_limits
 from qdrant_operator.domain.placement.census import Case, Census, GroupKey, take_census
@@ -57,8 +58,8 @@ class _Found:
     @property
     def pending(self) -> bool:
         """Something more urgent than levelling is wanted or waited for."""
-        wishes: list[Wish] = [*self.removes, *self.copies]
-        aims = [wish.aim for wish in wishes] + [aim for aim, _ in self.waiting]
+        wishes: Iterable[Wish] = chain(self.removes, self.copies)
+        aims = chain((wish.aim for wish in wishes), (aim for aim, _ in self.waiting))
         return any(aim < Aim.LEVEL for aim in aims)
 
 
@@ -80,7 +81,7 @@ def _look(census: Census, *, levelled: bool) -> _Found:
 
 def is_settled(case: Case, target: frozenset[PeerId]) -> bool:
     """Every replica is sound and where it belongs, nothing is on its way, and nobody contradicts that."""
-    there = len(case.sound) == len(case.shard.replicas) and case.shard.holders == target
+    there = len(case.sound) == len(case.shard.replicas) and target == set(case.sound)
     return there and bool(case.sound) and not case.running and not case.shard.disputed
 
 

@@ -46,10 +46,8 @@ def find_target(census: Census, *, levelled: bool) -> Target:
 
 def _seat(board: Board, census: Census) -> None:
     for case in census.cases:
-        board.held[case.shard.ref] = set()
-        stays = case.stays if case.fixed else case.stays + case.coming[: case.wanted - len(case.stays)]
-        for peer in stays if not case.fixed else _as_it_is(board, case):
-            board.put(case, peer)
+        stays = case.stays + case.coming[: case.wanted - len(case.stays)]
+        board.seat(case, _as_it_is(board, case) if case.fixed else stays)
 
 
 def _as_it_is(board: Board, case: Case) -> tuple[PeerId, ...]:
@@ -79,5 +77,5 @@ def _holders(board: Board, case: Case, short: Mapping[ShardRef, int]) -> frozens
     """Seats; a shard that finds too few keeps replicas where they may not stay, and a fixed one keeps all."""
     if case.fixed:
         return case.shard.holders
-    kept = case.going[: short.get(case.shard.ref, 0)]
-    return frozenset(board.held[case.shard.ref] | set(kept))
+    lack = short.get(case.shard.ref, 0)
+    return frozenset(board.held[case.shard.ref]).union(case.going[:lack])

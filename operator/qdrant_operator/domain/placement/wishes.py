@@ -90,10 +90,12 @@ def why_not_there(case: Case, peer: PeerId, census: Census) -> str:
 
 def _drop(case: Case, target: frozenset[PeerId], census: Census) -> Wish | None:
     """Worthless replicas first, then those whose zone has others, then those that have to go, then by id."""
-    zones = Counter(census.peers[peer].zone for peer in case.sound)
-    going = (*case.going, *case.void)
-    unwanted = (case.shard.holders - target) | set(case.void)
+    unwanted = (case.shard.holders - target).union(case.void)
     leftover = [peer for peer in sorted(unwanted) if _may_drop(case, peer, census)]
+    if not leftover:
+        return None
+    zones = _zones(case.sound, census)
+    going = (*case.going, *case.void)
     order = sorted(
         leftover,
         key=lambda p: (
@@ -103,8 +105,6 @@ def _drop(case: Case, target: frozenset[PeerId], census: Census) -> Wish | None:
             p,
         ),
     )
-    if not order:
-        return None
     aim, why = _why_drop(case, order[0], census)
     return Remove(case, aim, DropReplica(case.shard.ref, order[0], census.pod(order[0]), why))
 
@@ -157,7 +157,7 @@ def _copy(case: Case, target: frozenset[PeerId], census: Census) -> Wish | None:
 
 def _replicate(case: Case, adds: Collection[PeerId], census: Census) -> Wish:
     """To the zone that has fewest of its replicas."""
-    zones = _zones(case.sound, census)
+    zones = _zones(case.sound, census) if len(adds) > 1 else Counter[str]()
     chosen = min(adds, key=lambda peer: (zones[census.peers[peer].zone], peer))
     broken = case.void or any(peer not in case.sound for peer in case.going)
     aim = Aim.REPAIR if broken or len(case.sound) == 1 else Aim.REPLICATE
@@ -167,10 +167,12 @@ def _replicate(case: Case, adds: Collection[PeerId], census: Census) -> Wish:
 
 def _move(case: Case, leaving: Collection[PeerId], adds: Collection[PeerId], census: Census) -> Wish:
     """The pair that spreads the shard best over zones; what has to go goes before what is levelled."""
-    pairs = ((source, target) for source in leaving for target in adds)
-    source, target = min(
-        pairs, key=lambda pair: (pair[0] not in case.going, _spread(case, pair, census), pair)
-    )
+    pairs = [(source, target) for source in leaving for target in adds]
+    source, target = pairs[0]
+    if len(pairs) > 1:
+        source, target = min(
+            pairs, key=lambda pair: (pair[0] not in case.going, _spread(case, pair, census), pair)
+        )
     if source in case.going:
         return Copy(case, Aim.DRAIN, (source,), target, moves=True, why=why_not_there(case, source, census))
     return Copy(case, Aim.LEVEL, (source,), target, moves=True, why="levelling")
