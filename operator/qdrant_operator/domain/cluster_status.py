@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -23,6 +24,8 @@ from qdrant_operator.domain.words import counted
 
 SHOWN = 10
 """Steps and waits that status lists; `planned` has the total."""
+STARTING = timedelta(minutes=2)
+"""So young a pod may be silent: its container starts, and its peer joins and catches up."""
 
 
 class Reason(StrEnum):
@@ -33,6 +36,7 @@ class Reason(StrEnum):
     FORMING = "Forming"
     UPDATING = "Updating"
     SCALING = "Scaling"
+    STARTING = "PodsStarting"
     PEERS_DOWN = "PeersDown"
     PEERS_APART = "PeersCannotTalk"
     NO_LEADER = "NoLeader"
@@ -218,16 +222,27 @@ def _damage(observed: Observed) -> str:
 def conditions(desired: DesiredCluster, observed: Observed, plan: Plan) -> tuple[Condition, ...]:
     """Ready, Progressing, Degraded and Blocked."""
     state = ready(desired, observed)
-    return (state, _progressing(state, plan), _degraded(observed), _held_back(plan))
+    return (state, _progressing(state, observed, plan), _degraded(observed), _held_back(plan))
 
 
-def _progressing(state: Condition, plan: Plan) -> Condition:
-    """Steps are taken, or what was begun (forming, scaling, restarting) is not over."""
+def _progressing(state: Condition, observed: Observed, plan: Plan) -> Condition:
+    """Steps are taken, or what was begun (forming, scaling, restarting, a pod's start) is not over."""
     if plan.steps:
         return Condition("Progressing", status=True, reason=Reason.UPDATING, message=str(plan.steps[0]))
     if state.reason in (Reason.FORMING, Reason.UPDATING, Reason.SCALING):
         return Condition("Progressing", status=True, reason=state.reason, message=state.message)
+    young = _starting(observed)
+    if young and not state.status:
+        message = f"started a moment ago: {', '.join(young)}"
+        return Condition("Progressing", status=True, reason=Reason.STARTING, message=message)
     return Condition("Progressing", status=False, reason=Reason.SETTLED, message="nothing is left to do")
+
+
+def _starting(observed: Observed) -> list[str]:
+    """Young pods, unless the kubelet says why they do not run."""
+    since = observed.now - STARTING if observed.now else None
+    pods = (pod for pod in observed.pods if pod.created and not pod.waiting)
+    return [pod.name for pod in pods if since and datetime.fromisoformat(pod.created) > since]
 
 
 def _degraded(observed: Observed) -> Condition:
