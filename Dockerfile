@@ -8,11 +8,16 @@ RUN python -m venv /app \
     && /app/bin/pip install --no-cache-dir --disable-pip-version-check --no-compile --only-binary :all: \
         --require-hashes -r /src/constraints-runtime.txt
 COPY dist/qdrant_operator-*.whl /src/
-# Byte code is written here, because nothing can be written where the image runs (not for the Kubernetes client's
-# models, 50 MB that the operator does not import). pip stays behind.
+# Byte code is written here, because nothing can be written where the image runs. What no process of ours loads stays
+# behind: pip, the Kubernetes client's generated calls and models (80 MB; its package imports them on first use), other
+# packages' tests and C sources.
 RUN /app/bin/pip install --no-cache-dir --disable-pip-version-check --no-compile --no-deps /src/*.whl \
     && /app/bin/pip uninstall --yes --quiet pip \
-    && python -m compileall -q -j 0 -x '/kubernetes/.*/models/' /app/lib
+    && find /app/lib -path '*/kubernetes/*client/api/*.py' ! -name __init__.py -delete \
+    && find /app/lib -path '*/kubernetes/*client/models/*.py' ! -name __init__.py -delete \
+    && find /app/lib \( -name '*_test.py' -o -name 'test_*.py' -o -path '*/tests/*' -o -name '*.py[xi]' -o -name '*.pxd' \
+        -o -name '*.[ch]' \) -type f -delete \
+    && python -m compileall -q -j 0 /app/lib
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="qdrant-operator" \
