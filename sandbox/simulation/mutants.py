@@ -13,8 +13,17 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from qdrant_operator.adapters.qdrant import QdrantRest
-from qdrant_operator.domain import bootstrap, lost_volumes, members, membership, planner, rollout, soundness
-from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed
+from qdrant_operator.domain import (
+    bootstrap,
+    lost_volumes,
+    members,
+    membership,
+    planner,
+    rollout,
+    soundness,
+    stray_replicas,
+)
+from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed
 from qdrant_operator.domain.placement import budgets, layout, recheck, wishes
 from qdrant_operator.domain.placement import planner as placement
 from qdrant_operator.domain.placement.model import Mode
@@ -110,6 +119,14 @@ def _membership() -> list[Mutant]:
         Mutant("membership: StillInService", lambda: [*_always_unlisted(removal)]),
         Mutant("membership: a successor is a member", lambda: [(removal, "_has_successor", False)]),
         Mutant(
+            "membership: PeerNotJoined, a pod that joins is waited for",
+            lambda: [(removal, "_never_joined", lambda it: it._record(LeavingPhase.REMOVED))],
+        ),
+        Mutant(
+            "membership: ConsensusUnsettled, a successor would be known",
+            lambda: [(removal, "_may_have_successor", False)],
+        ),
+        Mutant(
             "membership: hindrances to a removal",
             lambda: [(removal, "_hindrance", lambda _: None)],
             "and its removal begins",
@@ -145,6 +162,16 @@ def _lost() -> list[Mutant]:
             _instead(recheck.lost_with, lambda *_: ()),
             "held the only replica",
         ),
+        Mutant(
+            "stray peer: a sound replica is elsewhere",
+            _instead(stray_replicas._hindrance, lambda *_: None),
+            "is good nowhere else",
+        ),
+        Mutant(
+            "stray peer: no view calls it a member + everybody answers",
+            _instead(stray_replicas.strays, _silent_ids, stray_replicas._hindrance, lambda *_: None),
+            "is removed and holds shards",
+        ),
     ]
 
 
@@ -161,6 +188,13 @@ def _placement() -> list[Mutant]:
         Mutant("placement: ViewsDisagree", _instead(layout._disputed, lambda *_: "")),
         Mutant("placement: enough sound replicas remain, planned and before the step", drops),
         Mutant("placement: Active is not sound", _instead(soundness._is_sound, _active_is_sound)),
+        Mutant(
+            "placement: TransferRunning, planned and before the step",
+            _all(
+                _instead(wishes.next_wish, _whatever_runs),
+                _instead(recheck._why_not_drop, _whatever_is_listed),
+            ),
+        ),
         Mutant("placement: TransferBudget", lambda: [(refusal, "_refusal", lambda *_: None)]),
         Mutant(
             "placement: ManualPlacement",
@@ -253,6 +287,8 @@ def _active_is_sound(peer: Any, told: Any) -> bool:
 
 
 _plan_placement = placement.plan_placement
+_next_wish = wishes.next_wish
+_why_not_drop = recheck._why_not_drop
 _roles = membership.roles
 _pods_wanted = members.pods_wanted
 _remove_peer = QdrantRest.remove_peer
@@ -267,6 +303,14 @@ def _never_manual(seen: Any, policy: Any) -> Plan:
     return _plan_placement(seen, replace(policy, mode=Mode.AUTO))
 
 
+def _whatever_runs(case: Any, target: Any, census: Any) -> Any:
+    return _next_wish(replace(case, running=()), target, census)
+
+
+def _whatever_is_listed(step: Any, shard: Any, seen: Any) -> str:
+    return _why_not_drop(step, shard, replace(seen, transfers=()))
+
+
 def _nobody_leaves(desired: Any, observed: Any) -> Any:
     return replace(_roles(desired, observed), leaving=frozenset())
 
@@ -275,6 +319,13 @@ def _blind_to_strangers(cluster: str, replicas: int, observed: Observed) -> Any:
     hidden = members.outsiders(observed.views, observed.members_known)
     views = {pod: view for pod, view in observed.views.items() if pod not in hidden}
     return _pods_wanted(cluster, replicas, replace(observed, views=views))
+
+
+def _silent_ids(observed: Observed) -> frozenset[Any]:
+    """Every id that shards are placed on and that does not answer."""
+    views = observed.peers.values()
+    shards = (shard for view in views for collection in view.collections for shard in collection.shards)
+    return frozenset(peer for shard in shards for peer in shard.states) - {view.peer for view in views}
 
 
 def _any_volume(cluster: str, replicas: int, observed: Observed) -> Any:
