@@ -14,6 +14,9 @@ from sandbox.processes import free_ports, python_environment
 from tests.integration.kube import eventually
 
 IMAGE = "localhost/qdrant-operator:test"
+NAMELESS = Path(__file__).with_name("nameless")
+"""A folder whose sitecustomize makes the user one without a name, as in a container."""
+USER_NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 
 
 class Operator:
@@ -22,9 +25,10 @@ class Operator:
     def __init__(self, kubeconfig: Path, log: Path, namespaces: str = "", *, lease: str = "") -> None:
         self.log = log
         self.port = free_ports(1)[0]
+        found = python_environment()
         self._environment = {
-            **os.environ,
-            **python_environment(),
+            **{name: value for name, value in found.items() if name not in USER_NAMES},
+            "PYTHONPATH": f"{NAMELESS}{os.pathsep}{found['PYTHONPATH']}",
             "KUBECONFIG": str(kubeconfig),
             "QDRANT_OPERATOR_IMAGE": IMAGE,
             "QDRANT_OPERATOR_NAMESPACES": namespaces,

@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -149,6 +149,8 @@ async def _serve(process: Process, stop: asyncio.Event) -> None:
         registry=build_registry(process.server, process.kubernetes.feed),
         settings=build_settings(namespaced=bool(namespaces)),
         standalone=True,
+        # Else kopf asks for the name of the user, and in a container there is none.
+        identity=cast("Any", process.settings.identity),
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop,
