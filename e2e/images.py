@@ -56,8 +56,12 @@ def build() -> Images:
 
 
 def load(cluster: str) -> None:
-    """Bring all images to every node of a kind cluster; those that are there already stay."""
-    run("kind", "load", "docker-image", "--name", cluster, *Images.names(), timeout=300)
+    """Bring the images to the nodes of a kind cluster that run them; those that are there already stay."""
+    nodes = run("kind", "get", "nodes", "--name", cluster).split()
+    workers = [node for node in nodes if "control-plane" not in node] or nodes
+    control = [node for node in nodes if "control-plane" in node]
+    for images, to in (((OPERATOR, QDRANT), workers), ((OPERATOR, SEAWEEDFS), control)):
+        run("kind", "load", "docker-image", "--name", cluster, "--nodes", ",".join(to), *images, timeout=600)
 
 
 def _build_operator() -> None:

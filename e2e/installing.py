@@ -36,5 +36,7 @@ def upgrade(kubectl: Kubectl, *values: str) -> None:
     settings = [part for value in (*own, *values) for part in ("--set", value)]
     run(
         str(find_helm()), "--kubeconfig", str(kubectl.kubeconfig), "--namespace", NAMESPACE,
-        "upgrade", "--install", RELEASE, str(CHART), *settings, "--wait", "--timeout", "120s", timeout=150,
+        "upgrade", "--install", RELEASE, str(CHART), *settings, "--wait", "--timeout", "180s", timeout=200,
     )  # fmt: skip
+    rollout = ("rollout", "status", f"deployment/{RELEASE}", "--timeout=180s")
+    kubectl.within(NAMESPACE)(*rollout, timeout=190)  # Helm is content with one pod of two
