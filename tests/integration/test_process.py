@@ -16,12 +16,12 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from qdrant_operator.api.rbac import WORK, Rule, bound, lease_role, lease_rules
+from qdrant_operator.api.rbac import bound, lease_role
 from qdrant_operator.domain.wire import Kind
 from sandbox.cluster import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Sandbox
 from sandbox.kubectl import kubectl
 from tests.integration import manifests
-from tests.integration.audit import operator_requests, refused
+from tests.integration.audit import UNSEEN, granted, operator_requests, refused, used
 from tests.integration.kube import Kube, eventually
 from tests.integration.operator import Operator
 
@@ -176,8 +176,7 @@ def test_the_rights_are_enough_and_no_more(
     requests = list(operator_requests(whole_run))
     assert len(requests) > 50, "the log shows the operator"
     assert refused(whole_run) == []
-    granted = {right for rule in (*WORK, *lease_rules(LEASE)) for right in _rights(rule)}
-    unused = granted - {(one.group, one.resource, one.verb) for one in requests}
+    unused = granted(LEASE) - used(whole_run) - UNSEEN.keys()
     with capsys.disabled():
         print("\nrights that nothing used in this session:")  # noqa: T201 (for the reader of the run)
         for group, resource, verb in sorted(unused):
@@ -242,10 +241,6 @@ def _take_snapshot(sandbox: Sandbox, kube: Kube, namespace: str) -> int:
     spec = {"clusterRef": {"name": "vectors"}, "storage": {"s3": s3}}
     kube.create(manifests.custom(Kind.SNAPSHOT, "now", spec), namespace)
     return int(kube.wait_ready(Kind.SNAPSHOT, namespace, "now", 90)["status"]["bytes"])
-
-
-def _rights(rule: Rule) -> Iterator[tuple[str, str, str]]:
-    return ((rule.group, resource, verb) for resource in rule.resources for verb in rule.verbs)
 
 
 def _get(operator: Operator, path: str) -> tuple[int, str]:

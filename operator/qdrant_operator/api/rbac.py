@@ -69,7 +69,12 @@ WORK: Final = (
         "a volume that exists forbids a second formation; the volume of a removed peer goes",
     ),
     Rule("apps", ("statefulsets",), _KEPT, "runs the peers; made, put back, and lowered by one pod"),
-    Rule("batch", ("jobs",), (*_KEPT, "delete"), "runs a snapshot; stopped when the snapshot is deleted"),
+    Rule(
+        "batch",
+        ("jobs",),
+        (*_WATCHED, "create", "delete"),
+        "runs a snapshot, never changed; stopped when the snapshot is deleted",
+    ),
     Rule("policy", ("poddisruptionbudgets",), _KEPT, "one voluntary disruption at a time"),
     Rule(
         "networking.k8s.io",
