@@ -307,6 +307,7 @@ def test_send_failures_name_the_member() -> None:
     view = peer_view(failing[0], telemetry, ready=True)
     assert list(view.send_failures) == ["http://127.0.1.3:6335"]
     assert "transport error" in view.send_failures["http://127.0.1.3:6335"]
+    assert view.send_failed_at["http://127.0.1.3:6335"].tzinfo is not None
 
 
 def test_a_removed_peer_does_not_take_part() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from qdrant_operator.domain.cluster_status import Reason, conditions
 from qdrant_operator.domain.conditions import Condition
@@ -35,3 +36,14 @@ def test_a_silent_peer_is_down_and_not_cut_off() -> None:
     """Who does not answer the operator either is called down, whatever others say of it."""
     said = degraded(silence(failing(settled(), "vectors-0", 2), "vectors-2"))
     assert said.reason == Reason.PEERS_DOWN
+
+
+def test_an_error_that_is_over_is_no_alarm() -> None:
+    """A follower has no messages for another one after an election: what it remembers of a restart says nothing."""
+    now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    seen = replace(failing(settled(), "vectors-0", 2), now=now)
+    found = seen.peers["vectors-0"]
+    for ago, lasts in ((timedelta(seconds=59), True), (timedelta(minutes=1), False)):
+        then = replace(found, send_failed_at=dict.fromkeys(found.send_failures, now - ago))
+        said = degraded(replace(seen, views={**seen.views, "vectors-0": then}))
+        assert said.status is lasts, ago

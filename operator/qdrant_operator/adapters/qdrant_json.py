@@ -7,6 +7,7 @@ here, which the caller reports as an unusable answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from qdrant_operator.domain.values import (
     CollectionView,
@@ -45,6 +46,7 @@ def peer_view(cluster: Json, telemetry: Json, *, ready: bool) -> PeerView:
         collections=_collections(telemetry),
         ready=ready,
         send_failures=_send_failures(cluster),
+        send_failed_at=_send_failed_at(cluster),
     )
 
 
@@ -72,6 +74,12 @@ def _uri(uri: str) -> str:
 def _send_failures(cluster: Json) -> dict[str, str]:
     failures = cluster.get("message_send_failures") or {}
     return {_uri(uri): str(failure.get("latest_error")) for uri, failure in failures.items()}
+
+
+def _send_failed_at(cluster: Json) -> dict[str, datetime]:
+    failures = cluster.get("message_send_failures") or {}
+    told = {_uri(uri): failure.get("latest_error_timestamp") for uri, failure in failures.items()}
+    return {uri: datetime.fromisoformat(text) for uri, text in told.items() if text}
 
 
 def _collections(telemetry: Json) -> tuple[CollectionView, ...]:

@@ -26,6 +26,9 @@ SHOWN = 10
 """Steps and waits that status lists; `planned` has the total."""
 STARTING = timedelta(minutes=2)
 """So young a pod may be silent: its container starts, and its peer joins and catches up."""
+LASTING = timedelta(minutes=1)
+"""An error between peers that is older is over: Qdrant remembers it until the next message, its leaders send several a
+second. Room for clocks that differ."""
 
 
 class Reason(StrEnum):
@@ -270,9 +273,13 @@ def _apart(observed: Observed) -> str:
         f"{pod} cannot send to {pods[uri]}: {error}"
         for pod, view in sorted(observed.peers.items())
         for uri, error in sorted(view.send_failures.items())
-        if uri in pods
+        if uri in pods and _lasts(view.send_failed_at.get(uri), observed.now)
     ]
     return "; ".join(failures)[:1024]
+
+
+def _lasts(failed: datetime | None, now: datetime | None) -> bool:
+    return failed is None or now is None or now - failed < LASTING
 
 
 def _held_back(plan: Plan) -> Condition:

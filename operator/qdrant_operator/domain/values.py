@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
@@ -100,7 +101,10 @@ class PeerView:
     ready: bool = True
     """`/readyz` answered 200."""
     send_failures: Mapping[str, str] = field(default_factory=dict)
-    """URI of a member that this peer cannot reach, and its latest error."""
+    """URI of a member that this peer could not reach, and the latest error. It stays there until the next message,
+    which a follower may never have for another one."""
+    send_failed_at: Mapping[str, datetime] = field(default_factory=dict)
+    """When that was, by the peer's clock."""
 
 
 @dataclass(frozen=True, slots=True)
