@@ -25,8 +25,8 @@ class Schedule:
     end: Layout
 
 
-def run(layout: Layout, policy: Policy, *, together: int = 1) -> Schedule:
-    """From the layout to the settled placement; the planner is asked when so many transfers have ended.
+def run(layout: Layout, policy: Policy) -> Schedule:
+    """From the layout to the settled placement; the planner is asked whenever a transfer has ended.
 
     Raises:
         ValueError: the planner asks for something that this little world does not know.
@@ -38,8 +38,7 @@ def run(layout: Layout, policy: Policy, *, together: int = 1) -> Schedule:
             world.take(step)
         if not world.running and not steps:
             return Schedule(tuple(world.moved), world.now, world.layout())
-        for _ in range(together):
-            world.wait()
+        world.wait()
 
 
 class _World:

@@ -18,8 +18,10 @@ from bench.planner_moves import (
     makespan_bound,
     quality,
     total,
+    transfers,
 )
 from bench.planner_schedule import run
+from qdrant_operator.domain.placement.foresee import whole_plan
 from qdrant_operator.domain.placement.model import Policy
 from qdrant_operator.domain.steps import MoveShard
 from qdrant_operator.domain.values import PeerId, ShardId
@@ -108,3 +110,20 @@ def test_the_loop_runs_to_its_end(event: str) -> None:
     assert quality(layout, holders(found.end)) == NONE_MOVES
     assert found.makespan >= makespan_bound(found.moved, policy)
     assert total(found.moved) >= exact_optimum(layout)
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("event", EVENTS)
+def test_the_loop_ends_soon(event: str, seed: int) -> None:
+    """Its last transfer ends within a tenth of what its transfers need at least: no peer works alone at the end."""
+    layout, policy = EVENTS[event](SMALL, seed), Policy(per_cluster=2)
+    found = run(layout, policy)
+    assert found.makespan <= 1.1 * makespan_bound(found.moved, policy)
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_zones_cost_no_detours_while_peers_leave(seed: int) -> None:
+    """Beyond the exact method's size too: what has to move fills the gaps, and hardly anything else moves."""
+    layout = EVENTS["scale in"](SIZES[1], seed)
+    moved = total(transfers(whole_plan(layout, Policy()).steps))
+    assert moved <= 1.001 * flow_bound(layout)

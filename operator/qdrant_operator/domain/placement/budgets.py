@@ -6,13 +6,11 @@ The budget is a small value that remembers what it gave out.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 
 from qdrant_operator.domain.placement.census import DISK_DENOMINATOR, DISK_NUMERATOR, Census, fits
 from qdrant_operator.domain.placement.model import Layout, Policy
 from qdrant_operator.domain.placement.wishes import Copy
-from qdrant_operator.domain.soundness import ShardRef
 from qdrant_operator.domain.steps import Blocked, Guard, MoveShard, ReplicateShard
 from qdrant_operator.domain.values import PeerId
 
@@ -87,38 +85,6 @@ class Budget:
         pods = (self._census.pod(source), self._census.pod(copy.target))
         shard = copy.case.shard
         return kind(shard.ref, source, copy.target, str(self._policy.method), pods, shard.bytes, copy.why)
-
-
-def in_order(copies: Iterable[Copy]) -> list[Copy]:
-    """By aim, then what has fewest sound replicas, then what keeps the busiest peer busy, then by name.
-
-    A peer's transfers follow one another, so the schedule is as long as the longest queue: whoever has most left
-    goes first, with its largest transfer.
-    """
-    copies = sorted(
-        copies, key=lambda copy: (copy.aim, _sound(copy), -copy.case.shard.bytes, copy.case.shard.ref)
-    )
-    load: Counter[PeerId] = Counter()
-    for copy in copies:
-        load.update(dict.fromkeys(_ends(copy), copy.case.shard.bytes + 1))
-    left, turn = load.copy(), dict[ShardRef, int]()
-    for copy in copies:
-        busiest = max(_ends(copy), key=lambda peer: (load[peer], peer))
-        turn[copy.case.shard.ref] = left[busiest]
-        left[busiest] -= copy.case.shard.bytes + 1
-    return sorted(
-        copies, key=lambda copy: (copy.aim, _sound(copy), -turn[copy.case.shard.ref], copy.case.shard.ref)
-    )
-
-
-def _sound(copy: Copy) -> int:
-    """Redundancy counts for repair; levelling and draining lose none."""
-    return 0 if copy.moves else len(copy.case.sound)
-
-
-def _ends(copy: Copy) -> tuple[PeerId, ...]:
-    """Peers that the transfer needs; where it has several sources, none of them holds it up."""
-    return (copy.target, *copy.sources) if len(copy.sources) == 1 else (copy.target,)
 
 
 def without_limits(policy: Policy) -> Policy:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from qdrant_operator.domain.placement.budgets import Budget, in_order, without_limits
+from qdrant_operator.domain.placement.budgets import Budget, without_limits
 from qdrant_operator.domain.placement.census import Case, Census, GroupKey, take_census
 from qdrant_operator.domain.placement.guards import waits
 from qdrant_operator.domain.placement.model import Layout, Mode, Policy, Shard
+from qdrant_operator.domain.placement.queues import Queues
 from qdrant_operator.domain.placement.target import find_target
 from qdrant_operator.domain.placement.wishes import Aim, Copy, Remove, Wish, next_wish
 from qdrant_operator.domain.steps import Blocked, Guard, PlacementStep, Plan
@@ -35,13 +36,13 @@ def plan_placement(layout: Layout, policy: Policy) -> Plan:
             blocked=(Blocked("place shards", Guard.CONSENSUS_UNSETTLED, f"{layout.unsettled}: waiting"),)
         )
     census = take_census(layout)
-    found = _look(census, levelled=policy.mode is not Mode.DRAIN_ONLY and policy.may_level)
+    found = _look(census, policy, levelled=policy.mode is not Mode.DRAIN_ONLY and policy.may_level)
     if policy.mode is Mode.MANUAL:
         waiting = tuple(blocked for _, blocked in found.waiting)
         return Plan(blocked=_held_back(found, layout, policy, (Guard.MANUAL_PLACEMENT, MANUAL)) + waiting)
     plan = _start(found, layout, policy)
     if policy.mode is Mode.AUTO and not policy.may_level and not found.pending:
-        later = _look(census, levelled=True)
+        later = _look(census, policy, levelled=True)
         plan += Plan(blocked=_held_back(later, layout, policy, (Guard.OUTSIDE_WINDOW, CLOSED)))
     return plan
 
@@ -63,20 +64,24 @@ class _Found:
         return any(aim < Aim.LEVEL for aim in aims)
 
 
-def _look(census: Census, *, levelled: bool) -> _Found:
+def _look(census: Census, policy: Policy, *, levelled: bool) -> _Found:
     target = find_target(census, levelled=levelled)
     wishes: list[Wish] = []
     waiting: list[tuple[Aim, Blocked]] = []
+    queues = Queues()
     for case in census.cases:
         holders = target.holders[case.shard.ref]
         if is_settled(case, holders) and case.shard.ref not in target.short:
             continue
+        queues.add(case, holders)
         wish = next_wish(case, holders, census)
         if wish is not None:
             wishes.append(wish)
         waiting.extend(waits(case, target, census))
     removes = sorted((w for w in wishes if isinstance(w, Remove)), key=lambda w: (w.aim, w.case.shard.ref))
-    return _Found(census, removes, in_order(w for w in wishes if isinstance(w, Copy)), waiting)
+    return _Found(
+        census, removes, queues.in_order([w for w in wishes if isinstance(w, Copy)], policy), waiting
+    )
 
 
 def is_settled(case: Case, target: frozenset[PeerId]) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from qdrant_operator.domain.placement import exact, level
 from qdrant_operator.domain.placement.board import Board, fullest
 from qdrant_operator.domain.placement.census import Case, Census
+from qdrant_operator.domain.placement.reseat import exchange_seats
 from qdrant_operator.domain.soundness import ShardRef
 from qdrant_operator.domain.values import PeerId
 
@@ -38,6 +39,7 @@ def find_target(census: Census, *, levelled: bool) -> Target:
     short = {case.shard.ref: lack for case in free if (lack := _fill(board, case))}
     if levelled:
         level.even_zones(board, free)
+        exchange_seats(board, free)
         level.even_groups(board, free)
         level.even_totals(board)
     exact.cheapen(board, free, levelled=levelled)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from qdrant_operator.domain.placement.census import Case, Census
@@ -36,6 +36,8 @@ class Copy:
     moves: bool
     """The source gives its replica up."""
     why: str
+    instead: tuple[Copy, ...] = ()
+    """Beginnings that are as good: other pairs of source and target of the same move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +170,15 @@ def _replicate(case: Case, adds: Collection[PeerId], census: Census) -> Wish:
 def _move(case: Case, leaving: Collection[PeerId], adds: Collection[PeerId], census: Census) -> Wish:
     """The pair that spreads the shard best over zones; what has to go goes before what is levelled."""
     pairs = [(source, target) for source in leaving for target in adds]
-    source, target = pairs[0]
-    if len(pairs) > 1:
-        source, target = min(
-            pairs, key=lambda pair: (pair[0] not in case.going, _spread(case, pair, census), pair)
-        )
+    if len(pairs) == 1:
+        return _moved(case, pairs[0], census)
+    ranks = {pair: (pair[0] not in case.going, _spread(case, pair, census)) for pair in pairs}
+    best, *others = (_moved(case, pair, census) for pair in pairs if ranks[pair] == min(ranks.values()))
+    return replace(best, instead=tuple(others))
+
+
+def _moved(case: Case, pair: tuple[PeerId, PeerId], census: Census) -> Copy:
+    source, target = pair
     if source in case.going:
         return Copy(case, Aim.DRAIN, (source,), target, moves=True, why=why_not_there(case, source, census))
     return Copy(case, Aim.LEVEL, (source,), target, moves=True, why="levelling")
