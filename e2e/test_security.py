@@ -124,8 +124,14 @@ def test_an_empty_list_keeps_everybody_out_but_ours(home: Kubectl, form: Form, e
 
 
 def test_what_a_user_takes_away_meanwhile(home: Kubectl, form: Form, storage: Storage) -> None:
-    """A snapshot is deleted while it runs, another one's Job, and a collection with its points: nothing hangs."""
+    """A snapshot is deleted while it runs, another one's Job, and a collection with its points: nothing hangs.
+
+    A budget that is edited twice is put back twice, and told in one Event.
+    """
     form(home, shards=12)
+    for _ in range(2):
+        home.patch("poddisruptionbudget", NAME, maxUnavailable=3)
+        eventually(lambda: _spec(home, "poddisruptionbudget")["maxUnavailable"] == 1, 60)
     home.apply(storage.secret())
     home.patch("qdrantcollection", COLLECTION, deletionPolicy="Delete")
     home.apply(_snapshot(storage, home, "orphan"))
@@ -214,6 +220,11 @@ def _job(home: Kubectl, snapshot: str) -> str:
     """The Job of a snapshot that is called Running; empty before."""
     status = (home.get("qdrantsnapshot", snapshot) or {}).get("status") or {}
     return str(status.get("job") or "") if status.get("phase") == "Running" else ""
+
+
+def _spec(home: Kubectl, kind: str) -> Manifest:
+    """The spec of an object with the cluster's name."""
+    return dict((home.get(kind, NAME) or {}).get("spec") or {})
 
 
 def _phase(home: Kubectl, snapshot: str) -> str:
