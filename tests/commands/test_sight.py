@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from qdrant_operator.commands.sight import replayed
 from qdrant_operator.commands.what_if import NOTHING
@@ -13,7 +14,7 @@ from qdrant_operator.domain.wire import Kind
 from tests.commands.worlds import recorded
 from tests.domain.clusters import desired
 
-CLOSED = {"networkPolicy": {"clients": []}}
+CLOSED: dict[str, Any] = {"networkPolicy": {"clients": []}}
 
 
 async def test_the_operators_own_pods_are_read_from_the_policy() -> None:
