@@ -48,6 +48,11 @@ class RunningPeer:
         self._going.set()
 
     @property
+    def address(self) -> str:
+        """Where its REST port opens."""
+        return self._listen[0]
+
+    @property
     def log(self) -> list[str]:
         """What the process wrote."""
         return self.core.log
