@@ -244,7 +244,7 @@ class Record:
 
 
 def _is_deed(event: Manifest) -> bool:
-    own = event["user"]["username"] == ACCOUNT and event["stage"] == "ResponseComplete"
+    own = event["user"].get("username") == ACCOUNT and event["stage"] == "ResponseComplete"
     done = (event.get("responseStatus") or {}).get("code", 500) < 300
     return own and done and event["verb"] not in READS and "objectRef" in event
 
