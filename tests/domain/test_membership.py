@@ -102,6 +102,9 @@ def test_an_empty_peer_leaves_the_service_then_is_recorded_then_removed_without_
     listed = out(four(), listed=frozenset({"10.0.0.3"}))
     assert plan(three(), listed).steps == ()
     assert guards(plan(three(), listed)) == {Guard.STILL_IN_SERVICE}
+    just_left = out(four(), just_left=frozenset({"vectors-3"}))
+    assert plan(three(), just_left).steps == ()
+    assert guards(plan(three(), just_left)) == {Guard.STILL_IN_SERVICE}
     assert plan(three(), out(four())).steps == (RecordLeaving(REMOVING, "vectors-3"),)
     recorded = out(four(), leaving=REMOVING)
     assert plan(three(), recorded).steps == (

@@ -61,25 +61,25 @@ def test_silence_is_no_failure() -> None:
 def test_a_replica_that_stays_dead_is_stale_after_two_minutes() -> None:
     """Its peer answers and copies nothing: nobody heals it. Active again, it is forgotten."""
     memory = TransferMemory()
-    assert memory.recall(views(ReplicaState.DEAD), NOW).stale == frozenset()
-    assert memory.recall(views(ReplicaState.DEAD), NOW + STALE_AFTER / 2).stale == frozenset()
-    assert memory.recall(views(ReplicaState.DEAD), NOW + STALE_AFTER).stale == {(REF, C)}
-    assert memory.recall(views(ReplicaState.ACTIVE), NOW + STALE_AFTER).stale == frozenset()
-    assert memory.recall(views(ReplicaState.DEAD), NOW + STALE_AFTER).stale == frozenset()
+    assert memory.stale(views(ReplicaState.DEAD), NOW) == frozenset()
+    assert memory.stale(views(ReplicaState.DEAD), NOW + STALE_AFTER / 2) == frozenset()
+    assert memory.stale(views(ReplicaState.DEAD), NOW + STALE_AFTER) == {(REF, C)}
+    assert memory.stale(views(ReplicaState.ACTIVE), NOW + STALE_AFTER) == frozenset()
+    assert memory.stale(views(ReplicaState.DEAD), NOW + STALE_AFTER) == frozenset()
 
 
 def test_a_peer_that_copies_something_is_given_more_time() -> None:
     """Qdrant heals one replica after another: while a transfer runs the next one's turn may still come."""
     memory = TransferMemory()
-    memory.recall(views(ReplicaState.DEAD), NOW)
-    assert memory.recall(views(ReplicaState.DEAD, listed=True), NOW + STALE_AFTER).stale == frozenset()
-    assert memory.recall(views(ReplicaState.DEAD), NOW + 1.5 * STALE_AFTER).stale == frozenset()
-    assert memory.recall(views(ReplicaState.DEAD), NOW + 2.5 * STALE_AFTER).stale == {(REF, C)}
+    memory.stale(views(ReplicaState.DEAD), NOW)
+    assert memory.stale(views(ReplicaState.DEAD, listed=True), NOW + STALE_AFTER) == frozenset()
+    assert memory.stale(views(ReplicaState.DEAD), NOW + 1.5 * STALE_AFTER) == frozenset()
+    assert memory.stale(views(ReplicaState.DEAD), NOW + 2.5 * STALE_AFTER) == {(REF, C)}
 
 
 def test_a_silent_peers_dead_replica_is_not_stale() -> None:
     """Only the peer itself can say that it does nothing about it."""
     memory = TransferMemory()
     alone = {name: one for name, one in views(ReplicaState.DEAD).items() if name != "vectors-2"}
-    memory.recall(alone, NOW)
-    assert memory.recall(alone, NOW + 2 * STALE_AFTER).stale == frozenset()
+    memory.stale(alone, NOW)
+    assert memory.stale(alone, NOW + 2 * STALE_AFTER) == frozenset()

@@ -184,10 +184,17 @@ class _Removal:
             return self._blocked(Guard.ONE_AT_A_TIME, text)
         if self.pod.serving:
             return Plan((TakeOutOfService(self.pod.name, SCALE_IN),))
-        if self.pod.address in self.observed.listed:
-            text = f"the client Service still lists {self.pod.name} ({self.pod.address})"
-            return self._blocked(Guard.STILL_IN_SERVICE, text)
-        return None
+        return self._still_reached(self.pod)
+
+    def _still_reached(self, pod: PodState) -> Plan | None:
+        """Nodes send clients to a pod for a moment after the Service's list has lost it."""
+        if pod.address in self.observed.listed:
+            text = f"the client Service still lists {pod.name} ({pod.address})"
+        elif pod.name in self.observed.just_left:
+            text = f"{pod.name} left the client Service a moment ago, and not every node knows it yet"
+        else:
+            return None
+        return self._blocked(Guard.STILL_IN_SERVICE, text)
 
     def _take_away(self) -> Plan:
         """Pod, then volume, then the record."""

@@ -140,6 +140,8 @@ class Observed:
     """Existing volume claims of the cluster's pods."""
     listed: frozenset[str] = frozenset()
     """Addresses to which the client Service may still send requests."""
+    just_left: frozenset[str] = frozenset()
+    """Pods that it lists no more, and that nodes may not have heard of yet."""
     mark: str | None = None
     """Uid of the QdrantCluster that the cluster's own metadata names."""
     shards: tuple[ShardHealth, ...] = field(default=())

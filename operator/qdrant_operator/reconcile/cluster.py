@@ -12,9 +12,9 @@ from qdrant_operator.domain.steps import ApplyObject, Blocked, Plan, Step, event
 from qdrant_operator.domain.values import Transfer
 from qdrant_operator.reconcile.cluster_act import act
 from qdrant_operator.reconcile.cluster_observe import Look, look
+from qdrant_operator.reconcile.memory import Memory
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.status import write_status
-from qdrant_operator.reconcile.transfer_memory import TransferMemory
 from qdrant_operator.reconcile.world import Again, World
 
 FOLLOW = "follow the spec"
@@ -27,12 +27,12 @@ class ClusterReconciler:
     def __init__(self, world: World) -> None:
         """Keep the world; all state of a cluster is in Kubernetes and in Qdrant, but for what only saves tries."""
         self._world = world
-        self._transfers: dict[str, TransferMemory] = {}
+        self._memory: dict[str, Memory] = {}
 
     async def reconcile(self, subject: Manifest) -> Again:
         """One pass. A QdrantCluster that is being deleted is left to Kubernetes' own garbage collection."""
         if "deletionTimestamp" in subject["metadata"]:
-            self._transfers.pop(subject["metadata"]["uid"], None)
+            self._memory.pop(subject["metadata"]["uid"], None)
             return Again(self._world.options.resync_seconds)
         try:
             return await self._pass(subject)
@@ -40,9 +40,9 @@ class ClusterReconciler:
             return await self._refuse(subject, error)
 
     async def _pass(self, subject: Manifest) -> Again:
-        memory = self._transfers.setdefault(subject["metadata"]["uid"], TransferMemory())
+        memory = self._memory.setdefault(subject["metadata"]["uid"], Memory())
         now = self._world.clock.now()
-        seen = await look(self._world, subject, lambda views: memory.recall(views, now))
+        seen = await look(self._world, subject, lambda observed: memory.recall(observed, now))
         plan = decide(seen)
         tries_again = bool(plan.steps) and was_refused(subject)
         if not tries_again:

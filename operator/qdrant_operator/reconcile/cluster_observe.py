@@ -31,13 +31,13 @@ from qdrant_operator.reconcile.cluster_records import (
     read_members,
     read_volumes,
 )
+from qdrant_operator.reconcile.memory import Remembered
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
-from qdrant_operator.reconcile.transfer_memory import Remembered
 from qdrant_operator.reconcile.world import World
 
 UID_KEY = f"{names.FIELD_MANAGER}-cluster-uid"
 """Key in the cluster's consensus metadata that names the QdrantCluster it belongs to."""
-Recall = Callable[[Mapping[str, View]], Remembered]
+Recall = Callable[[Observed], Remembered]
 OLD_CRDS = "; correct it, and upgrade the CRDs: they should have refused it"
 STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
 
@@ -71,7 +71,7 @@ def parse_spec(subject: Manifest, now: datetime) -> ClusterSpec:
     return spec
 
 
-def no_memory(_views: Mapping[str, View]) -> Remembered:
+def no_memory(_observed: Observed) -> Remembered:
     """Nothing is remembered of earlier looks."""
     return Remembered()
 
@@ -79,7 +79,7 @@ def no_memory(_views: Mapping[str, View]) -> Remembered:
 async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> Look:
     """Read the world; parts that give no answer are values, not exceptions.
 
-    `recall` tells from the views what earlier looks have to say.
+    `recall` tells what earlier looks have to say about this one.
 
     Raises:
         Refused: the spec cannot be followed.
@@ -92,8 +92,10 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
     endpoints = _endpoints(pods, keys.credentials.api_key)
     views = await read_views(world, pods, endpoints)
     observed = await _observe(world, subject, pods, endpoints, views)
-    remembered = recall(views)
-    observed = replace(observed, waits=remembered.waits, stale=remembered.stale)
+    remembered = recall(observed)
+    observed = replace(
+        observed, waits=remembered.waits, stale=remembered.stale, just_left=remembered.just_left
+    )
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
     hop = next_hop(spec.version, _running(subject, views), _present_version(stateful_set))
     count, held_back = pods_wanted(name, spec.replicas, observed)

@@ -26,16 +26,6 @@ aborted transfer, which nobody heals."""
 Target = tuple[ShardRef, PeerId]
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What earlier looks have to say about this one."""
-
-    waits: frozenset[Target] = frozenset()
-    """Targets that shall not be tried again yet."""
-    stale: frozenset[Target] = frozenset()
-    """Dead replicas that nobody will heal."""
-
-
 @dataclass(slots=True)
 class _Try:
     failures: int = 0
@@ -50,10 +40,6 @@ class TransferMemory:
         """Remember nothing."""
         self._tries: dict[Target, _Try] = {}
         self._dead_since: dict[Target, datetime] = {}
-
-    def recall(self, views: Mapping[str, View], now: datetime) -> Remembered:
-        """Take in what the peers say now, and say what is remembered."""
-        return Remembered(self.waits(views, now), self.stale(views, now))
 
     def stale(self, views: Mapping[str, View], now: datetime) -> frozenset[Target]:
         """Replicas that are dead for long on peers that answer; a peer that copies anything begins anew."""
