@@ -16,7 +16,7 @@ from qdrant_operator.domain import cluster_status, collection_status, collection
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "operator" / "qdrant_operator"
 PAGES = sorted(
-    path for folder in (".", "docs", "charts", "changelog.d", "bench", "examples")
+    path for folder in (".", "docs", "charts", "changelog.d", "bench", "e2e", "examples")
     for path in (ROOT / folder).glob("*.md" if folder == "." else "**/*.md")
 )  # fmt: skip
 ENUMS = (steps.Guard, cluster_status.Reason, collection_status.Reason, collection_steps.CollectionGuard)
