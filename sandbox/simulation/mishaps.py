@@ -83,6 +83,7 @@ class Mishaps:
         story.node.living_disks()[pods[peer]].locals[name, number].dummy = True
         story.troubles.losses.append(pod)
         story.node.kill(pod)
+        story.user.reacts(20.0, story.user.configure, story.user.change_factor)
 
     def arm(self) -> None:
         """The next pod that is taken away loses its volume meanwhile."""

@@ -23,7 +23,7 @@ from qdrant_operator.domain import (
     soundness,
     stray_replicas,
 )
-from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed
+from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed
 from qdrant_operator.domain.placement import budgets, layout, recheck, wishes
 from qdrant_operator.domain.placement import planner as placement
 from qdrant_operator.domain.placement.model import Mode
@@ -118,10 +118,6 @@ def _membership() -> list[Mutant]:
         Mutant("membership: TooFewPeers", _instead(membership._too_few, lambda *_: ""), "that cannot go"),
         Mutant("membership: StillInService", lambda: [*_always_unlisted(removal)]),
         Mutant("membership: a successor is a member", lambda: [(removal, "_has_successor", False)]),
-        Mutant(
-            "membership: PeerNotJoined, a pod that joins is waited for",
-            lambda: [(removal, "_never_joined", lambda it: it._record(LeavingPhase.REMOVED))],
-        ),
         Mutant(
             "membership: ConsensusUnsettled, a successor would be known",
             lambda: [(removal, "_may_have_successor", False)],

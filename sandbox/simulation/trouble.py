@@ -204,6 +204,8 @@ class Trouble:
             lambda address: lag.update({address: late}),
             self.hears,
         )
+        if late == max(LATE):  # views differ for long: it matters when replicas come or go meanwhile
+            self._story.user.reacts(5.0, self._story.user.change_factor)
 
     def hears(self, address: str) -> None:
         """A peer hears late no more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qdrant_operator.domain.errors import Refused, Retryable
@@ -86,6 +87,11 @@ class User:
     def configure(self) -> None:
         """A change that restarts every peer."""
         self.edit({"config": {"log_level": self._story.random.choice(["DEBUG", "INFO", "WARN"])}})
+
+    def reacts(self, most: float, *edits: Callable[[], None]) -> None:
+        """Make one of these edits within so many seconds, if there is trouble still."""
+        edit = self._story.random.choice(edits)
+        self._story.later(most, lambda: edit() if self._story.trouble else None)
 
     def consent(self, peer: int) -> None:
         """A peer whose volume is lost may be replaced."""

@@ -1,0 +1,67 @@
+"""A collection that Qdrant places on an id which is no member, as it does while it replaces an empty peer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from sandbox.qdrant_sim.core.answers import Call
+from sandbox.qdrant_sim.core.universe import Choices
+from tests.simulation.calm import Calm, play
+
+GONE = 4711
+"""The id of a peer that was replaced."""
+
+
+class Late(Choices):
+    """A peer that has not heard yet of the replacement: it places the last replica of each shard on the old id."""
+
+    def place(self, name: str, shards: int, factor: int, peers: Sequence[int]) -> list[tuple[int, ...]]:
+        """As Qdrant does, but for that."""
+        placed = super().place(name, shards, factor, peers)
+        return [(*peers_of[:-1], GONE) for peers_of in placed]
+
+
+def is_placed_on_it(story: Calm) -> bool:
+    """Whether any shard is on the id that is no member."""
+    state = story.laws.facts.state()
+    return state is not None and state.holds_shards(GONE)
+
+
+async def replicas_elsewhere(story: Calm) -> None:
+    """Each shard has one replica on a member, and one on the id."""
+    await story.eventually(lambda: len(story.members()) == 3)
+    story.peers.universe.choices = Late(Random(1))
+    story.user.declare("docs", 3, 2)
+    await story.eventually(lambda: is_placed_on_it(story))
+    await story.eventually(lambda: story.is_at_factor(2) and not is_placed_on_it(story))
+
+
+async def nothing_elsewhere(story: Calm) -> None:
+    """Each shard is on the id alone; the user does what the sentence says."""
+    await story.eventually(lambda: len(story.members()) == 3)
+    story.peers.universe.choices = Late(Random(1))
+    story.user.declare("docs", 3, 1)
+    await story.eventually(lambda: bool(story.waits("StrayPeer")))
+    (wait,) = [one for one in story.status["blocked"] if one["guard"] == "StrayPeer"]
+    assert "docs/0, docs/1, docs/2 is on no other peer" in wait["message"]
+    await story.until(story.clock.seconds() + 60.0)
+    assert is_placed_on_it(story), "nothing is cleared that somebody might still want"
+    story.peers.universe.choices = Choices(Random(1))
+    group = story.laws.facts.group()
+    leader = group.leader() if group else None
+    assert leader is not None
+    assert "(DELETE /collections/docs on any peer)" in wait["message"]
+    await story.peers.respond(leader, Call("DELETE", ("collections", "docs")))
+    await story.eventually(lambda: story.is_at_factor(1) and not is_placed_on_it(story))
+    await story.eventually(lambda: not story.waits("StrayPeer"))
+
+
+def test_the_id_is_cleared_and_the_replicas_are_made_anew() -> None:
+    """Nobody's consent is needed: each shard has a sound replica on a member."""
+    play(replicas_elsewhere)
+
+
+def test_a_shard_that_is_nowhere_else_waits_for_the_user_whose_deletion_cures_it() -> None:
+    """The operator says which collection to delete; its QdrantCollection makes it anew."""
+    play(nothing_elsewhere)
