@@ -26,6 +26,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "cluster-spec-changed": ("Progressing", NOT_SEEN),
     "cluster-restarting": ("Progressing", "pods to restart: "),
     "cluster-pod-starting": ("Progressing", "not ready: vectors-0"),
+    "cluster-peer-silent": ("Degraded", "vectors-1: GET http://127.17.1.4:6333/cluster: no answer in time"),
+    "cluster-peer-back": ("Progressing", "not ready: vectors-1"),
     "cluster-replicating": ("Progressing", "docs/0 has 2 of 3 sound replicas"),
     "cluster-draining": ("Progressing", "it still holds paused/2: shards leave it first"),
     "cluster-paused": ("Suspended", "spec.paused is true: the operator only observes"),
