@@ -1,4 +1,4 @@
-"""Pods that start are no alarm: the condition Progressing tells them from pods that are down."""
+"""What goes on by itself is no alarm: the condition Progressing tells it from what is down and stays so."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from qdrant_operator.domain.cluster_status import Reason, conditions
 from qdrant_operator.domain.conditions import Condition, timestamp
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.steps import NOTHING
-from tests.domain.clusters import desired, settled, silence
+from qdrant_operator.domain.values import PeerId, ShardId, Transfer
+from tests.domain.clusters import collection, desired, seen, settled, silence, view
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -51,3 +52,14 @@ def test_a_young_silent_pod_is_starting() -> None:
 def test_nothing_starts_otherwise(observed: Observed) -> None:
     """An old pod that is silent is down, one whose container fails needs somebody, a ready one is there."""
     assert progressing(observed).status is False
+
+
+def test_a_transfer_that_runs_is_progress() -> None:
+    """A shard has one of two replicas, and the other one is on its way: nothing is left to be asked for."""
+    copying = Transfer(ShardId(0), PeerId(100), PeerId(101), "snapshot", keeps_source=True)
+    short = collection(0, {0: (0,)})
+    for transfers, goes_on in (((copying,), True), ((), False)):
+        shown = replace(short, transfers=transfers)
+        views = {f"vectors-{n}": view(n, collections=(shown,)) for n in range(3)}
+        said = progressing(seen(settled().pods, views, members=3))
+        assert (said.status, said.reason == Reason.REPLICAS_NOT_SOUND) == (goes_on, goes_on)

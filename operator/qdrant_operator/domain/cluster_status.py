@@ -229,10 +229,11 @@ def conditions(desired: DesiredCluster, observed: Observed, plan: Plan) -> tuple
 
 
 def _progressing(state: Condition, observed: Observed, plan: Plan) -> Condition:
-    """Steps are taken, or what was begun (forming, scaling, restarting, a pod's start) is not over."""
+    """Steps are taken, or what was begun (forming, scaling, restarting, a transfer, a pod's start) is not over."""
     if plan.steps:
         return Condition("Progressing", status=True, reason=Reason.UPDATING, message=str(plan.steps[0]))
-    if state.reason in (Reason.FORMING, Reason.UPDATING, Reason.SCALING):
+    begun = state.reason in (Reason.FORMING, Reason.UPDATING, Reason.SCALING)
+    if begun or (state.reason == Reason.REPLICAS_NOT_SOUND and _moving(observed)):
         return Condition("Progressing", status=True, reason=state.reason, message=state.message)
     young = _starting(observed)
     if young and not state.status:
