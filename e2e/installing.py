@@ -32,7 +32,14 @@ def install(kubectl: Kubectl) -> None:
 def upgrade(kubectl: Kubectl, *values: str) -> None:
     """`helm upgrade --install` with these values (`name=value`) on top of the suite's own, until all pods are Ready."""
     repository, tag = OPERATOR.split(":")
-    own = (f"image.repository={repository}", f"image.tag={tag}", "crds.enabled=false", f"replicas={REPLICAS}")
+    digest = run("docker", "image", "inspect", "--format", "{{.Id}}", OPERATOR).strip()
+    own = (
+        f"image.repository={repository}",
+        f"image.tag={tag}",
+        f"podAnnotations.built={digest}",  # a cluster that was kept gets the image that was just built
+        "crds.enabled=false",
+        f"replicas={REPLICAS}",
+    )
     settings = [part for value in (*own, *values) for part in ("--set", value)]
     run(
         str(find_helm()), "--kubeconfig", str(kubectl.kubeconfig), "--namespace", NAMESPACE,
