@@ -174,6 +174,14 @@ def test_guard_manual_placement() -> None:
     assert only_block(before, Policy(Mode.MANUAL)) == Blocked(step, Guard.MANUAL_PLACEMENT, message)
 
 
+def test_manual_placement_says_what_there_is_no_room_for() -> None:
+    """Of two replicas one would be made and the other finds no room: both are named."""
+    shards = [shard(f"docs/{n}", [0], factor=2, bytes=100) for n in range(2)]
+    before = layout([peer(0), peer(1, free_bytes=250)], *shards)
+    blocked = plan_placement(before, Policy(Mode.MANUAL)).blocked
+    assert [wait.guard for wait in blocked] == [Guard.MANUAL_PLACEMENT, Guard.NOT_ENOUGH_DISK]
+
+
 def test_guard_outside_window() -> None:
     """Levelling waits for its window, and says what it will do."""
     before = layout(2, shard("docs/0", [0]), shard("docs/1", [0]))

@@ -79,3 +79,13 @@ def test_of_many_a_shard_that_moves_twice_goes_first() -> None:
     many = [shard(f"docs/{number}", [number % 2]) for number in range(FEW + 2)]
     before = layout(peers, *many, shard("docs/99", [0, 1]))
     assert steps(before, Policy(per_cluster=1))[0].startswith("move docs/99 ")
+
+
+def test_of_many_a_shard_begins_where_there_is_room() -> None:
+    """Its first pair of peers is busy: it begins with the other, whichever replica that moves."""
+    peers = [peer(0, leaving=True), peer(1, leaving=True), *(peer(number) for number in range(2, 6))]
+    many = [shard(f"docs/{number}", [0], bytes=900) for number in range(FEW + 2)]
+    before = layout(peers, *many, shard("docs/99", [0, 1], bytes=1))
+    assert [step.split(" to ")[0] for step in steps(before, Policy(per_cluster=9))][1:] == [
+        "move docs/99 from vectors-1"
+    ]

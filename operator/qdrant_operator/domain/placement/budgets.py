@@ -32,17 +32,27 @@ class Budget:
             self._reserve(transfer.target, sizes.get(transfer.ref, 0))
 
     def grant(self, copy: Copy) -> ReplicateShard | MoveShard | Blocked:
-        """The step, when it may start now; else why not."""
-        source = min(copy.sources, key=lambda peer: (self._out[peer], peer))
-        step = self._step(copy, source)
-        refused = self._refusal(copy, source)
-        if refused:
-            return Blocked(str(step), *refused)
+        """The step, or one that is as good, when it may start now; else why not."""
+        refused = self._refusal(copy, self._source(copy))
+        if refused is None:
+            return self._begin(copy)
+        other = next((one for one in copy.instead if self._refusal(one, self._source(one)) is None), None)
+        return (
+            Blocked(str(self._step(copy, self._source(copy))), *refused)
+            if other is None
+            else self._begin(other)
+        )
+
+    def _source(self, copy: Copy) -> PeerId:
+        return min(copy.sources, key=lambda peer: (self._out[peer], peer))
+
+    def _begin(self, copy: Copy) -> ReplicateShard | MoveShard:
+        source = self._source(copy)
         self._running += 1
         self._out[source] += 1
         self._in[copy.target] += 1
         self._reserve(copy.target, copy.case.shard.bytes)
-        return step
+        return self._step(copy, source)
 
     def _refusal(self, copy: Copy, source: PeerId) -> tuple[Guard, str] | None:
         policy, pod = self._policy, self._census.pod

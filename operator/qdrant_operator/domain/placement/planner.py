@@ -107,9 +107,10 @@ def _start(found: _Found, layout: Layout, policy: Policy) -> Plan:
 
 
 def _held_back(found: _Found, layout: Layout, policy: Policy, why: tuple[Guard, str]) -> tuple[Blocked, ...]:
-    """Every step that would be taken, under one guard."""
+    """Every step that would be taken, under one guard, and what there would be no room for."""
     plan = _start(found, layout, without_limits(policy))
-    return tuple(Blocked(str(step), *why) for step in plan.steps)
+    refused = plan.blocked[len(found.waiting) :]
+    return tuple(Blocked(str(step), *why) for step in plan.steps) + refused
 
 
 def imbalance(layout: Layout) -> int:

@@ -86,7 +86,7 @@ def _beginnings(copies: Sequence[Copy], legs: Sequence[Leg]) -> list[Copy]:
     begun = dict[ShardRef, Copy]()
     for leg in legs:
         if leg in options:
-            begun.setdefault(leg.shard, options[leg])
+            begun.setdefault(leg.shard, replace(options[leg], instead=()))
     return list(begun.values())
 
 
