@@ -153,7 +153,7 @@ class Nodes:
         """Drop every packet that comes from (or goes to) other machines: the node's own, and its pods'."""
         self._harm(node)
         for rule in self._rules(incoming=incoming, outgoing=outgoing):
-            run("docker", "exec", node, "iptables", *rule("-I"))
+            run("docker", "exec", node, *rule("-I"))
 
     def mend(self, node: str) -> None:
         """Undo `cut`, and wait until the node is Ready."""
@@ -223,14 +223,16 @@ class Nodes:
 
     @staticmethod
     def _rules(*, incoming: bool, outgoing: bool) -> list[_Rule]:
-        rules = [_Rule("raw", "PREROUTING", "-i")] if incoming else []
-        return [*rules, _Rule("mangle", "POSTROUTING", "-o")] if outgoing else rules
+        places = [("raw", "PREROUTING", "-i")] if incoming else []
+        places += [("mangle", "POSTROUTING", "-o")] if outgoing else []
+        # kubelets speak to the API server over either
+        return [_Rule(command, *place) for place in places for command in ("iptables", "ip6tables")]
 
     def _uncut(self, node: str) -> None:
         for rule in self._rules(incoming=True, outgoing=True):
             with suppress(CommandFailed):  # until there is none left
                 while True:
-                    run("docker", "exec", node, "iptables", *rule("-D"))
+                    run("docker", "exec", node, *rule("-D"))
 
     def _api_server_answers(self) -> bool:
         try:
@@ -252,9 +254,10 @@ class Nodes:
 class _Rule:
     """One packet filter: everything through the node's only cable is dropped."""
 
+    command: str
     table: str
     chain: str
     direction: str
 
     def __call__(self, verb: str) -> tuple[str, ...]:
-        return ("-t", self.table, verb, self.chain, self.direction, "eth0", "-j", "DROP")
+        return (self.command, "-t", self.table, verb, self.chain, self.direction, "eth0", "-j", "DROP")
