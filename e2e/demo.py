@@ -6,6 +6,7 @@ With KEEP=1 in the environment everything stays, and the last lines say how to l
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
 from contextlib import ExitStack
@@ -89,9 +90,10 @@ class Demo:
 
     def _snapshot(self) -> None:
         with self._screen.step("take a snapshot"):
-            self.home.apply(quickstart.snapshot(self.home, "first"))
-            self.home.ready("qdrantsnapshot", "first", 120)
-            found = self.home.get("qdrantsnapshot", "first") or {}
+            name = f"by-hand-{secrets.token_hex(3)}"
+            self.home.apply(quickstart.snapshot(self.home, name))
+            self.home.ready("qdrantsnapshot", name, 120)
+            found = self.home.get("qdrantsnapshot", name) or {}
             self._screen.detail(f"{found['status']['points']} points at {found['status']['location']}")
 
     def _show(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,8 +27,9 @@ def shop(
     request: pytest.FixtureRequest, kubectl: Kubectl, chart: None, storage: Storage
 ) -> Iterator[Kubectl]:
     """A namespace where somebody followed the README; only the bucket's endpoint and keys are put in."""
-    kubectl.apply(installing.restricted("shop"))
-    shop, failed = kubectl.within("shop"), request.session.testsfailed
+    namespace = f"shop-{secrets.token_hex(3)}"
+    kubectl.apply(installing.restricted(namespace))
+    shop, failed = kubectl.within(namespace), request.session.testsfailed
     shop.apply(*quickstart.files())
     ready = ("qdrantcluster/vectors", "qdrantcollection/docs", "--timeout=5m")
     shop("wait", "--for=condition=Ready", *ready, timeout=310)
@@ -36,7 +38,7 @@ def shop(
     if request.session.testsfailed > failed:
         save_evidence(shop, "test_quickstart")
     with suppress(CommandFailed):
-        kubectl("delete", "namespace", "shop", "--wait=false")
+        kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def test_three_peers_on_three_workers(shop: Kubectl) -> None:
