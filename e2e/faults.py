@@ -161,16 +161,23 @@ def hold(seconds: float) -> None:
 
 
 def goes_on(load: Load, within: float, steadily: float = 15.0) -> None:
-    """Wait until reads and writes succeed for some seconds on end, and none of either fails in them."""
-    seen = load.tally
-    end, since = time.monotonic() + within, time.monotonic()
-    while time.monotonic() - since < steadily:
-        now = load.tally
-        if now.failures > seen.failures:
-            assert time.monotonic() < end, f"requests still fail: {_told(now)}"
-            seen, since = now, time.monotonic()
+    """Wait until many reads and many writes succeed in some seconds on end, and none of either fails in them."""
+    deadline = time.monotonic() + within + steadily
+    while not _is_steady(load, steadily):
+        assert time.monotonic() < deadline, (
+            f"requests are not answered as they should be: {_told(load.tally)}"
+        )
+
+
+def _is_steady(load: Load, seconds: float) -> bool:
+    """Look for so long, or until a request fails."""
+    began, end = load.tally, time.monotonic() + seconds
+    while time.monotonic() < end:
         time.sleep(POLL_SECONDS)
-    assert min(now.writes.done - seen.writes.done, now.reads.done - seen.reads.done) > ALIVE, _told(now)
+        if load.tally.failures > began.failures:
+            return False
+    now = load.tally
+    return min(now.writes.done - began.writes.done, now.reads.done - began.reads.done) > ALIVE
 
 
 def _told(tally: Tally) -> str:
