@@ -74,6 +74,22 @@ def test_a_peer_that_is_back_recovers_by_itself() -> None:
     assert sum(len(local.points) for local in cluster.peers[2].disk.locals.values()) == 200
 
 
+def test_a_recovered_replica_has_what_a_late_peer_wrote() -> None:
+    """Who has not heard that a replica is back writes to the others: it reaches the replica all the same."""
+    cluster = made(3, shard_number=1, replication_factor=2)
+    holders, late = sorted(number_of(cluster, peer) for peer in replicas(cluster)), outside(cluster)
+    cluster.stop(holders[1])
+    cluster.write("docs", range(10), through=holders[0])
+    cluster.universe.lag[cluster.address(number_of(cluster, late))] = 4.0
+    cluster.join(holders[1])
+    cluster.until(lambda: cluster.sound("docs", seen_by=holders[0]), within=10)
+    cluster.pass_time(2)
+    assert not cluster.sound("docs", seen_by=number_of(cluster, late))
+    assert cluster.write("docs", range(10, 20), through=number_of(cluster, late)) == 200
+    recovered = cluster.peers[holders[1]]
+    assert len(_local(cluster, recovered.id, 0)) == 20
+
+
 def test_a_write_that_too_few_replicas_took_fails_and_stays() -> None:
     """Write consistency 2 of 2 beside a dead peer: 500, no replica Dead, and the point is there."""
     cluster = made(2, shard_number=1, replication_factor=2, write_consistency_factor=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,22 @@ if TYPE_CHECKING:
     from sandbox.qdrant_sim.core.peer import Peer
 
 GRACE = 1.0
-"""How long after a transfer the source passes on what late callers send it, in seconds."""
+"""How long after a transfer the source passes on what callers send it, in seconds."""
+SYNC_SECONDS = 10.0
+"""How long a transfer waits at most for peers that hear late (CONSENSUS_META_OP_WAIT): until then nothing that they
+write is missing on the target. Qdrant waits before it ends the transfer; here the source passes on a while longer.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """A target to which its source passes on what it gets."""
+
+    target: int
+    until: float = inf
+    """Time of the last write that is passed on in any case; infinite: the copy is under way."""
+    entry: int = 0
+    """Consensus entries up to and with the end of the transfer: who has applied fewer does not know of it."""
 
 
 class Transfers:
@@ -22,7 +38,7 @@ class Transfers:
     def __init__(self, peer: Peer) -> None:
         """None are running."""
         self._peer = peer
-        self._passing: dict[tuple[str, int], tuple[int, float]] = {}
+        self._passing: dict[tuple[str, int], Passing] = {}
 
     def after(self, op: Op) -> None:
         """Consensus has started or ended a transfer."""
@@ -32,7 +48,7 @@ class Transfers:
             self._clear(op.name, op.move.shard)
         elif isinstance(op, Finish) and op.move.source == self._peer.id:
             until = self._peer.universe.timeline.now + GRACE
-            self._passing[op.name, op.move.shard] = (op.move.target, until)
+            self._passing[op.name, op.move.shard] = Passing(op.move.target, until, self._peer.disk.applied)
 
     def cancel_own(self) -> None:
         """After a restart: transfers with this peer at one end are over."""
@@ -43,10 +59,12 @@ class Transfers:
 
     def passed_to(self, name: str, shard: int) -> int | None:
         """Who must also get what is written to this peer's shard: the target, from its copy to a while after."""
-        target, until = self._passing.get((name, shard), (None, 0.0))
-        if until == inf and target not in self._targets(name, shard):
+        passing = self._passing.get((name, shard))
+        if passing is None or (passing.until == inf and passing.target not in self._targets(name, shard)):
             return None
-        return target if until >= self._peer.universe.timeline.now else None
+        late = any(peer.disk.applied < passing.entry for peer in self._peer.group.live.values())
+        until = passing.until + (SYNC_SECONDS if late else 0.0)
+        return passing.target if until >= self._peer.universe.timeline.now else None
 
     def _targets(self, name: str, shard: int) -> list[int]:
         collection = self._peer.disk.state.collections.get(name)
@@ -77,7 +95,7 @@ class Transfers:
             self._peer.group.quietly(self._peer, Abort(name, move))
         else:
             target.disk.locals[name, move.shard] = Local(local.uuid, dict(local.points))
-            self._passing[name, move.shard] = (move.target, inf)
+            self._passing[name, move.shard] = Passing(move.target)
             self._peer.group.quietly(self._peer, Finish(name, move))
 
 
