@@ -5,7 +5,6 @@ from __future__ import annotations
 from e2e.images import QDRANT
 from e2e.installing import restricted
 from e2e.kubectl import Kubectl
-from e2e.storage import OFF_WORKERS
 from qdrant_operator.domain.wire import Manifest
 
 NAMESPACE = "simulated-qdrant"
@@ -29,7 +28,7 @@ def _service() -> Manifest:
 
 def _deployment() -> Manifest:
     labels = {"app": NAME}
-    template = {"metadata": {"labels": labels}, "spec": {**OFF_WORKERS, **_pod()}}
+    template = {"metadata": {"labels": labels}, "spec": _pod()}
     spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}, "spec": spec}
 
