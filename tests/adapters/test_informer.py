@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from aiohttp import web
 
+from qdrant_operator.adapters import informer
 from qdrant_operator.adapters.informer import Informers, backoff, lines
 from qdrant_operator.adapters.store import Store
 from qdrant_operator.domain import names
@@ -128,6 +129,21 @@ async def test_after_410_deletions_that_nobody_told_are_noticed(too_old: list[ob
     assert _names(store) == ["b", "c"]
 
 
+async def test_what_grew_old_in_an_outage_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failures make the pauses longer; 410 after them adds none, but a fresh list that is called old does."""
+    pauses: list[int] = []
+
+    def note(failures: int) -> float:
+        pauses.append(failures)
+        return 0.0
+
+    monkeypatch.setattr(informer, "backoff", note)
+    server = _Server([(10, []), (20, []), (30, [_pod("a", 25)])], [[500], [500], [410], [410]])
+    store = await _run(server, lambda store, _: bool(_names(store)))
+    assert _names(store) == ["a"]
+    assert pauses == [1, 2, 4]
+
+
 async def test_a_silent_watch_is_opened_again() -> None:
     """A connection that died without a word is noticed on this side."""
     server = _Server([(10, [])], [["silence"], [_event("ADDED", _pod("a", 11)), "silence"]])
@@ -219,5 +235,5 @@ async def test_lines_of_any_length_come_whole() -> None:
 def test_pauses_grow_and_end_growing() -> None:
     """From half a second to half a minute, never all watches at once."""
     assert all(0.25 <= backoff(1) <= 0.75 for _ in range(50))
-    assert all(15.0 <= backoff(failures) <= 45.0 for failures in (7, 20, 1000))
+    assert all(5.0 <= backoff(failures) <= 15.0 for failures in (7, 20, 1000))
     assert len({backoff(5) for _ in range(20)}) > 1

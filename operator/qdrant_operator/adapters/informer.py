@@ -29,8 +29,9 @@ SERVER_SECONDS: Final = 290
 SILENT_SECONDS: Final = 150.0
 """A watch that says nothing for so long is dead: the server sends a bookmark every minute or so."""
 _CONNECT_SECONDS: Final = 10.0
-_BACKOFF: Final = (0.5, 30.0)
-"""First and longest pause in seconds after a failure, doubled in between, jittered."""
+_BACKOFF: Final = (0.5, 10.0)
+"""First and longest pause in seconds after a failure, doubled in between, jittered. While a kind is not watched the
+loop sees it as it was: after an outage of the API server nothing is put back for so long at most."""
 _EXPIRED: Final = 410
 
 _log = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class Informers:
             # A watch that ends without a word counts as a failure: a proxy that closes them all, or a server
             # that calls a fresh list too old, must not make us spin.
             failures += 1
+            fresh = seen is None
             try:
                 if seen is None:
                     seen = await self._list(watched)
@@ -105,6 +107,8 @@ class Informers:
                     seen, failures = latest, 0
             except TooOld:
                 seen = None
+                if not fresh:
+                    continue  # the pauses of an outage are behind us
             except (Retryable, Refused) as error:
                 _log.warning("watch of %s: %s", watched.kind.plural, error, extra={"failures": failures})
             except Exception:
