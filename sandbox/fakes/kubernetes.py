@@ -95,6 +95,12 @@ class FakeKubernetes:
         held, self._held = self._held or [], None
         self._deliver(held)
 
+    def forget(self, kind: Kind, namespace: str, name: str) -> None:
+        """The cache does not know an object yet, as when a process has just started."""
+        found = self._store.one(kind, namespace, name)
+        if found is not None:
+            self._store.drop(kind, found)
+
     def disconnect(self) -> None:
         """End this view's watches: the process behind it is dead."""
         self.server.watchers.remove(self._on_event)

@@ -77,6 +77,18 @@ async def test_an_object_does_not_outlive_its_cluster(place: Town) -> None:
     assert place.object() is None
 
 
+async def test_a_cluster_that_is_not_known_yet_is_not_gone(place: Town) -> None:
+    """An operator that has just started hears of the QdrantCollection first: the collection is deleted all the same."""
+    place.declare(deletionPolicy="Delete")
+    await place.settle()
+    place.delete(Kind.COLLECTION, "docs")
+    place.restart()
+    place.kubernetes.forget(Kind.CLUSTER, NAMESPACE, CLUSTER)
+    await place.settle()
+    assert place.object() is None
+    assert await place.known() == ()
+
+
 async def test_a_second_object_for_the_same_collection_gets_a_name_clash(place: Town) -> None:
     """The older keeps the collection; the younger says whose it is, and its deletion takes nothing away."""
     place.declare("docs")

@@ -54,8 +54,11 @@ class CollectionReconciler:
         namespace, cluster_name = subject["metadata"]["namespace"], subject["spec"]["clusterRef"]["name"]
         cluster = self._world.kubernetes.cached_one(Kind.CLUSTER, namespace, cluster_name)
         wanted = desired(self._world, subject, cluster)
-        if wanted.leaving and (wanted.cluster_leaving or not wanted.held or _never_formed(cluster)):
-            return await self._leave(subject, replace(wanted, cluster_leaving=True))
+        if _has_nothing_left(wanted, cluster):
+            cluster = await self._world.kubernetes.read(Kind.CLUSTER, namespace, cluster_name)
+            wanted = desired(self._world, subject, cluster)
+            if _has_nothing_left(wanted, cluster):
+                return await self._leave(subject, replace(wanted, cluster_leaving=True))
         try:
             access = await cluster_access(self._world.kubernetes, namespace, cluster_name)
             seen = await self._look(subject, access, wanted)
@@ -167,6 +170,14 @@ class CollectionReconciler:
         conditions = collection_status.waiting(reason, message, refused=refused)
         await write_status(self._world, Kind.COLLECTION, subject, facts, conditions)
         return Again(self._world.options.watch_seconds if refused else self._world.options.busy_seconds)
+
+
+def _has_nothing_left(wanted: Desired, cluster: Manifest | None) -> bool:
+    """Whether a QdrantCollection that is deleted has nothing to clean up.
+
+    Asked of the live QdrantCluster before it is acted upon: what a cache does not show may not have come yet.
+    """
+    return wanted.leaving and (wanted.cluster_leaving or not wanted.held or _never_formed(cluster))
 
 
 def _never_formed(cluster: Manifest | None) -> bool:
