@@ -80,14 +80,8 @@ async def remove_peer(world: World, subject: Manifest, look: Look, step: RemoveP
         reason = reason or _unfinished(fresh)
     if step.force and any(view.peer == step.peer for view in fresh.peers.values()):
         reason = "it answers again"
-    if not reason and world.creations.running(look.desired.namespace, look.desired.name):
-        reason = "a collection is being created"
-    if reason:
-        raise Conflict(f"{step}: {reason}; looking again", after=0.5)
-    try:
-        await world.qdrant.remove_peer(_through(look, fresh, but=step.pod), step.peer, force=step.force)
-    except Refused as error:
-        raise Conflict(f"{step}: {error.message}; looking again", after=1.0) from error
+    _allow(world, look, step, reason)
+    await _take_out(world, _through(look, fresh, but=step.pod), step, force=step.force)
 
 
 async def forget_peer(world: World, look: Look, step: ForgetPeer) -> None:
@@ -100,12 +94,25 @@ async def forget_peer(world: World, look: Look, step: ForgetPeer) -> None:
     fresh = await _fresh(world, look)
     layout = build_layout(fresh, roles(look.desired, fresh))
     reason = why_not_forget(step.peer, fresh, layout) or _unfinished(fresh)
+    _allow(world, look, step, reason)
+    await _take_out(world, _through(look, fresh), step, force=True)
+
+
+def _allow(world: World, look: Look, step: RemovePeer | ForgetPeer, reason: str) -> None:
+    """Refuse for a reason that was found, or because a collection may just be placed on the peer.
+
+    Raises:
+        Conflict: with the reason.
+    """
     if not reason and world.creations.running(look.desired.namespace, look.desired.name):
         reason = "a collection is being created"
     if reason:
         raise Conflict(f"{step}: {reason}; looking again", after=0.5)
+
+
+async def _take_out(world: World, through: Endpoint, step: RemovePeer | ForgetPeer, *, force: bool) -> None:
     try:
-        await world.qdrant.remove_peer(_through(look, fresh), step.peer, force=True)
+        await world.qdrant.remove_peer(through, step.peer, force=force)
     except Refused as error:
         raise Conflict(f"{step}: {error.message}; looking again", after=1.0) from error
 
