@@ -60,7 +60,7 @@ class FakeApiServer:
         self.objects: dict[Key, Manifest] = {}
         self.terminating_namespaces: set[str] = set()
         self.watchers: list[Watcher] = []
-        self._now = now
+        self.now = now
         self._keys: dict[Kind, list[Key]] = {}
         """Names of the objects of a kind, in order, from the first question to the next change."""
         self._versions = itertools.count(1000)
@@ -90,7 +90,7 @@ class FakeApiServer:
             made["metadata"].pop(field, None)
         if key[0] not in WITHOUT_STATUS:
             made.pop("status", None)
-        made["metadata"] |= {"uid": f"uid-{next(self._uids)}", "creationTimestamp": timestamp(self._now())}
+        made["metadata"] |= {"uid": f"uid-{next(self._uids)}", "creationTimestamp": timestamp(self.now())}
         if key[0] not in WITHOUT_GENERATION:
             made["metadata"]["generation"] = 1
         self._managers[made["metadata"]["uid"]] = {manager: frozenset(leaves(_owned_part(manifest)))}
@@ -146,7 +146,7 @@ class FakeApiServer:
             self._remove(key)
             return None
         if "deletionTimestamp" not in meta:
-            meta["deletionTimestamp"] = timestamp(self._now())
+            meta["deletionTimestamp"] = timestamp(self.now())
             meta["deletionGracePeriodSeconds"] = 30 if runs else 0
             if "generation" in meta:
                 meta["generation"] += 1

@@ -1,12 +1,14 @@
 """What the cluster does around us: the StatefulSet controller and the kubelet, as far as peers need them.
 
 Nothing happens by itself: a test calls `StatefulSets.sync()` and the kubelet's methods, in the order it likes.
+After a failure the controller waits twice as long as before, as client-go's `DefaultTypedControllerRateLimiter` has it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from qdrant_operator.domain.wire import Kind, Manifest
@@ -14,6 +16,8 @@ from sandbox.fakes.apiserver import IN_USE, FakeApiServer
 
 REVISION: Final = "controller-revision-hash"
 _CONTROLLER: Final = "statefulset-controller"
+FIRST_RETRY_SECONDS: Final = 0.005
+LAST_RETRY_SECONDS: Final = 1000.0
 
 
 def revision_of(statefulset: Manifest) -> str:
@@ -28,15 +32,24 @@ class StatefulSets:
     def __init__(self, server: FakeApiServer) -> None:
         """Work on `server`."""
         self._server = server
+        self._failures: dict[str, int] = {}
+        self._tries_again: dict[str, tuple[datetime, object]] = {}
+        """By uid of the StatefulSet: when, if nothing that it hears of changes before."""
 
     def sync(self) -> None:
         """One pass over every StatefulSet: make and remove pods and claims, write status."""
-        for statefulset in self._server.all(Kind.STATEFUL_SET):
-            if "deletionTimestamp" not in statefulset["metadata"]:
+        found = self._server.all(Kind.STATEFUL_SET)
+        self._forget_all_but({statefulset["metadata"]["uid"] for statefulset in found})
+        for statefulset in found:
+            if "deletionTimestamp" not in statefulset["metadata"] and not self._waits(statefulset):
                 self._make_missing(statefulset)
                 self._own_claims(statefulset)
                 self._remove_surplus(statefulset)
             self._write_status(statefulset)
+
+    def is_due(self) -> bool:
+        """Whether it is time to try again what failed, although nothing changed."""
+        return any(until <= self._server.now() for until, _ in self._tries_again.values())
 
     def pods(self, statefulset: Manifest) -> list[Manifest]:
         """The set's pods by ordinal."""
@@ -44,14 +57,41 @@ class StatefulSets:
         mine = [pod for pod in self._server.all(Kind.POD, meta["namespace"]) if _owned_by(pod, statefulset)]
         return sorted(mine, key=_ordinal)
 
+    def _forget_all_but(self, uids: set[str]) -> None:
+        for known in (self._failures, self._tries_again):
+            for uid in [uid for uid in known if uid not in uids]:
+                del known[uid]
+
+    def _waits(self, statefulset: Manifest) -> bool:
+        """After a failure it looks again when it is time, or when it hears of its StatefulSet or of a pod of it."""
+        until, heard = self._tries_again.get(statefulset["metadata"]["uid"], (None, None))
+        return until is not None and self._server.now() < until and heard == self._hears(statefulset)
+
+    def _hears(self, statefulset: Manifest) -> object:
+        pods = [pod["metadata"]["resourceVersion"] for pod in self.pods(statefulset)]
+        return statefulset["metadata"]["resourceVersion"], *pods
+
+    def _failed(self, statefulset: Manifest) -> None:
+        uid = statefulset["metadata"]["uid"]
+        failures = self._failures[uid] = self._failures.get(uid, 0) + 1
+        pause = min(FIRST_RETRY_SECONDS * 2.0 ** min(failures, 20), LAST_RETRY_SECONDS)
+        self._tries_again[uid] = (self._server.now() + timedelta(seconds=pause), self._hears(statefulset))
+
     def _make_missing(self, statefulset: Manifest) -> None:
-        meta = statefulset["metadata"]
+        meta, refused = statefulset["metadata"], False
         for ordinal in range(_wanted(statefulset)):
             for claim in _claims(statefulset, ordinal):
                 if self._server.get(Kind.CLAIM, meta["namespace"], claim["metadata"]["name"]) is None:
                     self._server.create(claim, _CONTROLLER)
-            if self._server.get(Kind.POD, meta["namespace"], f"{meta['name']}-{ordinal}") is None:
+            pod = self._server.get(Kind.POD, meta["namespace"], f"{meta['name']}-{ordinal}")
+            if pod is None:
                 self._server.create(_pod(statefulset, ordinal), _CONTROLLER)
+            refused = refused or (pod is not None and not _owned_by(pod, statefulset))
+        if refused:
+            self._failed(statefulset)
+        else:
+            self._failures.pop(meta["uid"], None)
+            self._tries_again.pop(meta["uid"], None)
 
     def _remove_surplus(self, statefulset: Manifest) -> None:
         for pod in self.pods(statefulset):

@@ -69,7 +69,7 @@ class VirtualNode:
 
     def round(self) -> None:
         """One round: controllers, where something changed, then every pod."""
-        while self._changed:
+        while self._changed or self._sets.is_due():
             self._changed = False
             self._server.collect_garbage()
             self._sets.sync()

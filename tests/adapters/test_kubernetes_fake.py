@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import timedelta
 
 import pytest
 
 from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Retryable, Unreachable
 from qdrant_operator.domain.wire import Kind, Manifest
-from sandbox.fakes.apiserver import FakeApiServer
+from sandbox.fakes.apiserver import FakeApiServer, epoch
 from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
 from sandbox.fakes.statefulset import Kubelet, StatefulSets
 from tests.contract.kubernetes_worlds import config_map, statefulset
@@ -128,6 +129,29 @@ async def test_peers_run_restart_and_leave_as_a_test_tells_them_to() -> None:
     kubelet.finish_deletions()
     kubernetes.server.collect_garbage()
     assert kubernetes.server.objects == {}
+
+
+async def test_a_controller_that_failed_looks_again_late_or_when_it_is_told() -> None:
+    """A pod of an earlier StatefulSet is in the way: its end wakes nobody, a write to the StatefulSet does."""
+    moment = [epoch()]
+    kubernetes = FakeKubernetes(now=lambda: moment[0])
+    controller, kubelet = StatefulSets(kubernetes.server), Kubelet(kubernetes.server)
+    made = await kubernetes.apply(statefulset("here", "vectors", 1))
+    controller.sync()
+    kubelet.start_all()
+    await kubernetes.delete(Kind.STATEFUL_SET, "here", "vectors", uid=made["metadata"]["uid"])
+    kubernetes.server.collect_garbage()
+    await kubernetes.apply(statefulset("here", "vectors", 1))
+    for seconds in (0.0, 0.01, 1.0):
+        moment[0] += timedelta(seconds=seconds)
+        controller.sync()
+    kubelet.finish_deletions()
+    controller.sync()
+    assert _pods(kubernetes) == (), "it was tried a moment ago"
+    told = {"metadata": {"annotations": {"told": "yes"}}}
+    await kubernetes.patch(Kind.STATEFUL_SET, "here", "vectors", told)
+    controller.sync()
+    assert [pod["metadata"]["name"] for pod in _pods(kubernetes)] == ["vectors-0"]
 
 
 async def _carefully(kubernetes: FakeKubernetes) -> None:

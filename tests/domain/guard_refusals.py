@@ -36,6 +36,11 @@ def secret(**data: str) -> Manifest:
 
 
 KEYED = {"auth": {"apiKey": {"secretRef": {"name": "search-key", "key": "key"}}}}
+WITH_KEY = manifest(
+    Kind.STATEFUL_SET,
+    "vectors",
+    {"template": {"spec": {"containers": [{"env": [{"name": "QDRANT__SERVICE__API_KEY"}]}]}}},
+)
 FORMED = manifest(Kind.CLUSTER, "vectors", {"version": "v1.19.0", "auth": {"disabled": True}})
 REFUSALS = (
     Refusal(
@@ -56,6 +61,12 @@ REFUSALS = (
     Refusal("SecretNotFound", "The Secret of the API key is missing.", KEYED),
     Refusal("SecretKeyNotFound", "The Secret has another key.", KEYED, beside=(secret(other="eA=="),)),
     Refusal("SecretEmpty", "The value in the Secret is empty.", KEYED, beside=(secret(key=""),)),
+    Refusal(
+        "ApiKeyLost",
+        "Both Secrets with the API key were deleted at once, and the peers run with it.",
+        {},
+        beside=(WITH_KEY,),
+    ),
     Refusal(
         "NameClash",
         "A Service of the cluster's name belongs to somebody else.",

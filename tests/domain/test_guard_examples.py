@@ -44,6 +44,7 @@ READERS = (
     "domain/schedules.py",
     "reconcile/access.py",
     "reconcile/cluster_act.py",
+    "reconcile/cluster_keys.py",
     "reconcile/cluster_observe.py",
     "reconcile/collection_observe.py",
 )

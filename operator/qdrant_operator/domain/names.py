@@ -32,6 +32,8 @@ ANNOTATION_HASH = f"{GROUP}/desired-hash"
 """On owned objects: hash of what we applied, so that a field we stopped setting is noticed."""
 ANNOTATION_TEMPLATE = f"{GROUP}/template-hash"
 """On peers' pods: hash of the pod template, without what may change and needs no restart."""
+ANNOTATION_REMINDED = f"{GROUP}/reminded"
+"""On a StatefulSet: when its controller was last made to look again."""
 ANNOTATION_OPERATOR = f"{GROUP}/operator-pods"
 """On a NetworkPolicy that must let the operator in: which pods it is, so that whoever reads it can tell."""
 

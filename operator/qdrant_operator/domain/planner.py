@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from qdrant_operator.api.shards import Window
+from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import plan_decision, plan_formation, why_down
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.durations import duration
@@ -31,6 +32,7 @@ from qdrant_operator.domain.steps import (
     Guard,
     Plan,
     PutInService,
+    RemindStatefulSet,
     RestartPod,
     TakeOutOfService,
 )
@@ -45,6 +47,7 @@ def plan(desired: DesiredCluster, observed: Observed) -> Plan:
     objects = Plan(
         (*(ApplyObject(one) for one in observed.damage), *(DeleteObject(one) for one in observed.unwanted))
     )
+    objects += _remind(desired, observed)
     formation = plan_formation(desired.uid, desired.members, observed)
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         return objects + formation + _repair_template(desired, observed)
@@ -123,6 +126,12 @@ def _repair_template(desired: DesiredCluster, observed: Observed) -> Plan:
     rolled = plan_rollout(template_hash(desired), desired.members, observed)
     down = {pod.name for pod in observed.pods if pod.waiting}
     return Plan(tuple(step for step in rolled.steps if getattr(step, "pod", "") in down))
+
+
+def _remind(desired: DesiredCluster, observed: Observed) -> Plan:
+    """The StatefulSet is there and lacks pods."""
+    missing = tuple(names.pod_name(desired.name, ordinal) for ordinal in observed.overdue)
+    return Plan((RemindStatefulSet(missing),)) if missing else NOTHING
 
 
 def _protect(observed: Observed) -> Plan:

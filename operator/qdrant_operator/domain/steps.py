@@ -90,6 +90,16 @@ class DeleteObject:
 
 
 @dataclass(frozen=True, slots=True)
+class RemindStatefulSet:
+    """Make Kubernetes look at the StatefulSet again, whose controller waits longer after each failure to make a pod."""
+
+    pods: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"remind the StatefulSet of {', '.join(self.pods)}: nothing of that name is there"
+
+
+@dataclass(frozen=True, slots=True)
 class MarkCluster:
     """Write our QdrantCluster's uid into the cluster's own metadata."""
 
@@ -258,6 +268,7 @@ Step = (
     RecordBootstrap
     | ApplyObject
     | DeleteObject
+    | RemindStatefulSet
     | MarkCluster
     | TakeOutOfService
     | PutInService
@@ -296,6 +307,7 @@ def event_reason(step: Step) -> str | None:
 
 EVENT_REASONS: Mapping[type, str] = {
     DeleteObject: "ObjectDeleted",
+    RemindStatefulSet: "StatefulSetReminded",
     ReplicateShard: "ReplicaStarted",
     MoveShard: "MoveStarted",
     DropReplica: "ReplicaDropped",

@@ -21,6 +21,7 @@ from qdrant_operator.domain.steps import (
     PutInService,
     RecordBootstrap,
     RecordLeaving,
+    RemindStatefulSet,
     RemovePeer,
     ReplicateShard,
     RestartPod,
@@ -46,6 +47,8 @@ async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
             await _record(world, subject, step)
         case ApplyObject() | DeleteObject():
             await _act_on_object(world, subject, step)
+        case RemindStatefulSet():
+            await _remind(world, subject)
         case MarkCluster():
             value = {"uid": subject["metadata"]["uid"]}
             await world.qdrant.put_cluster_key(look.endpoints[step.pod], UID_KEY, value)
@@ -86,6 +89,13 @@ async def _act_on_object(world: World, subject: Manifest, step: ApplyObject | De
     if not damage.fields:
         await _refuse_foreign(world, meta["namespace"], meta["uid"], damage)
     await world.kubernetes.apply(_as_seen(world, namespace=meta["namespace"], damage=damage))
+
+
+async def _remind(world: World, subject: Manifest) -> None:
+    meta = subject["metadata"]
+    said = {names.ANNOTATION_REMINDED: world.clock.now().isoformat(timespec="seconds")}
+    body = {"metadata": {"annotations": said}}
+    await world.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
 
 
 def _as_seen(world: World, *, namespace: str, damage: Damage) -> Manifest:

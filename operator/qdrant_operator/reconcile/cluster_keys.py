@@ -9,6 +9,8 @@ from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
 from qdrant_operator.domain.desired import Credentials, key_changed
 from qdrant_operator.domain.diff import fingerprint
+from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.manifests.stateful_set import API_KEY_VARIABLE, has_api_key
 from qdrant_operator.domain.steps import Blocked
 from qdrant_operator.reconcile.access import secret_value
 from qdrant_operator.reconcile.ports import Kind, Manifest
@@ -27,16 +29,34 @@ async def resolve_keys(world: World, subject: Manifest, spec: ClusterSpec) -> Ke
     """Find the keys of a cluster.
 
     Raises:
-        Refused: a Secret that the spec names is missing, lacks the key, or holds an empty value.
+        Refused: a Secret that the spec names is missing, lacks the key, or holds an empty value; or the peers run
+            with a key that no Secret holds any more (`ApiKeyLost`).
     """
     if spec.auth.disabled:
         return Keys(Credentials(None))
     given = await _given(world, subject, spec)
     kept = await _kept(world, subject)
     read_only = await _read_only(world, subject, spec)
-    in_force = kept or given or world.new_key()
+    in_force = kept or given or await _first_key(world, subject)
     credentials = Credentials(in_force, *read_only)
     return Keys(credentials, _changed(given, in_force, spec))
+
+
+async def _first_key(world: World, subject: Manifest) -> str:
+    """A new key, for a cluster that has none: peers that run with one would refuse another."""
+    meta = subject["metadata"]
+    running = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+    if running is not None and has_api_key(running):
+        raise Refused("ApiKeyLost", _lost(meta["name"]))
+    return world.new_key()
+
+
+def _lost(cluster: str) -> str:
+    return (
+        f"Secrets {names.auth_secret(cluster)} and {names.peer_auth_secret(cluster)} are both gone, and the peers "
+        f"run with the key that was in them: read it with `kubectl exec {names.pod_name(cluster, 0)} -- printenv "
+        f"{API_KEY_VARIABLE}`, put it into a Secret, and name that in spec.auth.apiKey; no peer is touched until then"
+    )
 
 
 def _changed(given: str | None, in_force: str, spec: ClusterSpec) -> tuple[Blocked, ...]:

@@ -94,7 +94,11 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
     observed = await _observe(world, subject, pods, endpoints, views)
     remembered = recall(observed)
     observed = replace(
-        observed, waits=remembered.waits, stale=remembered.stale, just_left=remembered.just_left
+        observed,
+        waits=remembered.waits,
+        stale=remembered.stale,
+        just_left=remembered.just_left,
+        overdue=remembered.overdue,
     )
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
     hop = next_hop(spec.version, _running(subject, views), _present_version(stateful_set))

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.steps import Step
+from qdrant_operator.reconcile.pod_memory import PodMemory
 from qdrant_operator.reconcile.service_memory import ServiceMemory
 from qdrant_operator.reconcile.transfer_memory import Target, TransferMemory
 
@@ -21,18 +22,21 @@ class Remembered:
     """Dead replicas that nobody will heal."""
     just_left: frozenset[str] = frozenset()
     """Pods that left the client Service a moment ago."""
+    overdue: tuple[int, ...] = ()
+    """Ordinals of pods that nobody has made for a while."""
 
 
 class Memory:
-    """Transfers that were begun, and pods that left the client Service."""
+    """Transfers that were begun, pods that left the client Service, and pods that are missing."""
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._transfers, self._service = TransferMemory(), ServiceMemory()
+        self._transfers, self._service, self._pods = TransferMemory(), ServiceMemory(), PodMemory()
 
     def begun(self, step: Step) -> None:
         """A step was carried out."""
         self._transfers.begun(step)
+        self._pods.begun(step)
 
     def recall(self, observed: Observed, now: datetime) -> Remembered:
         """Take in what is seen now, and say what is remembered."""
@@ -40,4 +44,5 @@ class Memory:
             self._transfers.waits(observed.views, now),
             self._transfers.stale(observed.views, now),
             self._service.just_left(observed.pods, observed.listed, now),
+            self._pods.overdue(observed, now),
         )

@@ -27,6 +27,9 @@ TERMINATION_GRACE_SECONDS = 120
 DRAIN_SECONDS = 3
 """Pause before SIGTERM in which proxies learn that the pod is going (evictions do not ask the operator)."""
 
+API_KEY_VARIABLE = "QDRANT__SERVICE__API_KEY"
+"""Where Qdrant reads the key from that it asks of everybody."""
+
 
 def stateful_set(cluster: DesiredCluster) -> Manifest:
     """The StatefulSet as it should be now."""
@@ -53,6 +56,12 @@ def pod_template(cluster: DesiredCluster) -> Manifest:
     first = {"name": "QDRANT_FIRST_POD", "value": cluster.first_pod}
     template["spec"]["containers"][0]["env"].append(first)
     return template
+
+
+def has_api_key(found: Manifest) -> bool:
+    """Whether the pods of a StatefulSet that is there run with a key."""
+    variables = found["spec"]["template"]["spec"]["containers"][0].get("env") or ()
+    return any(variable["name"] == API_KEY_VARIABLE for variable in variables)
 
 
 def template_hash(cluster: DesiredCluster) -> str:
@@ -174,7 +183,7 @@ def _environment(cluster: DesiredCluster) -> list[dict[str, Any]]:
 def _keys(cluster: DesiredCluster) -> list[dict[str, Any]]:
     keys: list[dict[str, Any]] = []
     if cluster.credentials.api_key:
-        keys.append(_from_secret("QDRANT__SERVICE__API_KEY", names.peer_auth_secret(cluster.name), "api-key"))
+        keys.append(_from_secret(API_KEY_VARIABLE, names.peer_auth_secret(cluster.name), "api-key"))
     if cluster.credentials.read_only:
         keys.append(_from_secret("QDRANT__SERVICE__READ_ONLY_API_KEY", *cluster.credentials.read_only))
     return keys

@@ -1,0 +1,40 @@
+"""Remembers since when pods are missing that the StatefulSet counts.
+
+Its controller tries at once, and after each failure twice as late, up to 17 minutes (client-go's
+`DefaultTypedControllerRateLimiter`: 5 ms doubled, at most 1,000 s). It fails while a pod of an earlier StatefulSet of
+this name is stopping. The end of that pod does not wake it, because the pod is not its own. Any write to the
+StatefulSet does.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from qdrant_operator.domain.observed import Observed
+from qdrant_operator.domain.steps import RemindStatefulSet, Step
+
+PATIENCE = timedelta(seconds=10)
+"""A controller that works makes pods within a second; a reminder that does not help, as with a quota, costs little."""
+
+
+class PodMemory:
+    """Missing pods of one cluster."""
+
+    def __init__(self) -> None:
+        """Remember nothing."""
+        self._since: dict[int, datetime] = {}
+
+    def overdue(self, observed: Observed, now: datetime) -> tuple[int, ...]:
+        """Ordinals of pods that have been missing for longer than it takes to make them."""
+        self._since = {ordinal: self._since.get(ordinal, now) for ordinal in _missing(observed)}
+        return tuple(ordinal for ordinal, since in self._since.items() if now - since >= PATIENCE)
+
+    def begun(self, step: Step) -> None:
+        """A reminder was sent: its effect is waited for."""
+        if isinstance(step, RemindStatefulSet):
+            self._since.clear()
+
+
+def _missing(observed: Observed) -> list[int]:
+    there = {pod.ordinal for pod in (*observed.pods, *filter(None, (observed.going,)))}
+    return [ordinal for ordinal in range(observed.members or 0) if ordinal not in there]

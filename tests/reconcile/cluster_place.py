@@ -1,0 +1,72 @@
+"""One QdrantCluster whose peers are not there, its loop, and what the loop told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from qdrant_operator.domain.desired import OperatorPods
+from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.reconcile.cluster import ClusterReconciler
+from qdrant_operator.reconcile.world import Options, World
+from sandbox.fakes.kubernetes import FakeKubernetes
+from tests.reconcile.collection_world import (
+    CLUSTER,
+    NAMESPACE,
+    USER,
+    FaultyRest,
+    ManualClock,
+    Recorder,
+    manifest,
+)
+
+
+@dataclass
+class Place:
+    """Where it is."""
+
+    kubernetes: FakeKubernetes
+    told: Recorder
+    clock: ManualClock
+    loop: ClusterReconciler
+
+    @property
+    def subject(self) -> Manifest:
+        """The QdrantCluster now."""
+        found = self.kubernetes.cached_one(Kind.CLUSTER, NAMESPACE, CLUSTER)
+        assert found is not None
+        return found
+
+    @property
+    def guards(self) -> list[str]:
+        """Guards in status.blocked."""
+        return [wait["guard"] for wait in self.subject["status"].get("blocked") or ()]
+
+    def there(self, kind: Kind, name: str = CLUSTER) -> Manifest | None:
+        """An object of the namespace as the API server has it."""
+        return self.kubernetes.server.get(kind, NAMESPACE, name)
+
+    def make(self, kind: Kind, name: str, labels: dict[str, str] | None = None, **fields: object) -> None:
+        """A user makes an object; `fields` are what its kind has beside a spec."""
+        self.kubernetes.server.create({**manifest(kind, name, {}, labels), **fields}, USER)
+
+    def edit(self, **spec: object) -> None:
+        """A user changes fields of the spec."""
+        self.kubernetes.server.patch(Kind.CLUSTER, NAMESPACE, CLUSTER, {"spec": spec}, USER)
+
+    async def passes(self, count: int = 4) -> None:
+        """So many passes, each on the newest object."""
+        for _ in range(count):
+            await self.loop.reconcile(self.subject)
+
+
+@asynccontextmanager
+async def one_cluster() -> AsyncIterator[Place]:
+    """A new cluster of one peer, whose operator runs in a pod."""
+    clock, qdrant, told = ManualClock(), FaultyRest(), Recorder()
+    kubernetes = FakeKubernetes(now=clock.now)
+    kubernetes.server.create(manifest(Kind.CLUSTER, CLUSTER, {"version": "v1.19.0", "replicas": 1}), USER)
+    options = Options("operator:test", operator_pods=OperatorPods("ops", {"app": "operator"}))
+    yield Place(kubernetes, told, clock, ClusterReconciler(World(kubernetes, qdrant, clock, told, options)))
+    await qdrant.close()
