@@ -181,7 +181,11 @@ def _placement() -> list[Mutant]:
             "a second replica on one peer",
         ),
         Mutant("placement: ConsensusUnsettled", _instead(layout.unsettled, lambda _observed: "")),
-        Mutant("placement: ViewsDisagree", _instead(layout._disputed, lambda *_: "")),
+        Mutant(
+            "placement: ViewsDisagree + sound in every view",
+            _instead(layout._disputed, lambda *_: "", soundness._is_sound, _sound_in_some_view),
+            "and one is dropped",
+        ),
         Mutant("placement: enough sound replicas remain, planned and before the step", drops),
         Mutant("placement: Active is not sound", _instead(soundness._is_sound, _active_is_sound)),
         Mutant(
@@ -280,6 +284,12 @@ def _all_at_once(_found: object, replicas: int, present: int | None, *_: object)
 def _active_is_sound(peer: Any, told: Any) -> bool:
     states = [view.states.get(peer) for view in told.values() if view]
     return bool(states) and all(state == "Active" for state in states)
+
+
+def _sound_in_some_view(peer: Any, told: Any) -> bool:
+    active = any(view and view.states.get(peer) == "Active" for view in told.values())
+    points = soundness._points(told.get(peer))
+    return active and points is not None and soundness._plausible(points, soundness._best(told))
 
 
 _plan_placement = placement.plan_placement
