@@ -99,7 +99,7 @@ def test_fragments_are_well_formed() -> None:
 
 
 def test_ci_runs_the_commands_of_the_readme() -> None:
-    """.ci/run is executable, asks nothing, runs the README's installation and tests, then simulates."""
+    """.ci/run is executable, asks nothing, runs the README's installation and tests, then simulates, then kind."""
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     text = script.read_text()
@@ -110,7 +110,7 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
         for line in text.splitlines()
         if line.strip().startswith("make")
     ]
-    assert commands == ["install", "check test", "simulate SEEDS=2000 FIRST=1"]
+    assert commands == ["install", "check test", "simulate SEEDS=2000 FIRST=1", "e2e-smoke"]
 
 
 def instructions(stage: int) -> list[tuple[str, str]]:
