@@ -75,6 +75,7 @@ def _given_up(peer: PeerId, alone: list[Shard]) -> str:
     ways = " and ".join(f"DELETE /collections/{name}" for name in collections)
     return (
         f"peer {peer} is no member and can never answer again, and {', '.join(shard.label for shard in alone)} "
-        f"is on no other peer: it cannot be used, and what it held is out of reach; delete {', '.join(collections)} "
-        f"in Qdrant ({ways} on any peer); a QdrantCollection makes it anew, empty"
+        f"is on no other peer: it cannot be used, and what it held is out of reach; first save what other shards hold, "
+        f"if you need it (POST /collections/{collections[0]}/shards/<number>/snapshots), then delete "
+        f"{', '.join(collections)} in Qdrant ({ways} on any peer); a QdrantCollection makes it anew, empty"
     )
