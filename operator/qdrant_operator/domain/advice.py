@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.observed import Observed
-
-NAMED = 5
-"""Pods that a sentence names before it counts the rest."""
+from qdrant_operator.domain.words import named
 
 LABEL_THEM = (
     "set it on the pods; Kubernetes 1.35 and later copies topology.kubernetes.io/zone from their nodes"
@@ -44,8 +42,7 @@ def _zones(label: str | None, observed: Observed) -> str:
         return ""
     if len(silent) == len(running):
         return f"no pod has the label {label} (spec.shards.zoneKey): shards are not spread; {LABEL_THEM}"
-    named = ", ".join(silent[:NAMED]) + (f" and {len(silent) - NAMED} more" if len(silent) > NAMED else "")
     return (
-        f"without the label {label} (spec.shards.zoneKey): {named}; such pods count as one zone of their own, "
+        f"without the label {label} (spec.shards.zoneKey): {named(silent)}; such pods count as one zone of their own, "
         f"wherever they are; {LABEL_THEM}"
     )

@@ -28,6 +28,7 @@ from qdrant_operator.domain.shard_keys import declared_keys, may_hold, shown_key
 from qdrant_operator.domain.soundness import ShardHealth
 from qdrant_operator.domain.values import PeerId, ShardKey, Silent
 from qdrant_operator.domain.wire import Manifest
+from qdrant_operator.domain.words import named
 
 SHOWN_STEPS = 10
 """Steps and drifting fields that status lists; it is read by people."""
@@ -132,8 +133,7 @@ def _coming(shard: ShardHealth, observed: Observed) -> frozenset[PeerId]:
 
 
 def _short(observed: Observed, labels: tuple[str, ...]) -> str:
-    more = f" and {len(labels) - SHOWN_STEPS} more" if len(labels) > SHOWN_STEPS else ""
-    where = ", ".join(labels[:SHOWN_STEPS]) + more
+    where = named(labels, SHOWN_STEPS)
     return f"{_counts(observed)} replicas are sound; shards without all of theirs: {where}"
 
 

@@ -33,10 +33,9 @@ from qdrant_operator.domain.steps import (
     TakeOutOfService,
 )
 from qdrant_operator.domain.values import PeerId
-from qdrant_operator.domain.words import counted
+from qdrant_operator.domain.words import counted, named
 
 SCALE_IN = "fewer peers are wanted"
-SHOWN = 5
 
 
 def roles(desired: DesiredCluster, observed: Observed) -> Roles:
@@ -159,8 +158,7 @@ class _Removal:
     def _hindrance(self) -> Plan | None:
         here = held(self.layout, self.step.peer)
         if here:
-            more = f" and {len(here) - SHOWN} more" if len(here) > SHOWN else ""
-            shards = f"it still holds {', '.join(here[:SHOWN])}{more}: shards leave it first"
+            shards = f"it still holds {named(here)}: shards leave it first"
             return self._blocked(Guard.PEER_HOLDS_SHARDS, shards)
         if self.layout.unsettled:
             return self._wait_settled()

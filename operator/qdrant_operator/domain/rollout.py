@@ -20,6 +20,7 @@ from qdrant_operator.domain.steps import (
     TakeOutOfService,
 )
 from qdrant_operator.domain.values import PeerView
+from qdrant_operator.domain.words import named
 
 WHY = "its template changed"
 
@@ -126,8 +127,7 @@ def _all_sound(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
     ill = [shard.label for shard in observed.shards if shard.sound != shard.holders or not shard.sound]
     if not ill:
         return None
-    more = f" and {len(ill) - 5} more" if len(ill) > 5 else ""
-    return f"not every replica is sound, they heal first: {', '.join(ill[:5])}{more}"
+    return f"not every replica is sound, they heal first: {named(ill)}"
 
 
 def _quorum_without(pod: PodState, observed: Observed, _wanted: int) -> str | None:

@@ -12,10 +12,7 @@ from qdrant_operator.domain.placement.target import Target
 from qdrant_operator.domain.placement.wishes import Aim, state_of, why_not_there
 from qdrant_operator.domain.steps import Blocked, Guard
 from qdrant_operator.domain.values import PeerId
-from qdrant_operator.domain.words import counted
-
-NAMED = 5
-"""Peers that a sentence names before it counts the rest."""
+from qdrant_operator.domain.words import counted, named
 
 LEFT = "; it is left as it is until that is over"
 """What becomes of a shard about which nothing can be decided."""
@@ -118,6 +115,4 @@ def _too_few(case: Case, target: Target, census: Census) -> tuple[Guard, str]:
 
 
 def _pods(peers: list[PeerId], census: Census) -> str:
-    names = [census.pod(peer) for peer in peers[:NAMED]]
-    more = f" and {len(peers) - NAMED} more" if len(peers) > NAMED else ""
-    return ", ".join(names) + more
+    return named([census.pod(peer) for peer in peers])
