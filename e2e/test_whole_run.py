@@ -83,7 +83,7 @@ def _is_new_pod(event: dict[str, Any]) -> bool:
 def _is_own_write(event: dict[str, Any]) -> bool:
     about = event.get("objectRef") or {}
     done = (event.get("responseStatus") or {}).get("code", 500) < 300
-    own = event["user"]["username"] == OPERATOR and about.get("apiGroup") == GROUP
+    own = event["user"].get("username") == OPERATOR and about.get("apiGroup") == GROUP
     return own and done and event["verb"] not in READS
 
 

@@ -66,7 +66,7 @@ def operator_requests(log: Path) -> Iterator[Request]:
     for event in events(log):
         about = event.get("objectRef")
         by_hand = event.get("userAgent", "").startswith("kubectl")
-        if about and event["user"]["username"] == OPERATOR and not by_hand:
+        if about and event["user"].get("username") == OPERATOR and not by_hand:
             yield _request(event, about)
 
 
@@ -112,6 +112,6 @@ def recent_operator_writes(log: Path, namespace: str, seconds: float) -> list[st
 def _writes(log: Path, namespace: str, offset: int) -> Iterator[dict[str, Any]]:
     for event in events(log, offset):
         about = event.get("objectRef") or {}
-        mine = event["user"]["username"] == OPERATOR and about.get("namespace") == namespace
+        mine = event["user"].get("username") == OPERATOR and about.get("namespace") == namespace
         if mine and event["verb"] not in READS and about.get("resource") != "leases":
             yield event
