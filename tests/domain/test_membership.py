@@ -308,6 +308,15 @@ def test_a_stranger_that_alone_answers_changes_no_record() -> None:
     assert result.steps == (TakeOutOfService("vectors-3", "it is not a member of the cluster"),)
 
 
+def test_a_peer_that_was_removed_makes_nobody_forgotten() -> None:
+    """The survivor's pod is made anew, and the removed peer, which knows itself only, is all that answers."""
+    observed = out(four(), leaving=REMOVING)
+    alone = replace(observed.peers["vectors-3"], peers={TOP: "http://vectors-3:6335"}, leader=TOP)
+    last = tuple(pod for pod in observed.pods if pod.name == "vectors-3")
+    between = replace(observed, pods=last, views={"vectors-3": alone}, shards=())
+    assert update_records(records(4), "vectors", between) == records(4)
+
+
 def test_a_claim_younger_than_its_pod_is_not_recorded() -> None:
     """The view is of the old pod, the claim already the next one's: the record keeps the old volume."""
     young = {**volumes(4), "storage-vectors-3": Volume("claim-new", "2026-11-21T11:30:00Z")}

@@ -159,7 +159,10 @@ def update_records(previous: tuple[Member, ...], desired: str, observed: Observe
     """status.members after this look: new members are added, lost volumes dated, gone members forgotten."""
     known = {member.pod: member for member in previous}
     inside = _common(observed, previous)
-    peers = {peer for view in observed.peers.values() if view.peer in inside for peer in view.peers}
+    told = [
+        view for view in observed.peers.values() if view.peer in inside and not _was_removed(view, observed)
+    ]
+    peers = {peer for view in told for peer in view.peers}
     for pod in observed.pods:
         found = _record(pod, observed, desired, inside)
         if not found and (pod.name not in known or known[pod.name].peer not in peers):
@@ -169,6 +172,12 @@ def update_records(previous: tuple[Member, ...], desired: str, observed: Observe
     settled = bool(peers)
     kept = (m for m in known.values() if not settled or m.peer in peers or _pod_exists(m.pod, observed))
     return tuple(sorted((_dated(m, desired, observed, peers) for m in kept), key=lambda m: ordinal_of(m.pod)))
+
+
+def _was_removed(view: PeerView, observed: Observed) -> bool:
+    """A leaving peer that knows itself only is no member any more: what it says is no news of the others."""
+    leaves = observed.leaving is not None and view.peer == observed.leaving.peer
+    return leaves and set(view.peers) <= {view.peer}
 
 
 def _pod_exists(pod: str, observed: Observed) -> bool:
