@@ -10,11 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sandbox.binaries import find_control_plane
 from sandbox.cluster import Sandbox
 from sandbox.kubectl import kubectl
 from sandbox.s3 import ObjectStore
+
+settings.register_profile("any-machine", settings(), deadline=None)
+settings.load_profile("any-machine")
+"""How long one example takes says something of the machine, and nothing of the code."""
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
