@@ -138,6 +138,9 @@ class Laws:
             self.breaks(f"{len(running)} transfers run already: {where}")
 
     def _on_asked_to_drop(self, replica: tuple[str, int, int]) -> None:
+        for fact in self.facts.old("transfer"):
+            if fact[1:3] == (replica[0], str(replica[1])):
+                self.breaks(f"{replica[0]}/{replica[1]}: a drop is asked for while a transfer of it runs")
         gone, state = self._dropped.get(replica), self.facts.state()
         collection = state.collections.get(replica[0]) if state else None
         if collection is None or replica[2] in collection.shards[replica[1]].replicas:

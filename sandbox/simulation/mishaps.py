@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from qdrant_operator.domain.observed import LeavingPhase
 from qdrant_operator.domain.wire import Kind, Manifest
 from sandbox.qdrant_sim.core.answers import Call
 from sandbox.simulation.user import CLUSTER, NAMESPACE
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 DEAF = 15.0
 """Seconds for which a peer hears nothing of what is committed."""
+ABSENT = 10.0
+"""Seconds without an operator, in which a pod may start anew and its peer join."""
 AGAIN = 5.0
 """Seconds until a QdrantCluster that was deleted is made again, at most."""
 
@@ -27,6 +31,7 @@ class Mishaps:
         self._made_again = False
         self._armed = False
         self._delayed = False
+        self._afterwards = story.seed % 2 == 1
 
     # -- the QdrantCluster is deleted and made again ------------------------------------------------------
 
@@ -86,15 +91,22 @@ class Mishaps:
         story.user.reacts(20.0, story.user.configure, story.user.change_factor)
 
     def arm(self) -> None:
-        """The next pod that is taken away loses its volume meanwhile."""
+        """The next pod that is taken away loses its volume, meanwhile or just afterwards."""
         self._armed = True
+        if self._afterwards:
+            self._story.later(5.0, self._story.user.scale_in)
 
     def on_change(self, kind: Kind, _event: str, manifest: Manifest) -> None:
-        """A removal begins."""
+        """A removal begins, or its record says that it is done."""
         leaving = (manifest.get("status") or {}).get("leaving") if kind is Kind.CLUSTER else None
-        if self._armed and leaving and self._story.trouble:
+        if not (self._armed and leaving and self._story.trouble):
+            return
+        if not self._afterwards:
             self._armed = False
             self._story.later(4.0, lambda: self._lose(leaving["pod"]))
+        elif leaving["phase"] == LeavingPhase.REMOVED:
+            self._armed = False
+            self._story.later(0.0, lambda: self._replace_unseen(leaving["pod"]))
 
     def _lose(self, pod: str) -> None:
         story, disk = self._story, self._story.node.disk_of(pod)
@@ -105,6 +117,29 @@ class Mishaps:
             return
         story.tell(f"the volume of {pod} is lost, which is on its way out")
         story.node.lose_volume(pod)
+
+    def _replace_unseen(self, pod: str) -> None:
+        """The pod of a removed peer joins anew on an empty volume; who acts next does not reach the leader, who knows.
+
+        Everybody else hears late.
+        """
+        story, operator, group = self._story, self._story.operator, self._story.laws.facts.group()
+        leader = group.leader() if group else None
+        disk, state = story.node.disk_of(pod), story.laws.facts.state()
+        if operator is None or operator.dead or leader is None or disk is None or state is None:
+            return
+        if disk.peer in state.peers:
+            return
+        story.tell(f"the volume of {pod} is lost, and nobody but the leader will hear who comes after it")
+        operator.vanish()
+        story.absent_until = story.clock.seconds() + ABSENT
+        story.node.lose_volume(pod)
+        story.mute.add(leader.address)
+        story.after(DEAF, lambda: story.mute.discard(leader.address))
+        for address in story.peers.universe.peers:
+            if address != leader.address:
+                story.peers.universe.lag[address] = DEAF
+                story.after(DEAF, partial(story.troubles.hears, address))
 
     # -- a collection is created late --------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from qdrant_operator.domain import (
     soundness,
     stray_replicas,
 )
-from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed
+from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed
 from qdrant_operator.domain.placement import budgets, layout, recheck, wishes
 from qdrant_operator.domain.placement import planner as placement
 from qdrant_operator.domain.placement.model import Mode
@@ -117,6 +117,7 @@ def _membership() -> list[Mutant]:
         ),
         Mutant("membership: TooFewPeers", _instead(membership._too_few, lambda *_: ""), "that cannot go"),
         Mutant("membership: StillInService", lambda: [*_always_unlisted(removal)]),
+        Mutant("membership: PeerNotJoined", lambda: [(removal, "_never_joined", _joined_never)]),
         Mutant("membership: a successor is a member", lambda: [(removal, "_has_successor", False)]),
         Mutant(
             "membership: ConsensusUnsettled, a successor would be known",
@@ -145,7 +146,11 @@ def _membership() -> list[Mutant]:
             ),
             "is removed and holds shards",
         ),
-        Mutant("membership: a removed volume stays off", _instead(members.pods_wanted, _any_volume)),
+        Mutant(
+            "membership: a removed volume stays off",
+            _instead(members.pods_wanted, _any_volume),
+            "the volume of a peer that was removed",
+        ),
         Mutant("membership: nothing grows during a removal", _instead(members.pods_wanted, _grows_always)),
     ]
 
@@ -303,6 +308,10 @@ _remove_peer = QdrantRest.remove_peer
 async def _by_force(self: QdrantRest, endpoint: Any, peer: Any, *, force: bool) -> None:
     del force
     await _remove_peer(self, endpoint, peer, force=True)
+
+
+def _joined_never(self: Any) -> Any:
+    return self._record(LeavingPhase.REMOVED)
 
 
 def _never_manual(seen: Any, policy: Any) -> Plan:

@@ -114,10 +114,14 @@ class Operator:
         Raises:
             Crash: always.
         """
+        self.vanish()
+        raise Crash
+
+    def vanish(self) -> None:
+        """The process ends, wherever it is."""
         self.dead = True
         if not self._died.done():
             self._died.set_result(None)
-        raise Crash
 
     def _before_call(self, host: str, call: Call) -> Callable[[], None]:
         if self.dead:

@@ -42,6 +42,8 @@ class Story:
         self.weather = Weather()
         self.slow_kubernetes = False
         """Answers from Kubernetes come late."""
+        self.absent_until = 0.0
+        """No operator acts before."""
         self.mute: set[str] = set()
         """Addresses of peers that the operator cannot reach."""
         self.node = VirtualNode(self.server, self.peers, NAMESPACE, CLUSTER, self.random)
@@ -116,4 +118,4 @@ class Story:
             self.tell(f"operator {number} starts")
             await self.operator.live()
             self.tell(f"operator {number} is dead")
-            await asyncio.sleep(self.random.uniform(0.1, 3.0))
+            await asyncio.sleep(max(self.random.uniform(0.1, 3.0), self.absent_until - self.clock.seconds()))

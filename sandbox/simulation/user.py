@@ -58,6 +58,12 @@ class User:
         if self.edit({"replicas": replicas}):
             self._remember("replicas", replicas)
 
+    def scale_in(self) -> None:
+        """One peer fewer than was asked for last."""
+        replicas = self.least_replicas(0.0) - 1
+        if replicas and self._story.trouble and self.edit({"replicas": replicas}):
+            self._remember("replicas", replicas)
+
     def change_factor(self) -> None:
         """Another replication factor of a collection."""
         found = self._story.server.all(Kind.COLLECTION)
