@@ -107,10 +107,6 @@ def _bootstrap() -> list[Mutant]:
 
 def _membership() -> list[Mutant]:
     removal = membership._Removal
-    unchecked = _all(
-        lambda: [(QdrantRest, "remove_peer", _by_force)],
-        _instead(cluster_shards._unfinished, lambda _fresh: "", recheck.why_not_remove, lambda *_: ""),
-    )
     return [
         Mutant(
             "membership: PeerHoldsShards", _instead(recheck.held, lambda *_: ()), "and its removal begins"
@@ -123,6 +119,18 @@ def _membership() -> list[Mutant]:
             "membership: ConsensusUnsettled, a successor would be known",
             lambda: [(removal, "_may_have_successor", False)],
         ),
+        *_removal_itself(),
+        Mutant("membership: nothing grows during a removal", _instead(members.pods_wanted, _grows_always)),
+    ]
+
+
+def _removal_itself() -> list[Mutant]:
+    removal = membership._Removal
+    unchecked = _all(
+        lambda: [(QdrantRest, "remove_peer", _by_force)],
+        _instead(cluster_shards._unfinished, lambda _fresh: "", recheck.why_not_remove, lambda *_: ""),
+    )
+    return [
         Mutant(
             "membership: hindrances to a removal",
             lambda: [(removal, "_hindrance", lambda _: None)],
@@ -151,7 +159,6 @@ def _membership() -> list[Mutant]:
             _instead(members.pods_wanted, _any_volume),
             "the volume of a peer that was removed",
         ),
-        Mutant("membership: nothing grows during a removal", _instead(members.pods_wanted, _grows_always)),
     ]
 
 

@@ -92,14 +92,7 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
     endpoints = _endpoints(pods, keys.credentials.api_key)
     views = await read_views(world, pods, endpoints)
     observed = await _observe(world, subject, pods, endpoints, views)
-    remembered = recall(observed)
-    observed = replace(
-        observed,
-        waits=remembered.waits,
-        stale=remembered.stale,
-        just_left=remembered.just_left,
-        overdue=remembered.overdue,
-    )
+    observed = recall(observed).added_to(observed)
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
     hop = next_hop(spec.version, _running(subject, views), _present_version(stateful_set))
     count, held_back = pods_wanted(name, spec.replicas, observed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from qdrant_operator.domain.observed import Observed
@@ -24,6 +24,12 @@ class Remembered:
     """Pods that left the client Service a moment ago."""
     overdue: tuple[int, ...] = ()
     """Ordinals of pods that nobody has made for a while."""
+
+    def added_to(self, observed: Observed) -> Observed:
+        """What is seen now, with what is remembered."""
+        return replace(
+            observed, waits=self.waits, stale=self.stale, just_left=self.just_left, overdue=self.overdue
+        )
 
 
 class Memory:
