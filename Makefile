@@ -48,11 +48,11 @@ e2e: install     ## every scenario on a kind cluster, then docs/reliability.md (
 e2e-smoke: install  ## the scenarios that show most in least time (15 min at most)
 	$(PY) -m pytest e2e -m smoke --durations 10
 
-simulate: install  ## clusters in memory under faults, seed by seed (SEEDS=2000 FIRST=1)
-	$(PY) -m sandbox.simulation --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),1)
+simulate: install  ## clusters in memory under faults, seed by seed (SEEDS=3100 FIRST=1)
+	$(PY) -m sandbox.simulation --seeds $(or $(SEEDS),3100) --first $(or $(FIRST),1)
 
-mutants: install ## break each guard in turn; which seed catches it (SEEDS=2000)
-	$(PY) -m sandbox.simulation.hunt --page docs/reliability-simulation.md --seeds $(or $(SEEDS),2000)
+mutants: install ## break each guard in turn; which seed catches it (SEEDS=3100)
+	$(PY) -m sandbox.simulation.hunt --page docs/reliability-simulation.md --seeds $(or $(SEEDS),3100)
 
 demo: install    ## three manifests become a running, backed-up cluster (KEEP=1 leaves it running)
 	$(PY) -m sandbox.demo $(if $(KEEP),--keep)

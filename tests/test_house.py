@@ -110,7 +110,7 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
         for line in text.splitlines()
         if line.strip().startswith("make")
     ]
-    assert commands == ["install", "check test", "simulate SEEDS=2000 FIRST=1", "e2e-smoke"]
+    assert commands == ["install", "check test", "simulate SEEDS=3100 FIRST=1", "e2e-smoke"]
 
 
 def instructions(stage: int) -> list[tuple[str, str]]:

@@ -81,7 +81,7 @@ def write(page: Path, text: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 1 when a guard's absence was not noticed."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.simulation.hunt", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2000, help="tried for each guard (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3100, help="tried for each guard (default: %(default)s)")
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--only", default="", help="guards whose name contains this")
