@@ -74,6 +74,17 @@ class Facts:
         if state is not None:
             yield from self._of_consensus(state)
 
+    def just_spoilt(self, name: str, number: int) -> set[int]:
+        """Peers whose replica cannot be loaded any more, for so short that an answer from before may be on its way."""
+        known = {fact[3] for fact in self.old("ill") if fact[1:3] == (name, str(number))}
+        disks = self._story.node.living_disks().values()
+        spoilt = {
+            disk.peer
+            for disk in disks
+            if (local := disk.locals.get((name, number))) is not None and local.dummy
+        }
+        return {peer for peer in spoilt if str(peer) not in known}
+
     def _is_spoilt(self, process: Peer, name: str, number: int) -> bool:
         local = process.disk.locals.get((name, number))
         return local is not None and local.dummy

@@ -153,6 +153,7 @@ class Laws:
         self._dropped[op.name, op.shard, op.peer] = self._story.clock.seconds()
         silent = {int(fact[1]) for fact in self.facts.old("missing")}
         good = self._story.writer.good(state, op.name, op.shard) - silent
+        good |= self.facts.just_spoilt(op.name, op.shard)
         wanted = self._wishes.replicas_of(op.name, state)
         if len(good - {op.peer}) < min(wanted, len(good)):
             self.breaks(
