@@ -38,6 +38,11 @@ class Facts:
         now = self._story.clock.seconds()
         return [fact for fact, since in self.since.items() if fact[0] == kind and now - since > seconds]
 
+    def young(self, kind: str, seconds: float) -> list[tuple[str, ...]]:
+        """Facts of a kind that have not held for so long yet."""
+        old = self.old(kind, seconds)
+        return [fact for fact in self.since if fact[0] == kind and fact not in old]
+
     def group(self) -> Group | None:
         """The cluster."""
         groups = {id(d.group): d.group for d in self._story.node.living_disks().values() if d.group}
@@ -103,6 +108,8 @@ class Facts:
                 yield ("apart", str(member))
             if state.holds_shards(member):
                 yield ("holds", str(member))
+            if any(member in replicas and len(replicas) > 1 for replicas in _replicas(state)):
+                yield ("copies", str(member))
         yield from self._of_shards(state, running)
 
     def _of_shards(self, state: State, running: dict[int, Peer]) -> Iterator[tuple[str, ...]]:
@@ -114,3 +121,7 @@ class Facts:
                 for peer, one in shard.replicas.items():
                     if one != ACTIVE or peer not in running or self._is_spoilt(running[peer], name, number):
                         yield ("ill", name, str(number), str(peer))
+
+
+def _replicas(state: State) -> Iterator[dict[int, str]]:
+    return (shard.replicas for one in state.collections.values() for shard in one.shards.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qdrant_operator.domain.names import LABEL_SERVING
+from qdrant_operator.domain.rollout import RETURN_SECONDS
 from qdrant_operator.domain.wire import Kind, Manifest
 from sandbox.fakes.kubernetes import Write
 from sandbox.fakes.statefulset import is_ready
@@ -24,6 +25,8 @@ JOINED = 4.0
 """Seconds by which the last look of all peers may be old."""
 STRANGER = 25.0
 """Seconds after which a peer of another cluster is out of service: operators may have died meanwhile."""
+A_LOOK = 1.0
+"""Seconds between what a look finds and when it ends, if nothing is slow."""
 PER_CLUSTER = 2
 """Transfers at a time that a spec allows which says nothing."""
 
@@ -220,8 +223,17 @@ class Laws:
             for fact in self.facts.old(kind):
                 if fact[-1] not in (name, me):
                     self.breaks(f"{name} is stopped, though: {' '.join(fact)}")
+        self._check_returns(name)
         if (pod.get("status") or {}).get("podIP") in self._story.node.listed():
             self.breaks(f"{name} is stopped while clients reach it")
+
+    def _check_returns(self, name: str) -> None:
+        """Requests from before another pod came back have failed by now, if they do."""
+        copies = {fact[1] for fact in self.facts.old("copies")}
+        for _, other in self.facts.young("ready", RETURN_SECONDS - A_LOOK):
+            disk = self._story.node.disk_of(other)
+            if other != name and disk is not None and str(disk.peer) in copies:
+                self.breaks(f"{name} is stopped, and {other} has just come back")
 
     def _check_quorum(self, name: str) -> None:
         """Three or more have a majority without the one that is stopped."""

@@ -73,6 +73,7 @@ def _rollout() -> list[Mutant]:
             _without_gates(*quorum),
             "no majority of the voters stays",
         ),
+        Mutant("rollout: OneAtATime, nobody has just come back", _without_gate(rollout._nobody_just_back)),
         Mutant("rollout: StillInService", _instead(cluster_observe.service_addresses, _nobody_listed)),
         Mutant("rollout: a stopping pod is let be", _instead(rollout._next, _next_of_all)),
         Mutant(
@@ -236,6 +237,11 @@ def _all(*several: Places) -> Places:
 
 def _without_gates(*guards: Guard) -> Places:
     rest = tuple((name, gate) for name, gate in rollout.GATES if name not in guards)
+    return lambda: [(rollout, "GATES", rest)]
+
+
+def _without_gate(gone: rollout.Gate) -> Places:
+    rest = tuple((name, gate) for name, gate in rollout.GATES if gate is not gone)
     return lambda: [(rollout, "GATES", rest)]
 
 

@@ -103,6 +103,24 @@ def test_each_guard_holds_the_restart_back_and_says_so(guard: Guard) -> None:
     assert 0 < len(wait.message) <= 1024
 
 
+def test_a_pod_that_came_back_is_waited_for_while_its_replicas_can_still_be_called_dead() -> None:
+    """A write that did not reach it fails seconds later; another pod that is down by then would be one too many."""
+    result = plan(NEW, replace(settled(), just_back=frozenset({"vectors-1"})))
+    assert not [step for step in result.steps if isinstance(step, RestartPod | TakeOutOfService)]
+    (wait,) = result.blocked
+    assert wait.guard is Guard.ONE_AT_A_TIME
+    assert wait.message.startswith("vectors-1 must be ready for 10 s first: requests from before")
+
+
+def test_a_pod_that_came_back_is_not_waited_for_where_nothing_can_be_called_dead() -> None:
+    """It is the one that restarts, or it holds no shard that is anywhere else."""
+    itself = replace(settled(), just_back=frozenset({"vectors-2"}))
+    assert [step.pod for step in plan(NEW, itself).steps if isinstance(step, RestartPod)] == ["vectors-2"]
+    single = {f"vectors-{n}": view(n, collections=(collection(n, {0: (1,)}, factor=1),)) for n in range(3)}
+    back = seen(settled().pods, dict(single), members=3, just_back=frozenset({"vectors-1"}))
+    assert [step.pod for step in plan(NEW, back).steps if isinstance(step, RestartPod)] == ["vectors-2"]
+
+
 def test_a_peer_that_formed_its_own_cluster_leaves_the_service() -> None:
     """Split brain: it must not answer applications, and no pod is restarted meanwhile."""
     stranger = replace(view(1), peers={PeerId(101): ""}, leader=PeerId(101))

@@ -142,6 +142,8 @@ class Observed:
     """Addresses to which the client Service may still send requests."""
     just_left: frozenset[str] = frozenset()
     """Pods that it lists no more, and that nodes may not have heard of yet."""
+    just_back: frozenset[str] = frozenset()
+    """Pods that became ready a moment ago: requests from before may still fail."""
     overdue: tuple[int, ...] = ()
     """Ordinals of pods that the StatefulSet counts and that nobody has made for a while."""
     mark: str | None = None

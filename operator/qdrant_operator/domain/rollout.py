@@ -1,8 +1,8 @@
 """Pods follow their template one at a time, and nobody outside notices.
 
 Before a pod stops: every peer answers, one leader and term, nothing pending, no transfer, every replica is
-sound, a quorum without the pod, and the client Service no longer lists it. The leader goes last. A pod that is
-down already goes first and needs no gate: that is how a bad configuration is repaired.
+sound and will stay so, a quorum without the pod, and the client Service no longer lists it. The leader goes last. A
+pod that is down already goes first and needs no gate: that is how a bad configuration is repaired.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ from qdrant_operator.domain.values import PeerView
 from qdrant_operator.domain.words import named
 
 WHY = "its template changed"
+RETURN_SECONDS = 10.0
+"""For so long after a pod came back, requests that did not reach it may still fail. A peer tries three times, waits 1 s
+for an answer and then 2 s for a sign of life, and pauses for up to 0.5 s in all (Qdrant 1.19
+`transport_channel_pool.rs`; no setting changes them). Seen in rolls: failures 7.6 to 8.2 s after a pod was gone, up to
+2 s after the next one of its name was ready."""
 
 Gate = Callable[[PodState, Observed, int], str | None]
 
@@ -92,6 +97,21 @@ def _one_at_a_time(pod: PodState, observed: Observed, wanted: int) -> str | None
     return None if len(others) + 1 >= wanted else f"only {len(others) + 1} of {wanted} pods exist"
 
 
+def _nobody_just_back(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    """Requests that did not reach a pod may fail when it is back, and then its replicas that were sound are Dead."""
+    others = sorted(name for name in observed.just_back - {pod.name} if _holds_copies(name, observed))
+    if not others:
+        return None
+    late = "requests from before that can still fail would call replicas there Dead"
+    return f"{named(others)} must be ready for {RETURN_SECONDS:.0f} s first: {late}"
+
+
+def _holds_copies(name: str, observed: Observed) -> bool:
+    """Whether a peer has replicas that can be called Dead: not the only one of their shard."""
+    view = observed.peers.get(name)
+    return view is not None and any(view.peer in s.holders and len(s.holders) > 1 for s in observed.shards)
+
+
 def _everybody_answers(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
     reasons = [f"{name} does not answer: {reason}" for name, reason in sorted(observed.silent.items())]
     return "; ".join(reasons) or None
@@ -145,6 +165,7 @@ GATES: tuple[tuple[Guard, Gate], ...] = (
     (Guard.CONSENSUS_UNSETTLED, _consensus_settled),
     (Guard.TRANSFER_RUNNING, _no_transfers),
     (Guard.REPLICA_NOT_SOUND, _all_sound),
+    (Guard.ONE_AT_A_TIME, _nobody_just_back),
     (Guard.NO_QUORUM_WITHOUT, _quorum_without),
 )
 """In the order in which a human would look."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.steps import Step
 from qdrant_operator.reconcile.pod_memory import PodMemory
+from qdrant_operator.reconcile.return_memory import ReturnMemory
 from qdrant_operator.reconcile.service_memory import ServiceMemory
 from qdrant_operator.reconcile.transfer_memory import Target, TransferMemory
 
@@ -22,22 +23,30 @@ class Remembered:
     """Dead replicas that nobody will heal."""
     just_left: frozenset[str] = frozenset()
     """Pods that left the client Service a moment ago."""
+    just_back: frozenset[str] = frozenset()
+    """Pods that became ready a moment ago."""
     overdue: tuple[int, ...] = ()
     """Ordinals of pods that nobody has made for a while."""
 
     def added_to(self, observed: Observed) -> Observed:
         """What is seen now, with what is remembered."""
         return replace(
-            observed, waits=self.waits, stale=self.stale, just_left=self.just_left, overdue=self.overdue
+            observed,
+            waits=self.waits,
+            stale=self.stale,
+            just_left=self.just_left,
+            just_back=self.just_back,
+            overdue=self.overdue,
         )
 
 
 class Memory:
-    """Transfers that were begun, pods that left the client Service, and pods that are missing."""
+    """Transfers that were begun, pods that left the client Service, that came back, and that are missing."""
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._transfers, self._service, self._pods = TransferMemory(), ServiceMemory(), PodMemory()
+        self._transfers, self._service = TransferMemory(), ServiceMemory()
+        self._pods, self._returns = PodMemory(), ReturnMemory()
 
     def begun(self, step: Step) -> None:
         """A step was carried out."""
@@ -50,5 +59,6 @@ class Memory:
             self._transfers.waits(observed.views, now),
             self._transfers.stale(observed.views, now),
             self._service.just_left(observed.pods, observed.listed, now),
+            self._returns.just_back(observed.pods, now),
             self._pods.overdue(observed, now),
         )

@@ -1,0 +1,29 @@
+"""Remembers since when pods are ready: a request from before may still fail, and call a replica Dead that is back.
+
+By our own clock, because the kubelet's may be another. In memory only: after a restart of the operator every pod
+counts as just back once more, which costs a roll that begins in that moment some seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from qdrant_operator.domain.observed import PodState
+from qdrant_operator.domain.rollout import RETURN_SECONDS
+
+FAILS_WITHIN = timedelta(seconds=RETURN_SECONDS)
+
+
+class ReturnMemory:
+    """Ready pods of one cluster."""
+
+    def __init__(self) -> None:
+        """Remember nothing."""
+        self._since: dict[str, datetime] = {}
+
+    def just_back(self, pods: Iterable[PodState], now: datetime) -> frozenset[str]:
+        """Names of pods that have not been ready for long enough."""
+        ready = {pod.uid: pod.name for pod in pods if pod.ready}
+        self._since = {uid: self._since.get(uid, now) for uid in ready}
+        return frozenset(ready[uid] for uid, since in self._since.items() if now - since < FAILS_WITHIN)
