@@ -109,7 +109,7 @@ def test_a_pod_that_came_back_is_waited_for_while_its_replicas_can_still_be_call
     assert not [step for step in result.steps if isinstance(step, RestartPod | TakeOutOfService)]
     (wait,) = result.blocked
     assert wait.guard is Guard.ONE_AT_A_TIME
-    assert wait.message.startswith("vectors-1 must be ready for 10 s first: requests from before")
+    assert wait.message.startswith("vectors-1 must be ready for 10 s first: until then requests")
 
 
 def test_a_pod_that_came_back_is_not_waited_for_where_nothing_can_be_called_dead() -> None:

@@ -26,8 +26,8 @@ WHY = "its template changed"
 RETURN_SECONDS = 10.0
 """For so long after a pod came back, requests that did not reach it may still fail. A peer tries three times, waits 1 s
 for an answer and then 2 s for a sign of life, and pauses for up to 0.5 s in all (Qdrant 1.19
-`transport_channel_pool.rs`; no setting changes them). Seen in rolls: failures 7.6 to 8.2 s after a pod was gone, up to
-2 s after the next one of its name was ready."""
+`transport_channel_pool.rs`; no setting changes them). Seen in eight rolls: 7 s after the new pod was ready at the
+latest (docs/design/0007)."""
 
 Gate = Callable[[PodState, Observed, int], str | None]
 
@@ -102,7 +102,7 @@ def _nobody_just_back(pod: PodState, observed: Observed, _wanted: int) -> str | 
     others = sorted(name for name in observed.just_back - {pod.name} if _holds_copies(name, observed))
     if not others:
         return None
-    late = "requests from before that can still fail would call replicas there Dead"
+    late = "until then requests that missed it can still fail and mark its replicas Dead"
     return f"{named(others)} must be ready for {RETURN_SECONDS:.0f} s first: {late}"
 
 
