@@ -26,11 +26,13 @@ class Facts:
         """Nothing is known."""
         self._story = story
         self.since: dict[tuple[str, ...], float] = {}
+        self._ended: dict[tuple[str, ...], float] = {}
 
     def look(self) -> None:
         """Bring the facts up to date."""
         now = self._story.clock.seconds()
         found = set(self._facts())
+        self._ended.update(dict.fromkeys(self.since.keys() - found, now))
         self.since = {fact: self.since.get(fact, now) for fact in sorted(found)}
 
     def old(self, kind: str, seconds: float = NOTICED) -> list[tuple[str, ...]]:
@@ -63,6 +65,8 @@ class Facts:
         return {peer: process for peer, process in live.items() if process.running and not process.paused}
 
     def _facts(self) -> Iterator[tuple[str, ...]]:
+        for disk in self._story.node.living_disks().values():
+            yield ("volume", str(disk.peer))
         strangers = self._story.node.foreign_pods()
         for pod in self._story.server.all(Kind.POD):
             name = pod["metadata"]["name"]
@@ -89,6 +93,11 @@ class Facts:
             if (local := disk.locals.get((name, number))) is not None and local.dummy
         }
         return {peer for peer in spoilt if str(peer) not in known}
+
+    def just_lost(self, asked: float) -> set[int]:
+        """Peers whose volume was there so short before a request was sent, or after it, that it could not be known."""
+        ends = ((fact, end) for fact, end in self._ended.items() if fact[0] == "volume")
+        return {int(fact[1]) for fact, end in ends if fact not in self.since and asked - end < NOTICED}
 
     def _is_spoilt(self, process: Peer, name: str, number: int) -> bool:
         local = process.disk.locals.get((name, number))

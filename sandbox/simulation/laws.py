@@ -42,7 +42,10 @@ class Laws:
         self.broken: list[str] = []
         self._stopped_by_us: set[str] = set()
         self._asked: set[tuple[object, ...]] = set()
+        self._onto_holders: set[tuple[object, ...]] = set()
+        """Transfers that were asked for when their target had the shard: others may arrive after it got it."""
         self._dropped: dict[tuple[str, int, int], float] = {}
+        self._asked_at: dict[tuple[str, int, int], float] = {}
         self._members = 0
         self._complete = False
         self._retired: set[int] = set()
@@ -93,8 +96,16 @@ class Laws:
             if verb == "drop_replica":
                 self._on_asked_to_drop((call.segments[1], body["shard_id"], body["peer_id"]))
             ends = (body.get("from_peer_id"), body.get("to_peer_id"))
-            how = body.get("method")
-            self._asked.add((verb, call.segments[1], body["shard_id"], *ends, how))
+            transfer = (verb, call.segments[1], body["shard_id"], *ends, body.get("method"))
+            self._asked.add(transfer)
+            if self._holds(call.segments[1], body["shard_id"], ends[1]):
+                self._onto_holders.add(transfer)
+
+    def _holds(self, name: str, number: int, peer: int | None) -> bool:
+        state = self.facts.state()
+        collection = state.collections.get(name) if state else None
+        shard = collection.shards.get(number) if collection else None
+        return shard is not None and peer in shard.replicas
 
     def on_commit(self, op: Op, state: State) -> None:
         """Consensus carries something out; `state` is what was before."""
@@ -110,14 +121,16 @@ class Laws:
     def _on_start_of_transfer(self, op: Start, state: State) -> None:
         move = op.move
         verb = "replicate_shard" if move.keep_source else "move_shard"
-        if (verb, op.name, move.shard, move.source, move.target, move.method) not in self._asked:
+        transfer = (verb, op.name, move.shard, move.source, move.target, move.method)
+        if transfer not in self._asked:
             return
         where = f"{op.name}/{move.shard}: peer {move.source} to {move.target}"
         self._story.tell(f"transfer begins, {verb} {where}")
         replicas = state.collections[op.name].shards[move.shard].replicas
-        if not move.keep_source and move.target in replicas:
+        known = transfer in self._onto_holders
+        if known and not move.keep_source and move.target in replicas:
             self.breaks(f"two replicas collapse into one: {verb} {where}")
-        if replicas.get(move.target) == ACTIVE:
+        if known and replicas.get(move.target) == ACTIVE:
             self.breaks(f"a second replica on one peer: {verb} {where}")
         self._check_budget(state, where)
         drained = not move.keep_source and move.source not in self._leaving
@@ -141,6 +154,7 @@ class Laws:
             self.breaks(f"{len(running)} transfers run already: {where}")
 
     def _on_asked_to_drop(self, replica: tuple[str, int, int]) -> None:
+        self._asked_at[replica] = self._story.clock.seconds()
         for fact in self.facts.old("transfer"):
             if fact[1:3] == (replica[0], str(replica[1])):
                 self.breaks(f"{replica[0]}/{replica[1]}: a drop is asked for while a transfer of it runs")
@@ -156,12 +170,18 @@ class Laws:
         self._dropped[op.name, op.shard, op.peer] = self._story.clock.seconds()
         silent = {int(fact[1]) for fact in self.facts.old("missing")}
         good = self._story.writer.good(state, op.name, op.shard) - silent
-        good |= self.facts.just_spoilt(op.name, op.shard)
+        good |= self.facts.just_spoilt(op.name, op.shard) | self._just_lost(op, state)
         wanted = self._wishes.replicas_of(op.name, state)
         if len(good - {op.peer}) < min(wanted, len(good)):
             self.breaks(
                 f"{op.name}/{op.shard}: {len(good)} good replicas, {wanted} wanted, and one is dropped"
             )
+
+    def _just_lost(self, op: DropReplica, state: State) -> set[int]:
+        """Holders whose volume went too late to be missed when the drop was asked for."""
+        asked = self._asked_at.get((op.name, op.shard, op.peer), self._story.clock.seconds())
+        active = state.collections[op.name].shards[op.shard].active()
+        return self.facts.just_lost(asked) & set(active)
 
     def _on_remove(self, peer: int, state: State) -> None:
         self._story.tell(f"removed: peer {peer}")

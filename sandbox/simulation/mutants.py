@@ -29,6 +29,7 @@ from qdrant_operator.domain.placement import planner as placement
 from qdrant_operator.domain.placement.model import Mode
 from qdrant_operator.domain.steps import Guard, Plan, RecordBootstrap
 from qdrant_operator.reconcile import cluster_act, cluster_observe, cluster_shards, collection_act
+from qdrant_operator.reconcile.change_memory import ChangeMemory
 from qdrant_operator.reconcile.creations import Creations
 from qdrant_operator.reconcile.transfer_memory import TransferMemory
 from sandbox.simulation.laws import Laws
@@ -194,6 +195,10 @@ def _placement() -> list[Mutant]:
             "a second replica on one peer",
         ),
         Mutant("placement: ConsensusUnsettled", _instead(layout.unsettled, lambda _observed: "")),
+        Mutant(
+            "placement: ConsensusUnsettled, the leader shows the last step",
+            lambda: [(ChangeMemory, "just_changed", lambda *_: False)],
+        ),
         Mutant(
             "placement: ViewsDisagree + sound in every view",
             _instead(layout._disputed, lambda *_: "", soundness._is_sound, _sound_in_some_view),

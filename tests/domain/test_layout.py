@@ -114,6 +114,15 @@ def test_one_silent_peer_of_three_unsettles_nothing_and_two_do() -> None:
     assert "no majority" in layout_of(silence(observed, "vectors-1", "vectors-2")).unsettled
 
 
+def test_after_a_change_the_leader_itself_must_answer() -> None:
+    """The others may not have heard of the last step: on their word alone a next one would not know of it."""
+    observed = replace(look({0: (0, 1)}), just_changed=True)
+    assert layout_of(silence(observed, "vectors-2")).unsettled == ""
+    without_leader = silence(observed, "vectors-0")
+    assert layout_of(without_leader).unsettled.startswith("the leader does not answer")
+    assert layout_of(replace(without_leader, just_changed=False)).unsettled == ""
+
+
 def test_the_factor_of_a_shard_key_comes_from_its_want() -> None:
     """Three replicas are asked of the key, in one zone."""
     told = [ShardView(ShardId(0), "eu", {A: ReplicaState.ACTIVE}, None)]

@@ -144,6 +144,8 @@ class Observed:
     """Pods that it lists no more, and that nodes may not have heard of yet."""
     just_back: frozenset[str] = frozenset()
     """Pods that became ready a moment ago: requests from before may still fail."""
+    just_changed: bool = False
+    """Consensus was asked for a change a moment ago: only the leader surely shows it."""
     overdue: tuple[int, ...] = ()
     """Ordinals of pods that the StatefulSet counts and that nobody has made for a while."""
     mark: str | None = None

@@ -51,6 +51,7 @@ class ClusterReconciler:
             return Again(self._world.options.watch_seconds)
         try:
             for step in batch(plan):
+                memory.asked(step)
                 await self._carry_out(subject, seen, step)
                 memory.begun(step)
         except Refused as error:

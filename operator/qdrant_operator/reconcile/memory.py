@@ -7,6 +7,7 @@ from datetime import datetime
 
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.steps import Step
+from qdrant_operator.reconcile.change_memory import ChangeMemory
 from qdrant_operator.reconcile.pod_memory import PodMemory
 from qdrant_operator.reconcile.return_memory import ReturnMemory
 from qdrant_operator.reconcile.service_memory import ServiceMemory
@@ -25,6 +26,8 @@ class Remembered:
     """Pods that left the client Service a moment ago."""
     just_back: frozenset[str] = frozenset()
     """Pods that became ready a moment ago."""
+    just_changed: bool = False
+    """Consensus was asked for a change a moment ago."""
     overdue: tuple[int, ...] = ()
     """Ordinals of pods that nobody has made for a while."""
 
@@ -36,17 +39,23 @@ class Remembered:
             stale=self.stale,
             just_left=self.just_left,
             just_back=self.just_back,
+            just_changed=self.just_changed,
             overdue=self.overdue,
         )
 
 
 class Memory:
-    """Transfers that were begun, pods that left the client Service, that came back, and that are missing."""
+    """Changes and transfers that were begun; pods that left the client Service, that came back, that are missing."""
 
     def __init__(self) -> None:
         """Remember nothing."""
         self._transfers, self._service = TransferMemory(), ServiceMemory()
         self._pods, self._returns = PodMemory(), ReturnMemory()
+        self._changes = ChangeMemory()
+
+    def asked(self, step: Step) -> None:
+        """A step is sent now."""
+        self._changes.asked(step)
 
     def begun(self, step: Step) -> None:
         """A step was carried out."""
@@ -60,5 +69,6 @@ class Memory:
             self._transfers.stale(observed.views, now),
             self._service.just_left(observed.pods, observed.listed, now),
             self._returns.just_back(observed.pods, now),
+            self._changes.just_changed(now),
             self._pods.overdue(observed, now),
         )

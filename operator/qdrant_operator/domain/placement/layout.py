@@ -76,7 +76,10 @@ def _peer(peer: PeerId, view: PeerView | None, collections: set[str], roles: Rol
 
 
 def unsettled(observed: Observed) -> str:
-    """Why nothing may be planned: no leader that a quorum of answering voters follows, or stopped consensus."""
+    """Why nothing may be planned: no leader that a quorum of answering voters follows, or stopped consensus.
+
+    After a change the leader itself must answer: the others may not have heard of it yet.
+    """
     views = observed.peers
     members = {peer for view in views.values() for peer in view.peers}
     voters = [view for view in views.values() if view.voter]
@@ -84,6 +87,8 @@ def unsettled(observed: Observed) -> str:
         return f"{len(voters)} of {len(members)} members answer and vote: that is no majority"
     if observed.leader is None:
         return "a majority of the members follows no common leader"
+    if observed.just_changed and observed.pod_of(observed.leader) is None:
+        return "the leader does not answer, and the others may not know the last step yet"
     stopped = sorted(pod for pod, view in views.items() if not view.consensus_working)
     if stopped:
         return f"consensus has stopped on {', '.join(stopped)}"

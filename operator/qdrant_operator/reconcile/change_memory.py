@@ -1,0 +1,43 @@
+"""Remembers that consensus was asked for a change a moment ago.
+
+Whoever carried it out shows it at once, the others some time later. Decided on the word of the others alone, the next
+step would not know the last one. In memory only: a new operator asks for nothing before its first look, and a call of
+the old one that is still on its way is no news to the checks before each step.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from qdrant_operator.domain.steps import (
+    AbortTransfer,
+    DropReplica,
+    ForgetPeer,
+    MoveShard,
+    RemovePeer,
+    ReplicateShard,
+    Step,
+)
+
+SPREADS_WITHIN = timedelta(seconds=10)
+"""So long Qdrant itself waits for a change to be carried out (1.19, `DEFAULT_META_OP_WAIT`)."""
+
+
+class ChangeMemory:
+    """Changes that were asked of one cluster's consensus."""
+
+    def __init__(self) -> None:
+        """Remember nothing."""
+        self._asked = False
+        self._since: datetime | None = None
+
+    def asked(self, step: Step) -> None:
+        """A step is sent now; whether it will be answered is not known."""
+        change = ReplicateShard | MoveShard | DropReplica | AbortTransfer | RemovePeer | ForgetPeer
+        self._asked = self._asked or isinstance(step, change)
+
+    def just_changed(self, now: datetime) -> bool:
+        """Whether the leader must be heard before anything else is decided: from the first look after a change."""
+        if self._asked:
+            self._asked, self._since = False, now
+        return self._since is not None and now - self._since < SPREADS_WITHIN

@@ -1,0 +1,37 @@
+"""After a change that was asked of consensus the leader is listened to for a while."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from qdrant_operator.domain.soundness import ShardRef
+from qdrant_operator.domain.steps import DropReplica, MarkCluster, RemovePeer, Step, TakeOutOfService
+from qdrant_operator.domain.values import PeerId, ShardId
+from qdrant_operator.reconcile.change_memory import SPREADS_WITHIN, ChangeMemory
+
+NOW = datetime(2026, 11, 22, 1, tzinfo=UTC)
+MOMENT = timedelta(milliseconds=1)
+REF: ShardRef = ("docs", ShardId(0))
+DROP = DropReplica(REF, PeerId(100), "vectors-0", "test")
+REMOVE = RemovePeer(PeerId(102), "vectors-2", force=False, why="test")
+
+
+@pytest.mark.parametrize("step", [DROP, REMOVE], ids=["of shards", "of members"])
+def test_a_change_counts_as_new_for_ten_seconds(step: Step) -> None:
+    """From the first look after it was sent, however long the answer took."""
+    memory = ChangeMemory()
+    assert not memory.just_changed(NOW)
+    memory.asked(step)
+    assert memory.just_changed(NOW + SPREADS_WITHIN)
+    assert memory.just_changed(NOW + 2 * SPREADS_WITHIN - MOMENT)
+    assert not memory.just_changed(NOW + 2 * SPREADS_WITHIN)
+
+
+def test_what_consensus_is_not_asked_for_changes_nothing() -> None:
+    """Labels of pods are Kubernetes' own."""
+    memory = ChangeMemory()
+    memory.asked(TakeOutOfService("vectors-2", "test"))
+    memory.asked(MarkCluster("vectors-2"))
+    assert not memory.just_changed(NOW)
