@@ -12,9 +12,10 @@ from sandbox.fakes.statefulset import is_ready
 from sandbox.qdrant_sim.core.answers import Call
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.ops import DropReplica, Op, Remove, Start
-from sandbox.qdrant_sim.core.state import ACTIVE, State
+from sandbox.qdrant_sim.core.state import State
 from sandbox.simulation.facts import NOTICED, Facts
 from sandbox.simulation.node import claim_of
+from sandbox.simulation.shard_laws import ShardLaws
 from sandbox.simulation.user import NAMESPACE
 from sandbox.simulation.wishes import Wishes
 
@@ -27,8 +28,6 @@ STRANGER = 25.0
 """Seconds after which a peer of another cluster is out of service: operators may have died meanwhile."""
 A_LOOK = 1.0
 """Seconds between what a look finds and when it ends, if nothing is slow."""
-PER_CLUSTER = 2
-"""Transfers at a time that a spec allows which says nothing."""
 
 
 class Laws:
@@ -41,17 +40,15 @@ class Laws:
         self._wishes = Wishes(story, self.facts)
         self.broken: list[str] = []
         self._stopped_by_us: set[str] = set()
-        self._asked: set[tuple[object, ...]] = set()
-        self._onto_holders: set[tuple[object, ...]] = set()
-        """Transfers that were asked for when their target had the shard: others may arrive after it got it."""
-        self._dropped: dict[tuple[str, int, int], float] = {}
-        self._asked_at: dict[tuple[str, int, int], float] = {}
+        self._removals: set[int] = set()
+        """Peers whose removal was asked for."""
         self._members = 0
         self._complete = False
         self._retired: set[int] = set()
         self._removed: set[int] = set()
         self._leaving: set[int] = set()
         """Peers whose removal was recorded: there is no way back."""
+        self._shards = ShardLaws(story, self.facts, self._wishes, self._leaving)
 
     def breaks(self, what: str) -> None:
         """A law is broken."""
@@ -87,101 +84,21 @@ class Laws:
     def asked(self, call: Call) -> None:
         """The operator sends a call that changes something."""
         if call.segments[:2] == ("cluster", "peer"):
-            self._asked.add(("remove", int(call.segments[2])))
+            self._removals.add(int(call.segments[2]))
         elif call.segments[-1] == "cluster":
-            verb, body = next(iter(call.body.items()))
             self.facts.look()
-            if self._story.user.mode_for(NOTICED) == "Manual":
-                self.breaks(f"placement is Manual: {verb} {call.segments[1]}/{body['shard_id']}")
-            if verb == "drop_replica":
-                self._on_asked_to_drop((call.segments[1], body["shard_id"], body["peer_id"]))
-            ends = (body.get("from_peer_id"), body.get("to_peer_id"))
-            transfer = (verb, call.segments[1], body["shard_id"], *ends, body.get("method"))
-            self._asked.add(transfer)
-            if self._holds(call.segments[1], body["shard_id"], ends[1]):
-                self._onto_holders.add(transfer)
-
-    def _holds(self, name: str, number: int, peer: int | None) -> bool:
-        state = self.facts.state()
-        collection = state.collections.get(name) if state else None
-        shard = collection.shards.get(number) if collection else None
-        return shard is not None and peer in shard.replicas
+            self._shards.asked(call)
 
     def on_commit(self, op: Op, state: State) -> None:
         """Consensus carries something out; `state` is what was before."""
         if isinstance(op, Start | DropReplica | Remove):
             self.facts.look()
         if isinstance(op, Start):
-            self._on_start_of_transfer(op, state)
+            self._shards.on_start(op, state)
         elif isinstance(op, DropReplica):
-            self._on_drop(op, state)
-        elif isinstance(op, Remove) and ("remove", op.peer) in self._asked:
+            self._shards.on_drop(op, state)
+        elif isinstance(op, Remove) and op.peer in self._removals:
             self._on_remove(op.peer, state)
-
-    def _on_start_of_transfer(self, op: Start, state: State) -> None:
-        move = op.move
-        verb = "replicate_shard" if move.keep_source else "move_shard"
-        transfer = (verb, op.name, move.shard, move.source, move.target, move.method)
-        if transfer not in self._asked:
-            return
-        where = f"{op.name}/{move.shard}: peer {move.source} to {move.target}"
-        self._story.tell(f"transfer begins, {verb} {where}")
-        replicas = state.collections[op.name].shards[move.shard].replicas
-        known = transfer in self._onto_holders
-        if known and not move.keep_source and move.target in replicas:
-            self.breaks(f"two replicas collapse into one: {verb} {where}")
-        if known and replicas.get(move.target) == ACTIVE:
-            self.breaks(f"a second replica on one peer: {verb} {where}")
-        self._check_budget(state, where)
-        drained = not move.keep_source and move.source not in self._leaving
-        if drained and self._wishes.is_unwanted(move.source) and self._wishes.has_no_room():
-            self.breaks(f"a peer is drained that cannot go, too few would stay: {where}")
-        if self._wishes.is_unwanted(move.target) and self._wishes.has_room(state):
-            self.breaks(f"a peer that shall go is filled: {verb} {where}")
-
-    def _check_budget(self, state: State, where: str) -> None:
-        """The budgets of a spec that says nothing: two transfers at a time, one into and out of each peer."""
-        running = [
-            move
-            for one in state.collections.values()
-            for move in one.moves
-            if any(
-                ask[1:] == (one.name, move.shard, move.source, move.target, move.method)
-                for ask in self._asked
-            )
-        ]
-        if len(running) >= PER_CLUSTER:
-            self.breaks(f"{len(running)} transfers run already: {where}")
-
-    def _on_asked_to_drop(self, replica: tuple[str, int, int]) -> None:
-        self._asked_at[replica] = self._story.clock.seconds()
-        for fact in self.facts.old("transfer"):
-            if fact[1:3] == (replica[0], str(replica[1])):
-                self.breaks(f"{replica[0]}/{replica[1]}: a drop is asked for while a transfer of it runs")
-        gone, state = self._dropped.get(replica), self.facts.state()
-        collection = state.collections.get(replica[0]) if state else None
-        if collection is None or replica[2] in collection.shards[replica[1]].replicas:
-            return
-        if gone is not None and self._story.clock.seconds() - gone > NOTICED:
-            self.breaks(f"{replica[0]}/{replica[1]}: a drop is asked for that was done long ago")
-
-    def _on_drop(self, op: DropReplica, state: State) -> None:
-        self._story.tell(f"dropped: {op.name}/{op.shard} on peer {op.peer}")
-        self._dropped[op.name, op.shard, op.peer] = self._story.clock.seconds()
-        silent = {int(fact[1]) for fact in self.facts.old("missing")}
-        good = self._story.writer.good(state, op.name, op.shard) - silent
-        good |= self.facts.just_spoilt(op.name, op.shard) | self._just_lost(op, state)
-        wanted = self._wishes.replicas_of(op.name, state)
-        if len(good - {op.peer}) < min(wanted, len(good)):
-            self.breaks(
-                f"{op.name}/{op.shard}: {len(good)} good replicas, {wanted} wanted, and one is dropped"
-            )
-
-    def _just_lost(self, op: DropReplica, state: State) -> set[int]:
-        """Holders whose volume went too late to be missed when the drop was asked for."""
-        asked = self._asked_at.get((op.name, op.shard, op.peer), self._story.clock.seconds())
-        active = state.collections[op.name].shards[op.shard].active()
-        return self.facts.just_lost(asked) & set(active)
 
     def _on_remove(self, peer: int, state: State) -> None:
         self._story.tell(f"removed: peer {peer}")

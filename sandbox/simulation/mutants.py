@@ -32,8 +32,8 @@ from qdrant_operator.reconcile import cluster_act, cluster_observe, cluster_shar
 from qdrant_operator.reconcile.change_memory import ChangeMemory
 from qdrant_operator.reconcile.creations import Creations
 from qdrant_operator.reconcile.transfer_memory import TransferMemory
-from sandbox.simulation.laws import Laws
 from sandbox.simulation.remembered import Place, everywhere
+from sandbox.simulation.shard_laws import ShardLaws
 
 Places = Callable[[], list[Place]]
 
@@ -54,7 +54,7 @@ def mutants() -> list[Mutant]:
 
 
 def _rollout() -> list[Mutant]:
-    alone = (Guard.ONE_AT_A_TIME, Guard.PEERS_UNREACHABLE, Guard.CONSENSUS_UNSETTLED, Guard.REPLICA_NOT_SOUND)
+    alone = (Guard.PEERS_UNREACHABLE, Guard.CONSENSUS_UNSETTLED, Guard.REPLICA_NOT_SOUND)
     quorum = (
         Guard.NO_QUORUM_WITHOUT,
         Guard.ONE_AT_A_TIME,
@@ -63,6 +63,7 @@ def _rollout() -> list[Mutant]:
     )
     transfers = (Guard.TRANSFER_RUNNING, Guard.REPLICA_NOT_SOUND)
     return [
+        Mutant("rollout: OneAtATime", _without_gate(rollout._one_at_a_time)),
         *(Mutant(f"rollout: {guard}", _without_gates(guard)) for guard in alone),
         Mutant(
             "rollout: TransferRunning + ReplicaNotSound + shards before pods",
@@ -269,7 +270,7 @@ def _on_old_looks() -> Places:
         return {name: looks[0].get(name, view) for name, view in views.items()}
 
     unlimited: Place = (
-        Laws,
+        ShardLaws,
         "_check_budget",
         lambda *_: None,
     )  # old plans exceed budgets first: not this law
