@@ -1,8 +1,7 @@
 """Remembers that consensus was asked for a change a moment ago.
 
 Whoever carried it out shows it at once, the others some time later. Decided on the word of the others alone, the next
-step would not know the last one. In memory only: a new operator asks for nothing before its first look, and a call of
-the old one that is still on its way is no news to the checks before each step.
+step would not know the last one. In memory only: a new operator takes it that the old one has just asked.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ class ChangeMemory:
     """Changes that were asked of one cluster's consensus."""
 
     def __init__(self) -> None:
-        """Remember nothing."""
-        self._asked = False
+        """Somebody else may have asked until now."""
+        self._asked = True
         self._since: datetime | None = None
 
     def asked(self, step: Step) -> None:
