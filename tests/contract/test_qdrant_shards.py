@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.contract.qdrant_clusters import CLUSTERED, KINDS, Cluster, eventually
 
 ONE_SHARD = {"vectors": {"size": 4, "distance": "Dot"}, "shard_number": 1, "replication_factor": 1}
 POINTS = 500
+WRITES = 12
 
 
 @pytest.fixture
@@ -173,6 +175,21 @@ async def test_force_takes_the_replicas_of_a_dead_peer_along(cluster: Cluster, q
         return list(await world.states(0)) == [keep] and list(await world.states(1)) == [keep]
 
     assert await eventually(only_kept)
+
+
+async def test_a_write_succeeds_when_its_dead_holder_is_removed_meanwhile(
+    cluster: Cluster, qdrant: QdrantRest
+) -> None:
+    """It waits until the holder that failed is Dead; one that is gone is as good."""
+    shared = {**ONE_SHARD, "shard_number": WRITES, "replication_factor": 3}
+    await qdrant.create_collection(cluster.endpoint(0), "shared", shared)
+    lost = (await World(cluster, qdrant).peers())[2]
+    await cluster.kill(2)
+    entries = [cluster.endpoint(number % 2) for number in range(WRITES)]
+    writes = [upsert(entry, "shared", range(first, first + 1)) for first, entry in enumerate(entries)]
+    removal = qdrant.remove_peer(cluster.endpoint(0), lost, force=True)
+    *statuses, _ = await asyncio.gather(*writes, removal)
+    assert statuses == [200] * WRITES
 
 
 async def test_an_id_that_is_no_member_is_cleared_by_force_and_by_nothing_else(

@@ -139,7 +139,7 @@ def write(origin: Peer, collection: Collection, changes: dict[int, list[Change]]
     origin.disk.operations += 1
     if failed and wait:
         answer = fault.answer if fault else _written(origin.disk.operations, wait)
-        return _deactivate(origin, collection.name, failed, answer)
+        return _deactivate(origin, collection, failed, answer)
     for number, peer in failed:
         origin.group.quietly(origin, SetReplica(collection.name, number, peer, DEAD))
     if fault is not None:
@@ -190,24 +190,26 @@ def _write_replica(origin: Peer, name: str, shard: int, peer: int, changes: list
     return True
 
 
-def _deactivate(origin: Peer, name: str, failed: list[tuple[int, int]], answer: Answer) -> Later:
-    """Wait until consensus has every failed replica Dead, then let the write be a success.
+def _deactivate(origin: Peer, collection: Collection, failed: list[tuple[int, int]], answer: Answer) -> Later:
+    """Wait until consensus has every failed replica Dead, or without it, then let the write be a success.
 
-    A replica that moved away meanwhile cannot be: its new place may have missed the write, so it is an error.
+    A replica that moved away meanwhile is neither: its new place may have missed the write, so it is an error.
     """
     later, left = Later(), len(failed)
+    moving = {(move.shard, move.source) for move in collection.moves}
 
     def one_done(number: int, peer: int, fault: Fault | None) -> None:
         nonlocal left
         left -= 1
-        if fault is not None and not _is_dead(origin, name, number, peer):
+        moved = (number, peer) in moving
+        if fault is not None and not _is_deactivated(origin, collection.name, number, peer, moved):
             later.resolve(_not_deactivated(fault).answer)
         elif left == 0:
             later.resolve(answer)
 
     def propose() -> None:
         for number, peer in failed:
-            change = SetReplica(name, number, peer, DEAD)
+            change = SetReplica(collection.name, number, peer, DEAD)
             origin.group.propose(origin, change, DEACTIVATION_SECONDS, partial(one_done, number, peer))
 
     patience = origin.universe.patience(origin, (peer for _, peer in failed))
@@ -215,10 +217,15 @@ def _deactivate(origin: Peer, name: str, failed: list[tuple[int, int]], answer: 
     return later
 
 
-def _is_dead(origin: Peer, name: str, number: int, peer: int) -> bool:
-    """Whether somebody else has reported the replica already; one that is gone was written to too late."""
+def _is_deactivated(origin: Peer, name: str, number: int, peer: int, moved: bool) -> bool:
+    """Whether a replica takes no writes, though our own report of it was refused: somebody else was quicker.
+
+    It is Dead, or dropped, or its peer was removed; but one that moved away lives on elsewhere.
+    """
     collection = origin.disk.state.collections.get(name)
-    return collection is not None and collection.shards[number].replicas.get(peer) == DEAD
+    shard = collection.shards.get(number) if collection is not None else None
+    state = shard.replicas.get(peer) if shard is not None else None
+    return state == DEAD or (state is None and not moved)
 
 
 def _not_deactivated(fault: Fault) -> Fault:
