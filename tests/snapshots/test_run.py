@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -184,6 +185,25 @@ async def test_run_stopped_while_files_are_made_waits_for_them_and_deletes_them(
     with pytest.raises(asyncio.CancelledError):
         await run
     assert nothing_left(peers, storage)
+
+
+async def test_run_stopped_at_any_moment_is_a_whole_backup_or_nothing() -> None:
+    """Wherever the loop is: no await keeps a SIGTERM to itself, and what is called stopped has left nothing."""
+    endings = []
+    for turns in itertools.count():
+        peers, storage = FakePeers(PLACEMENT), FakeStorage()
+        work = asyncio.create_task(make(peers, storage))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not work.cancel():
+            break
+        await asyncio.wait({work})
+        endings.append("stopped" if work.cancelled() else work.result().reason)
+        stored = f"{FOLDER}manifest.json" in storage.objects
+        assert (peers.names(), stored) == ([], endings[-1] == "Verified"), f"after {turns} turns"
+        assert stored or nothing_left(peers, storage), f"after {turns} turns"
+    assert endings == sorted(endings, key=["stopped", "Verified"].index)
+    assert endings.count("stopped") > 5 * endings.count("Verified") > 0
 
 
 async def test_folder_that_holds_a_backup_is_not_touched() -> None:

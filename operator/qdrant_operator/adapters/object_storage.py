@@ -140,7 +140,7 @@ class S3Storage:
     async def _call(self, what: str, call: Awaitable[T]) -> T:
         limit = RETRY_SECONDS + CALL_SECONDS
         try:
-            return await asyncio.wait_for(self._told(what, call), limit)
+            return await in_time(limit, self._told(what, call))
         except TimeoutError as error:
             raise Unreachable(
                 f"{what} in bucket {self._place.bucket!r}: no answer in {limit:.0f} s"
@@ -186,6 +186,16 @@ class _Interruptible:
         if self._next.cancelled():
             raise InterruptedError("the upload was interrupted")
         return self._next.result()
+
+
+async def in_time(seconds: float, call: Awaitable[T]) -> T:
+    """Await with a limit, and never lose a cancellation.
+
+    Raises:
+        TimeoutError: no answer within `seconds`.
+    """
+    async with asyncio.timeout(seconds):
+        return await call
 
 
 async def _settled(work: asyncio.Future[Any]) -> None:

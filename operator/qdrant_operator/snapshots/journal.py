@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -102,8 +102,8 @@ class Journal:
             yield
         finally:
             beat.cancel()
-            with suppress(asyncio.CancelledError):
-                await beat
+            # Not the beat itself: its cancellation could not be told from ours.
+            await asyncio.wait({beat})
 
     async def _beat(self) -> None:
         while True:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from qdrant_operator.domain.backups import Source
 from qdrant_operator.domain.conditions import timestamp
@@ -31,6 +34,8 @@ PEERS_AT_A_TIME = 3
 """Peers that make and send files at the same moment; each makes one at a time, because making one costs it
 disk and delays its optimizers."""
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
@@ -47,21 +52,26 @@ class Run:
         """Make the backup, or leave nothing behind and say why there is none."""
         journal = Journal(self.storage, self.instruction)
         try:
-            result = await self._make(journal)
-        except (Refused, Retryable) as error:
-            result = _failure(error)
-        except Exception as error:
-            log.exception("Snapshot failed")
-            result = Result(
-                "InternalError", f"{type(error).__name__}: {error}; the pod's log has the details"
-            )
+            manifest = await self._copied(journal)
         except asyncio.CancelledError:
             await self._leave(journal, _INTERRUPTED)
             raise
-        await self._leave(journal, result)
-        return result
+        except Exception as error:
+            ending = self._leave(journal, _failure(error))
+        else:
+            ending = self._seal(journal, manifest)
+        # Whoever stops the run now comes too late: with its manifest the backup is there.
+        return await _to_its_end(ending)
 
-    async def _make(self, journal: Journal) -> Result:
+    async def _seal(self, journal: Journal, manifest: BackupManifest) -> Result:
+        """The manifest makes a backup of what was copied."""
+        try:
+            await self.storage.write_new(f"{self.instruction.folder}{MANIFEST}", dump_manifest(manifest))
+        except Exception as error:
+            return await self._leave(journal, _failure(error))
+        return await self._leave(journal, result_of(manifest, verified=self.instruction.verify))
+
+    async def _copied(self, journal: Journal) -> BackupManifest:
         started = _now()
         await self._claim_folder(journal)
         endpoints = self._endpoints()
@@ -73,8 +83,7 @@ class Run:
             manifest = self._manifest(subject, files, started)
             if self.instruction.verify:
                 await self._read_back(manifest)
-        await self.storage.write_new(f"{self.instruction.folder}{MANIFEST}", dump_manifest(manifest))
-        return result_of(manifest, verified=self.instruction.verify)
+        return manifest
 
     async def _claim_folder(self, journal: Journal) -> None:
         """Nothing of somebody else's is overwritten: a folder with a manifest is a backup."""
@@ -138,7 +147,7 @@ class Run:
                 f" {'; '.join(str(finding) for finding in findings[:5])}",
             )
 
-    async def _leave(self, journal: Journal, result: Result) -> None:
+    async def _leave(self, journal: Journal, result: Result) -> Result:
         """Take leave: what is no backup is deleted. Best effort: the reason for failing must come out."""
         try:
             if not result.good:
@@ -146,6 +155,7 @@ class Run:
             await journal.close(None if result.good else result.message)
         except (Refused, Retryable) as error:
             log.warning("Remains were not deleted", extra={"error": str(error)})
+        return result
 
 
 _INTERRUPTED = Result("Interrupted", "the run was stopped before its end; nothing was kept")
@@ -156,9 +166,22 @@ def interrupted() -> Result:
     return _INTERRUPTED
 
 
-def _failure(error: Refused | Retryable) -> Result:
-    reason = error.reason if isinstance(error, Refused) else "Unreachable"
-    return Result(reason, str(error))
+def _failure(error: Exception) -> Result:
+    if isinstance(error, Refused):
+        return Result(error.reason, str(error))
+    if isinstance(error, Retryable):
+        return Result("Unreachable", str(error))
+    log.error("Snapshot failed", exc_info=error)
+    return Result("InternalError", f"{type(error).__name__}: {error}; the pod's log has the details")
+
+
+async def _to_its_end(call: Coroutine[Any, Any, T]) -> T:
+    """Await, whoever asks us to stop meanwhile."""
+    work = asyncio.create_task(call)
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({work})
+    return work.result()
 
 
 def _first(several: ExceptionGroup[Exception]) -> Exception:
