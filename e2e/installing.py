@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from e2e.images import OPERATOR
 from e2e.kubectl import Kubectl
 from e2e.shell import ROOT, run
@@ -13,12 +15,19 @@ RELEASE = "qdrant-operator"
 CHART = ROOT / "charts" / "qdrant-operator"
 CRDS = ROOT / "crds"
 REPLICAS = 2
+OURS = "dev.qdrantoperator.e2e"
+"""Label of every namespace that a run makes."""
 
 
-def restricted(namespace: str) -> Manifest:
+def restricted(name: str) -> Manifest:
     """A namespace that takes only pods of the restricted Pod Security Standard."""
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
+    return namespace(name, {"pod-security.kubernetes.io/enforce": "restricted"})
+
+
+def namespace(name: str, labels: Mapping[str, str] | None = None) -> Manifest:
+    """A namespace that a run makes."""
+    metadata = {"name": name, "labels": {OURS: "run", **(labels or {})}}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def install(kubectl: Kubectl) -> None:

@@ -16,8 +16,10 @@ from string import Template
 
 import pytest
 
+from e2e.borrowed import borrowed
 from e2e.kubectl import Kubectl
 from e2e.shell import BUILD, CommandFailed, Missing, eventually, run
+from sandbox.kubectl import find_kubectl
 
 _HERE = Path(__file__).parent
 _API_SERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
@@ -42,14 +44,20 @@ class Cluster:
 def cluster() -> Iterator[Cluster]:
     """The context that E2E_CONTEXT names, else a kind cluster: made here and deleted afterwards (not with KEEP=1).
 
-    A kind cluster of the wanted name that is there already is used, and left.
+    A kind cluster of the wanted name that is there already is used, and left; a named context is left without
+    what the run made.
+
+    Raises:
+        Missing: there is no kind, or the named context has things of others that the run would change.
     """
     name = os.environ.get("E2E_NAME") or "qdrant-operator-e2e"
     folder = BUILD / name
     folder.mkdir(parents=True, exist_ok=True)
     kubeconfig = folder / "kubeconfig"
     if context := os.environ.get("E2E_CONTEXT"):
-        yield _existing(context, kubeconfig)
+        found = _existing(context, kubeconfig)
+        with borrowed(Kubectl(kubeconfig)):
+            yield found
         return
     present = name in run(_kind(), "get", "clusters").split()
     if present:
@@ -66,7 +74,7 @@ def cluster() -> Iterator[Cluster]:
 def _existing(context: str, kubeconfig: Path) -> Cluster:
     arguments = ("config", "view", "--minify", "--flatten", "--raw", "--context", context)
     kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(run("kubectl", *arguments))
+    kubeconfig.write_text(run(str(find_kubectl()), *arguments))
     return Cluster(
         kubeconfig, context.removeprefix("kind-") if context.startswith("kind-") else None, own=False
     )

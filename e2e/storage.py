@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from e2e.images import SEAWEEDFS
+from e2e.installing import namespace
 from e2e.kubectl import Kubectl
 from e2e.shell import eventually
 from qdrant_operator.domain.wire import Manifest
@@ -75,7 +76,7 @@ class Storage:
 def install(admin: Kubectl) -> Storage:
     """Apply it and wait until it has its bucket; a server that is there already keeps its keys."""
     kubectl = admin.within(NAMESPACE)
-    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    kubectl.apply(namespace(NAMESPACE))
     found = kubectl.get("secret", "keys")
     storage = Storage(kubectl, "e2e", _kept(found) if found else secrets.token_hex(16))
     kubectl.apply(*_objects(storage))
