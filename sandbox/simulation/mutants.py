@@ -158,6 +158,9 @@ def _removal_itself() -> list[Mutant]:
             "is removed and holds shards",
         ),
         Mutant(
+            "membership: who never hears of its removal is gone", _instead(members._unaware, lambda *_: False)
+        ),
+        Mutant(
             "membership: a removed volume stays off",
             _instead(members.pods_wanted, _any_volume),
             "the volume of a peer that was removed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,12 @@ class Started(Protocol):
 
     async def gone(self) -> int:
         """Wait for it to end by itself; the exit code."""
+
+    def pause(self) -> None:
+        """Let it stand still: SIGSTOP."""
+
+    def resume(self) -> None:
+        """Let it go on: SIGCONT."""
 
 
 class Cluster:
@@ -126,6 +133,12 @@ class _Simulated:
     async def gone(self) -> int:
         return await self._peer.exited
 
+    def pause(self) -> None:
+        self._peer.pause()
+
+    def resume(self) -> None:
+        self._peer.resume()
+
 
 class _Process:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -138,6 +151,12 @@ class _Process:
 
     async def gone(self) -> int:
         return await self._process.wait()
+
+    def pause(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
 
 def make(kind: str, folder: Path, key: str | None = None) -> Cluster:

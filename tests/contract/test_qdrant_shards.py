@@ -151,6 +151,28 @@ async def test_a_peer_with_shards_is_not_removed_and_an_empty_one_is(
     assert await eventually(alone), "the removed peer runs on, outside of any consensus"
 
 
+async def test_a_peer_that_stands_still_while_it_is_removed_never_hears_of_it(
+    cluster: Cluster, qdrant: QdrantRest
+) -> None:
+    """It goes on listing everybody, and asks for votes: the others lose their leader again and again."""
+    world = World(cluster, qdrant)
+    ids = await world.peers()
+    (holder,) = await world.states()
+    empty = next(n for n in (2, 1) if ids[n] != holder)
+    cluster.running[empty].pause()
+    await qdrant.remove_peer(cluster.endpoint(0), ids[empty], force=False)
+    term = (await qdrant.observe(cluster.endpoint(0))).term
+    cluster.running[empty].resume()
+
+    async def unrest() -> bool:
+        return (await qdrant.observe(cluster.endpoint(0))).term > term + 2
+
+    assert await eventually(unrest, 60)
+    views = [await qdrant.observe(cluster.endpoint(number)) for number in range(3)]
+    assert [ids[empty] in view.peers for view in views] == [number == empty for number in range(3)]
+    assert set(views[empty].peers) == set(ids)
+
+
 async def test_force_takes_the_replicas_of_a_dead_peer_along(cluster: Cluster, qdrant: QdrantRest) -> None:
     """A killed holder is removed; its replica is in no view any more, the other one stays."""
     world, endpoint = World(cluster, qdrant), cluster.endpoint(0)

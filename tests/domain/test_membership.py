@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qdrant_operator.domain.desired import DesiredCluster
-from qdrant_operator.domain.members import STILL_MEMBER, outsiders, pods_wanted, update_records
+from qdrant_operator.domain.members import STILL_MEMBER, gone_pod, outsiders, pods_wanted, update_records
 from qdrant_operator.domain.observed import Leaving, LeavingPhase, Member, Observed, PodState, Volume
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.soundness import shard_health
@@ -157,6 +157,28 @@ def test_a_removal_is_believed_only_when_every_survivor_says_so() -> None:
     gone = silence(without_top(out(four(), leaving=REMOVING)), "vectors-1")
     assert plan(three(), gone).steps == ()
     assert Guard.CONSENSUS_UNSETTLED in guards(plan(three(), gone))
+
+
+def unaware(*changes: tuple[str, View]) -> Mapping[str, View]:
+    """The survivors know vectors-3 no more, which has not heard of that and asks for votes."""
+    before = out(four(), leaving=REMOVING)
+    own = replace(before.peers["vectors-3"], leader=None, term=9)
+    return {**without_top(before).views, "vectors-3": own, **dict(changes)}
+
+
+def test_a_removed_peer_that_never_heard_of_it_is_gone_by_what_the_others_say() -> None:
+    """Raft sends it nothing any more; its view would hold up its own end for ever."""
+    pods = out(four()).pods
+    assert gone_pod(REMOVING, pods, unaware()) == pods[3]
+    assert gone_pod(None, pods, unaware()) is None, "nobody takes it away"
+    late = four().views["vectors-1"]
+    assert gone_pod(REMOVING, pods, unaware(("vectors-1", late))) is None, "one of the others still knows it"
+    dumb = Silent("no answer in 3 s")
+    assert gone_pod(REMOVING, pods, unaware(("vectors-1", dumb))) == pods[3], "a majority says so"
+    alone = unaware(("vectors-0", dumb), ("vectors-1", dumb))
+    assert gone_pod(REMOVING, pods, alone) is None, "one of three is no majority"
+    successor = replace(four().peers["vectors-3"], peer=PeerId(203))
+    assert gone_pod(REMOVING, pods, unaware(("vectors-3", successor))) is None, "another peer joined from it"
 
 
 def test_nobody_is_removed_while_another_member_is_silent() -> None:

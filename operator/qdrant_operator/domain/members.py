@@ -94,8 +94,22 @@ def gone_pod(
     pod = next((pod for pod in pods if leaving and pod.name == leaving.pod), None)
     if pod is None or leaving is None:
         return None
-    outside = pod.name in outsiders(views)
+    outside = pod.name in outsiders(views) or _unaware(leaving, views)
     return pod if outside or leaving.phase is LeavingPhase.REMOVED else None
+
+
+def _unaware(leaving: Leaving, views: Mapping[str, View]) -> bool:
+    """Whether a majority without the leaving peer, and nobody who answers, lists it any more; it itself may.
+
+    Raft sends nothing to who is no member: a peer that was slow just then never hears of its removal. Qdrant's
+    then asks for votes for ever, and the others lose their leader each time (measured on 1.19.0).
+    """
+    own = views.get(leaving.pod)
+    if not isinstance(own, PeerView) or own.peer != leaving.peer:
+        return False
+    others = [view for view in views.values() if isinstance(view, PeerView) and view.peer != own.peer]
+    known = {peer for view in others for peer in view.peers}
+    return own.peer not in known and len([view for view in others if view.voter]) * 2 > len(known)
 
 
 def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, tuple[Blocked, ...]]:

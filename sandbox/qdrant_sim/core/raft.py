@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sandbox.qdrant_sim.core.answers import Fault, internal
-from sandbox.qdrant_sim.core.ops import Halfway, Op, Promote, Remove
+from sandbox.qdrant_sim.core.ops import Halfway, Join, Op, Promote, Remove
+from sandbox.qdrant_sim.core.unheard import Unheard
 
 if TYPE_CHECKING:
     from sandbox.qdrant_sim.core.peer import Peer
@@ -46,6 +47,7 @@ class Group:
         self.log: list[Op] = []
         self.live: dict[int, Peer] = {}
         """Running members by id."""
+        self._unheard = Unheard(self)
         self._waiting: list[Proposal] = []
         self._electing = False
         self._settling = False
@@ -54,8 +56,11 @@ class Group:
 
     def leader(self) -> Peer | None:
         """The member that leads with a majority behind it."""
-        leaders = [p for p in self.live.values() if p.role == LEADER and self._has_majority(p)]
+        leaders = [p for p in self._heard() if p.role == LEADER and self._has_majority(p)]
         return max(leaders, key=lambda peer: peer.disk.term, default=None)
+
+    def _heard(self) -> list[Peer]:
+        return [peer for peer in self.live.values() if peer not in self._unheard]
 
     def _has_majority(self, peer: Peer) -> bool:
         voters = peer.disk.state.voters
@@ -69,6 +74,7 @@ class Group:
     def changed(self) -> None:
         """Somebody came, went, or was cut off: settle soon, and elect when nobody leads by then."""
         pace = self.universe.pace
+        self._unheard.ask_soon()
         if not self._settling:
             self._settling = True
             self.universe.timeline.after(pace.contact, self._settle_once)
@@ -92,7 +98,8 @@ class Group:
             self.changed()
             return
         for peer in followers:
-            peer.follow(leader)
+            if peer not in self._unheard:
+                peer.follow(leader)
             self.deliver(peer)
         leader.heal_soon(self.universe.pace.heal)
         for member in leader.disk.state.peers:
@@ -107,7 +114,7 @@ class Group:
         if leader is not None:
             self._campaign_apart(leader)
             return
-        able = [p for p in self.live.values() if self._has_majority(p) and not p.disk.behind]
+        able = [p for p in self._heard() if self._has_majority(p) and not p.disk.behind]
         if not able:
             for peer in self.live.values():
                 peer.campaign()
@@ -169,6 +176,10 @@ class Group:
     def _append(self, leader: Peer, proposal: Proposal, op: Op, fault: Fault | None) -> None:
         self.universe.on_commit(op, leader.disk.state)
         self.log.append(op)
+        if isinstance(op, Remove):
+            self._unheard.removed(leader, op.peer)
+        if isinstance(op, Join):
+            self._unheard.joined(op.peer)
         if isinstance(op, Remove) and op.peer == leader.id:
             self._tell_all(leader)
         self._catch_up(leader)
@@ -176,7 +187,7 @@ class Group:
 
     def _tell_all(self, leader: Peer) -> None:
         """A leader that goes has told the others what is committed before it applies that itself."""
-        for peer in list(self.live.values()):
+        for peer in self._heard():
             if peer is not leader and self.universe.linked(leader, peer):
                 self._catch_up(peer)
 
@@ -210,6 +221,8 @@ class Group:
         """Let a peer apply what it has not, when the leader reaches it."""
         leader = self.leader()
         if leader is None or peer.disk.removed or self.live.get(peer.disk.peer) is not peer:
+            return
+        if peer in self._unheard:
             return
         if peer is not leader and not self.universe.linked(leader, peer):
             return
