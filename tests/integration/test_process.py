@@ -140,9 +140,11 @@ def test_the_metrics_tell_of_a_formation(
     kube.wait_ready(Kind.COLLECTION, namespace, "docs", 90)
     kube.wait_reason(Kind.COLLECTION, namespace, "wide", "Ready", "TooFewPeers")
     size = _take_snapshot(sandbox, kube, namespace)
-    page = {metric.name: metric for metric in text_string_to_metric_families(operator.metrics())}
-    assert set(page) >= {name.removesuffix("_total") for name in _documented()}
     mine = {"namespace": namespace}
+    # the snapshot is Ready before its metric is set
+    eventually(lambda: _of(_page(operator)["qdrant_operator_snapshot_size_bytes"], **mine), 10)
+    page = _page(operator)
+    assert set(page) >= {name.removesuffix("_total") for name in _documented()}
     blocked = [s.labels | {"value": s.value} for s in _of(page["qdrant_operator_blocked"], **mine)]
     wide = {"kind": "QdrantCollection", "name": "wide", "guard": "TooFewPeers", "value": 1.0}
     assert blocked == [{**mine, **wide}]
@@ -205,6 +207,11 @@ def _samples(operator: Operator, name: str) -> dict[str, float]:
 def _of(metric: Metric, **labels: str) -> list[Sample]:
     """Samples with these labels."""
     return [sample for sample in metric.samples if labels.items() <= sample.labels.items()]
+
+
+def _page(operator: Operator) -> dict[str, Metric]:
+    """Every metric, by its name."""
+    return {metric.name: metric for metric in text_string_to_metric_families(operator.metrics())}
 
 
 def _value(metric: Metric, **labels: str) -> float:
