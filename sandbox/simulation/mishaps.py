@@ -17,6 +17,8 @@ DEAF = 15.0
 """Seconds for which a peer hears nothing of what is committed."""
 ABSENT = 10.0
 """Seconds without an operator, in which a pod may start anew and its peer join."""
+STILL = 1.0
+"""Seconds for which a peer stands still: less than anybody notices."""
 AGAIN = 5.0
 """Seconds until a QdrantCluster that was deleted is made again, at most."""
 
@@ -32,6 +34,7 @@ class Mishaps:
         self._armed = False
         self._delayed = False
         self._afterwards = story.seed % 2 == 1
+        self._stands_still = story.seed % 5 == 3
 
     # -- the QdrantCluster is deleted and made again ------------------------------------------------------
 
@@ -141,6 +144,19 @@ class Mishaps:
                 story.peers.universe.lag[address] = DEAF
                 story.after(DEAF, partial(story.troubles.hears, address))
 
+    def _hold(self, member: int) -> None:
+        """The peer that is to be removed stands still for a moment: it never hears that it was.
+
+        Also after the time of trouble: most removals come then, and this is no trouble that anybody sees.
+        """
+        story, universe = self._story, self._story.peers.universe
+        peers = [peer for peer in universe.peers.values() if peer.id == member and not peer.paused]
+        if not peers:
+            return
+        story.tell(f"{peers[0].address} stands still while it is removed")
+        story.peers.act(lambda: universe.pause(peers[0], True))
+        story.after(STILL, lambda: story.troubles.thaw(peers[0].address))
+
     # -- a collection is created late --------------------------------------------------------------------
 
     def delay_creation(self) -> None:
@@ -152,6 +168,8 @@ class Mishaps:
 
     def on_call(self, host: str, call: Call) -> bool:
         """An operator sends a call: whether it arrives late, as the last one of that operator."""
+        if self._stands_still and call.method == "DELETE" and call.segments[0] == "cluster":
+            self._hold(int(call.segments[2]))
         story, state = self._story, self._story.laws.facts.state()
         creates = call.method == "PUT" and call.segments[0] == "collections" and len(call.segments) == 2
         if not (self._delayed and creates and story.trouble) or state is None or story.troubles.lost:

@@ -75,7 +75,7 @@ class Trouble:
         self.mishaps.end()
         story.peers.universe.lag.clear()
         for peer in list(story.peers.universe.peers.values()):
-            self._thaw(peer.address)
+            self.thaw(peer.address)
         story.peers.act(story.peers.universe.heal)
         story.user.pause(paused=False)
         if story.random.random() < 0.8:
@@ -185,9 +185,10 @@ class Trouble:
             if peer := universe.peers.get(address):
                 self._story.peers.act(lambda: universe.pause(peer, True))
 
-        self._for_a_while("frozen:", freeze, self._thaw)
+        self._for_a_while("frozen:", freeze, self.thaw)
 
-    def _thaw(self, address: str) -> None:
+    def thaw(self, address: str) -> None:
+        """Let a frozen peer go on."""
         universe = self._story.peers.universe
         peer = universe.peers.get(address)
         if peer is not None and peer.paused:
