@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from e2e.kubectl import NAME, Kubectl, peers_of
-from e2e.load import Load
+from e2e.load import SETTLES_WITHIN, Load
 from e2e.shell import eventually
-from qdrant_operator.domain.rollout import RETURN_SECONDS
 
 COLLECTION = "docs"
-SETTLES_WITHIN = RETURN_SECONDS + 20
-"""Seconds."""
 
 
 def pods(home: Kubectl) -> dict[str, str]:

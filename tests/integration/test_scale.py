@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -68,7 +69,8 @@ def under_load(kube: Kube, namespace: str, peers: Peers) -> Iterator[Load]:
         eventually(lambda: len(load.acknowledged) > after + 20, 60)
     assert load.writes.failed == []
     assert load.reads.failed == []
-    assert missing(peers, load.acknowledged) == []
+    lost = partial(missing, peers, load.acknowledged)
+    eventually(lambda: not lost(), AGREE_SECONDS, lambda: f"acknowledged points are lost: {lost()}")
 
 
 def missing(peers: Peers, wanted: list[int]) -> list[int]:
