@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from e2e.load import Tally
+from e2e.load import SETTLES_WITHIN, Tally
 from e2e.shell import BUILD, ROOT
 
 RUNS = BUILD / "runs"
@@ -56,6 +56,8 @@ class Sheet:
                 "failed": tally.failures,
                 "slowest": max(tally.writes.slowest, tally.reads.slowest),
                 "acknowledged": tally.acknowledged,
+                "late": len(tally.late),
+                "shown_after": tally.shown_after,
                 "lost": len(tally.lost),
             }
         )
@@ -78,15 +80,19 @@ def page(run: Sheet) -> str:
     about = {"parts": run.parts, "Kubernetes": run.kubernetes, "machine": run.machine, **run.facts}
     facts = "\n".join(f"- {name}: {value}" for name, value in about.items())
     rows = "\n".join(_line(row) for row in run.rows)
-    return _PAGE.format(day=day, minutes=run.seconds / 60, facts=facts, rows=rows)
+    return _PAGE.format(day=day, minutes=run.seconds / 60, facts=facts, rows=rows, patience=SETTLES_WITHIN)
 
 
 def _line(row: dict[str, Any]) -> str:
     cells = (
         row["fault"], f"{row['healthy_after']:.0f} s", f"{row['requests']:,}", row["failed"],
-        f"{row['slowest']:.1f} s", f"{row['acknowledged']:,}", row["lost"],
+        f"{row['slowest']:.1f} s", f"{row['acknowledged']:,}", _late(row), row["lost"],
     )  # fmt: skip
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def _late(row: dict[str, Any]) -> str:
+    return f"{row['late']}, for {row['shown_after']:.1f} s" if row["late"] else "0"
 
 
 _PAGE = """# Reliability on kind
@@ -99,10 +105,12 @@ there is no line in it that the run did not produce.
 Each scenario has a cluster of its own, and a writer and a reader in a pod beside it. They go through the client
 Service with a new connection for each request and send every request once: none is repeated. A write counts as
 acknowledged when Qdrant answered 200 with `wait=true`. At the end every acknowledged point is asked of every peer:
-those that one of them does not show are lost.
+those that one of them does not show at once are late, with the time until every peer shows them, and those that one
+of them still does not show after {patience:.0f} s are lost. (Qdrant acknowledges a write that one replica missed, calls
+that replica Dead and heals it; a peer that has not heard of it yet reads what its replica has.)
 
-| what happened | healthy after | requests | failed | slowest | acknowledged | lost |
-|---|---|---|---|---|---|---|
+| what happened | healthy after | requests | failed | slowest | acknowledged | late | lost |
+|---|---|---|---|---|---|---|---|
 {rows}
 
 "Healthy after" counts from the end of the fault, or from the change, until the QdrantCluster is Ready for its newest

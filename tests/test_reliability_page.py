@@ -12,9 +12,10 @@ from e2e.sheet import Sheet, last_whole, page
 class Told:
     """A load that is over."""
 
-    def __init__(self, failures: int, lost: tuple[int, ...]) -> None:
+    def __init__(self, failures: int = 0, late: tuple[int, ...] = (), lost: tuple[int, ...] = ()) -> None:
         writes = Requests(40, failures, ("12:00:00 write: 500",) * failures, 1.25)
-        self.tally = Tally(writes, Requests(50, 0, (), 0.5), 40, lost)
+        after = 1.84 if late else 0.0
+        self.tally = Tally(writes, Requests(50, 0, (), 0.5), 40, late, after, lost)
 
 
 def run(began: str = "2026-11-21T18:00:00+00:00", *, whole: bool = True) -> Sheet:
@@ -22,8 +23,8 @@ def run(began: str = "2026-11-21T18:00:00+00:00", *, whole: bool = True) -> Shee
     sheet = Sheet(
         "real Qdrant 1.19.0 (binary)", "v1.36.3", "2 cores, 23 GiB", began, whole=whole, seconds=1200
     )
-    sheet.row("worker paused", 12.34, Told(3, ()))
-    sheet.row("operator killed", 4.0, Told(0, (7, 9)))
+    sheet.row("worker paused", 12.34, Told(failures=3))
+    sheet.row("operator killed", 4.0, Told(late=(7, 8, 9), lost=(7, 9)))
     return sheet
 
 
@@ -31,8 +32,8 @@ def test_one_line_for_each_row() -> None:
     """Each row of the run is a line of the table, with its own numbers."""
     table = [line for line in page(run()).splitlines() if line.startswith("| ")]
     assert table[1:] == [
-        "| worker paused | 12 s | 93 | 3 | 1.2 s | 40 | 0 |",
-        "| operator killed | 4 s | 90 | 0 | 1.2 s | 40 | 2 |",
+        "| worker paused | 12 s | 93 | 3 | 1.2 s | 40 | 0 | 0 |",
+        "| operator killed | 4 s | 90 | 0 | 1.2 s | 40 | 3, for 1.8 s | 2 |",
     ]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -50,8 +51,12 @@ class Tally:
     reads: Requests
     acknowledged: int
     """Writes that must never be lost."""
+    late: tuple[int, ...] = ()
+    """Acknowledged points that some peer did not show in the first moment after the end."""
+    shown_after: float = 0.0
+    """Seconds after the end until every peer showed every acknowledged point."""
     lost: tuple[int, ...] = ()
-    """Acknowledged points that some peer does not show at the end."""
+    """Acknowledged points that some peer never showed."""
 
     @property
     def failures(self) -> int:
@@ -64,7 +69,6 @@ class Load:
 
     def __init__(self, home: Kubectl) -> None:
         self._home = home
-        self._lost: tuple[int, ...] = ()
         self._last: Tally | None = None
 
     @property
@@ -74,7 +78,7 @@ class Load:
             return self._last
         facts = self._page("/tally")
         kinds = {kind: Requests(**{**facts[kind], "failed": tuple(facts[kind]["failed"])}) for kind in _KINDS}
-        return Tally(**kinds, acknowledged=facts["acknowledged"], lost=self._lost)
+        return Tally(kinds["writes"], kinds["reads"], facts["acknowledged"])
 
     def ask(self, pod: str, path: str) -> Any:
         """GET something of one peer by its own name; the `result` of its answer.
@@ -108,17 +112,22 @@ class Load:
             AssertionError: some peer does not show one.
         """
         pods = ",".join(sorted(pod["metadata"]["name"] for pod in self._home.all("pods", peers_of())))
-        try:
-            eventually(lambda: not any(self._missing(pods).values()), SETTLES_WITHIN)
-        except AssertionError as error:
-            raise AssertionError(f"acknowledged points are lost: {self._missing(pods)}") from error
-        finally:
-            self._last = self.tally
+        late = self._missing(pods)
+        began = time.monotonic()
+        lost = self._still_missing(pods) if late else {}
+        after = time.monotonic() - began if late else 0.0
+        self._last = replace(self.tally, late=_points(late), shown_after=round(after, 1), lost=_points(lost))
+        assert not lost, f"acknowledged points are lost: {lost}"
+
+    def _still_missing(self, pods: str) -> dict[str, list[int]]:
+        with suppress(AssertionError):
+            eventually(lambda: not self._missing(pods), SETTLES_WITHIN)
+        return self._missing(pods)
 
     def _missing(self, pods: str) -> dict[str, list[int]]:
-        missing: dict[str, list[int]] = self._page("/finish", pods=pods)
-        self._lost = tuple(sorted({point for points in missing.values() for point in points}))
-        return missing
+        """Which acknowledged points a peer does not show; the load stops before it is asked."""
+        asked: dict[str, list[int]] = self._page("/finish", pods=pods)
+        return {pod: points for pod, points in asked.items() if points}
 
     def _page(self, page: str, /, **query: str) -> Any:
         """Ask the pod, again and again while the API server is away."""
@@ -127,6 +136,10 @@ class Load:
     def _page_once(self, page: str, /, **query: str) -> Any:
         proxy = f"/api/v1/namespaces/{self._home.namespace}/pods/{POD}:8080/proxy"
         return json.loads(self._home("get", "--raw", f"{proxy}{page}?{urlencode(query)}", timeout=300))
+
+
+def _points(missing: dict[str, list[int]]) -> tuple[int, ...]:
+    return tuple(sorted({point for points in missing.values() for point in points}))
 
 
 _KINDS = ("writes", "reads")
