@@ -6,13 +6,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from e2e import installing
+from e2e import installing, namespaces
 from e2e.kubectl import Kubectl
 from e2e.shell import Missing, run
 from sandbox.helm import find_helm
 
-NAMES = (installing.NAMESPACE, "storage", "simulated-qdrant", "demo")
-"""Namespaces whose names a run takes as they are."""
 _GONE_SECONDS = 180
 
 
@@ -37,9 +35,9 @@ def borrowed(kubectl: Kubectl) -> Iterator[None]:
 
 def _of_others(kubectl: Kubectl) -> list[str]:
     ours = _namespaces(kubectl, installing.OURS)
-    spaces = _namespaces(kubectl) & set(NAMES) - ours
+    spaces = _namespaces(kubectl) & set(namespaces.TAKEN) - ours
     found = [f"the namespace {name}" for name in sorted(spaces)]
-    return found if installing.NAMESPACE in ours else found + _kinds(kubectl)
+    return found if namespaces.OPERATOR in ours else found + _kinds(kubectl)
 
 
 def _namespaces(kubectl: Kubectl, selector: str = "") -> set[str]:
@@ -59,12 +57,12 @@ def give_back(kubectl: Kubectl) -> None:
         AssertionError: objects of these kinds are left that no run made: they and their kinds stay.
         CommandFailed: something was not gone in time.
     """
-    last = {installing.NAMESPACE, "simulated-qdrant"}
+    last = {namespaces.OPERATOR, namespaces.SIMULATOR}
     _delete(kubectl, _namespaces(kubectl, installing.OURS) - last)
     left = kubectl("get", "qdrant", "--all-namespaces", "--output=name").split() if _kinds(kubectl) else []
     assert not left, f"the operator and its kinds stay for {', '.join(left)}: no run made these"
     uninstall = ("uninstall", installing.RELEASE, "--ignore-not-found", "--wait")
-    where = ("--kubeconfig", str(kubectl.kubeconfig), "--namespace", installing.NAMESPACE)
+    where = ("--kubeconfig", str(kubectl.kubeconfig), "--namespace", namespaces.OPERATOR)
     run(str(find_helm()), *where, *uninstall, timeout=_GONE_SECONDS)
     kubectl("delete", "--ignore-not-found", "--filename", str(installing.CRDS))
     _delete(kubectl, _namespaces(kubectl, installing.OURS))

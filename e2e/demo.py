@@ -14,12 +14,12 @@ from contextlib import ExitStack
 from e2e import images, installing, kind, quickstart
 from e2e.kubectl import NAME, Kubectl
 from e2e.load import Load, under_load
+from e2e.namespaces import DEMO
 from e2e.shell import ROOT, CommandFailed, Missing, eventually, run
 from e2e.storage import Storage
 from e2e.storage import install as install_storage
 from sandbox.demo.screen import Screen
 
-HOME = "demo"
 VICTIM = f"{NAME}-1"
 BEFORE = 500
 """Points that are there before the pod is killed."""
@@ -68,8 +68,8 @@ class Demo:
         return Kubectl(cluster.kubeconfig)
 
     def _apply(self, kubectl: Kubectl, storage: Storage) -> None:
-        kubectl.apply(installing.restricted(HOME))
-        self.home = kubectl.within(HOME)
+        kubectl.apply(installing.restricted(DEMO))
+        self.home = kubectl.within(DEMO)
         with self._screen.step("kubectl apply -f examples/quickstart/, and wait for Ready"):
             self.home.apply(*quickstart.files(), *quickstart.snapshots(storage))
             self.home.ready("qdrantcluster", NAME, 180)
@@ -98,7 +98,7 @@ class Demo:
 
     def _show(self) -> None:
         self._screen.say(f"\n$ kubectl get qdrant\n{self.home('get', 'qdrant')}")
-        where = ("--kubeconfig", str(self.home.kubeconfig), "--namespace", HOME)
+        where = ("--kubeconfig", str(self.home.kubeconfig), "--namespace", DEMO)
         status = run(sys.executable, "-m", "qdrant_operator", "status", NAME, *where)
         self._screen.say(f"$ qdrant-operator status {NAME}\n{status}")
 
@@ -126,7 +126,7 @@ def main() -> int:
         if os.environ.get("KEEP"):
             kubeconfig = demo.home.kubeconfig.relative_to(ROOT)
             screen.say(
-                f"\nIt keeps running:\n  export KUBECONFIG={kubeconfig}\n  kubectl -n {HOME} get qdrant,pods"
+                f"\nIt keeps running:\n  export KUBECONFIG={kubeconfig}\n  kubectl -n {DEMO} get qdrant,pods"
             )
     return 0
 

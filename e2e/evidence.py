@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from e2e.installing import NAMESPACE
 from e2e.kubectl import Kubectl
+from e2e.namespaces import OPERATOR
 from e2e.shell import BUILD, CommandFailed
 
 _LOOKS = (
@@ -22,7 +22,7 @@ _OPERATOR = (
 def save_evidence(home: Kubectl, test: str) -> None:
     """Write one file in build/e2e/failed, and say so."""
     parts = [_look(home, look) for look in _LOOKS]
-    parts += [_look(home.within(NAMESPACE), look) for look in _OPERATOR]
+    parts += [_look(home.within(OPERATOR), look) for look in _OPERATOR]
     parts.append(_look(home.within("default"), ("get", "nodes", "--output=wide")))
     path = BUILD / "failed" / f"{test}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)

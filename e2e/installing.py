@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from e2e import namespaces
 from e2e.images import OPERATOR
 from e2e.kubectl import Kubectl
 from e2e.shell import ROOT, run
 from qdrant_operator.domain.wire import Manifest
 from sandbox.helm import find_helm
 
-NAMESPACE = "qdrant-operator"
 RELEASE = "qdrant-operator"
 CHART = ROOT / "charts" / "qdrant-operator"
 CRDS = ROOT / "crds"
@@ -34,7 +34,7 @@ def install(kubectl: Kubectl) -> None:
     """CRDs with client-side `kubectl apply`, and the chart without them on top: as GitOps tools do it."""
     kubectl.apply(CRDS)
     kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s", timeout=70)
-    kubectl.apply(restricted(NAMESPACE))
+    kubectl.apply(restricted(namespaces.OPERATOR))
     upgrade(kubectl)
 
 
@@ -51,8 +51,8 @@ def upgrade(kubectl: Kubectl, *values: str) -> None:
     )
     settings = [part for value in (*own, *values) for part in ("--set", value)]
     run(
-        str(find_helm()), "--kubeconfig", str(kubectl.kubeconfig), "--namespace", NAMESPACE,
+        str(find_helm()), "--kubeconfig", str(kubectl.kubeconfig), "--namespace", namespaces.OPERATOR,
         "upgrade", "--install", RELEASE, str(CHART), *settings, "--wait", "--timeout", "180s", timeout=200,
     )  # fmt: skip
     rollout = ("rollout", "status", f"deployment/{RELEASE}", "--timeout=180s")
-    kubectl.within(NAMESPACE)(*rollout, timeout=190)  # Helm is content with one pod of two
+    kubectl.within(namespaces.OPERATOR)(*rollout, timeout=190)  # Helm is content with one pod of two

@@ -5,17 +5,17 @@ from __future__ import annotations
 from e2e.images import QDRANT
 from e2e.installing import restricted
 from e2e.kubectl import Kubectl
+from e2e.namespaces import SIMULATOR
 from qdrant_operator.domain.wire import Manifest
 
-NAMESPACE = "simulated-qdrant"
 NAME = "simulator"
 _USER = 1000
 
 
 def install(kubectl: Kubectl) -> None:
     """Apply it, and wait until it takes connections."""
-    home = kubectl.within(NAMESPACE)
-    kubectl.apply(restricted(NAMESPACE))
+    home = kubectl.within(SIMULATOR)
+    kubectl.apply(restricted(SIMULATOR))
     home.apply(_service(), _deployment())
     home("rollout", "status", f"deployment/{NAME}", "--timeout=60s", timeout=70)
 

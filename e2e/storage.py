@@ -11,10 +11,10 @@ from typing import Any
 from e2e.images import SEAWEEDFS
 from e2e.installing import namespace
 from e2e.kubectl import Kubectl
+from e2e.namespaces import STORAGE
 from e2e.shell import eventually
 from qdrant_operator.domain.wire import Manifest
 
-NAMESPACE = "storage"
 BUCKET = "backups"
 _PORT = 8333
 
@@ -28,7 +28,7 @@ class Storage:
     secret_key: str
     bucket: str = BUCKET
     region: str = "us-east-1"
-    endpoint: str = f"http://s3.{NAMESPACE}.svc:{_PORT}"
+    endpoint: str = f"http://s3.{STORAGE}.svc:{_PORT}"
 
     def secret(self, name: str = "s3") -> Manifest:
         """The Secret that a snapshot's spec names."""
@@ -75,8 +75,8 @@ class Storage:
 
 def install(admin: Kubectl) -> Storage:
     """Apply it and wait until it has its bucket; a server that is there already keeps its keys."""
-    kubectl = admin.within(NAMESPACE)
-    kubectl.apply(namespace(NAMESPACE))
+    kubectl = admin.within(STORAGE)
+    kubectl.apply(namespace(STORAGE))
     found = kubectl.get("secret", "keys")
     storage = Storage(kubectl, "e2e", _kept(found) if found else secrets.token_hex(16))
     kubectl.apply(*_objects(storage))

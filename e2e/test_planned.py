@@ -7,7 +7,7 @@ import time
 import pytest
 import yaml
 
-from e2e import installing
+from e2e import installing, namespaces
 from e2e.conftest import Form, Sheet
 from e2e.kubectl import NAME, Kubectl
 from e2e.load import under_load
@@ -94,5 +94,5 @@ def _wanted(home: Kubectl) -> int:
 
 
 def _operators(home: Kubectl) -> set[str]:
-    found = home.within(installing.NAMESPACE).all("pods", "app.kubernetes.io/name=qdrant-operator")
+    found = home.within(namespaces.OPERATOR).all("pods", "app.kubernetes.io/name=qdrant-operator")
     return {pod["metadata"]["uid"] for pod in found if "deletionTimestamp" not in pod["metadata"]}

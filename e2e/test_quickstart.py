@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from e2e import images, installing, quickstart
+from e2e import images, installing, namespaces, quickstart
 from e2e.conftest import Sheet, Storage
 from e2e.evidence import save_evidence
 from e2e.kubectl import NAME, Kubectl
@@ -190,7 +190,7 @@ def test_image_is_small(built: images.Images) -> None:
 
 def test_first_pass_comes_soon(shop: Kubectl, sheet: Sheet, tmp_path: Path) -> None:
     """An operator puts a deleted object back within 5 s of the start of its container."""
-    operators = shop.within(installing.NAMESPACE)
+    operators = shop.within(namespaces.OPERATOR)
     deployment = "deployment/qdrant-operator"
     operators("scale", deployment, "--replicas=0")
     eventually(lambda: not operators.all("pods", "app.kubernetes.io/name=qdrant-operator"), 60)

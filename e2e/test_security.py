@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from e2e import namespaces
 from e2e.conftest import Form, Sheet, Storage
 from e2e.forming import COLLECTION
-from e2e.installing import NAMESPACE, RELEASE
+from e2e.installing import RELEASE
 from e2e.kubectl import NAME, Kubectl, peers_of
 from e2e.load import POD as LOAD
 from e2e.load import under_load
@@ -36,7 +37,7 @@ def strict(home: Kubectl) -> Kubectl:
     """A namespace of the restricted standard that also warns and writes violations into the audit log."""
     labels = [f"pod-security.kubernetes.io/{mode}=restricted" for mode in MODES]
     home("label", "--overwrite", "namespace", home.namespace, *labels)
-    home("label", "--overwrite", "namespace", NAMESPACE, *labels)
+    home("label", "--overwrite", "namespace", namespaces.OPERATOR, *labels)
     return home
 
 
@@ -46,12 +47,15 @@ def test_pods_are_restricted_without_a_warning(strict: Kubectl, form: Form, stor
     strict.apply(storage.secret(), _snapshot(storage, strict, "restricted"))
     strict.ready("qdrantsnapshot", "restricted", SNAPSHOT_SECONDS)
     pods = {"peer": strict.all("pods", peers_of()), "snapshot": strict.all("pods", _component("snapshot"))}
-    pods["operator"] = strict.within(NAMESPACE).all("pods", f"app.kubernetes.io/name={RELEASE}")
+    pods["operator"] = strict.within(namespaces.OPERATOR).all("pods", f"app.kubernetes.io/name={RELEASE}")
     assert {kind: len(found) for kind, found in pods.items()} == {"peer": 3, "snapshot": 1, "operator": 2}
     for found in pods.values():
         again = json.dumps(_anew(found[0], "again"))
         strict("create", "--dry-run=server", "--warnings-as-errors", "-f", "-", stdin=again)
-    for template in (*strict.all("statefulsets,jobs"), *strict.within(NAMESPACE).all("deployments")):
+    for template in (
+        *strict.all("statefulsets,jobs"),
+        *strict.within(namespaces.OPERATOR).all("deployments"),
+    ):
         again = json.dumps(
             _anew({**template["spec"]["template"], "apiVersion": "v1", "kind": "Pod"}, "template")
         )

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from e2e.installing import NAMESPACE, RELEASE
+from e2e import namespaces
+from e2e.installing import RELEASE
 from e2e.kind import Nodes
 from e2e.shell import BUILD
 from e2e.statuses import Statuses
@@ -75,7 +76,8 @@ def _is_new_pod(event: dict[str, Any]) -> bool:
     made = event["verb"] == "create" and (event.get("responseStatus") or {}).get("code") == 201
     pod = about.get("resource") == "pods" and "subresource" not in about
     ours = (
-        str(about.get("namespace", "")).startswith(("home-", "shop")) or about.get("namespace") == NAMESPACE
+        str(about.get("namespace", "")).startswith(("home-", "shop"))
+        or about.get("namespace") == namespaces.OPERATOR
     )
     return made and pod and ours and "dryRun" not in event["requestURI"]
 

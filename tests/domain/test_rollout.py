@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from qdrant_operator.domain.observed import Observed
+from qdrant_operator.domain.placement.layout import unsettled
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.steps import Guard, PutInService, RestartPod, TakeOutOfService
 from qdrant_operator.domain.values import PeerId, ShardId, Transfer
@@ -101,6 +102,25 @@ def test_each_guard_holds_the_restart_back_and_says_so(guard: Guard) -> None:
     (wait,) = [wait for wait in result.blocked if wait.step.startswith("restart")]
     assert wait.guard is guard
     assert 0 < len(wait.message) <= 1024
+
+
+def _lagging(by: int) -> Observed:
+    """The peer of vectors-1 has applied fewer consensus entries than the others."""
+    views = settled().peers
+    ahead = {pod: replace(view, commit=100) for pod, view in views.items()}
+    return replace(settled(), views={**ahead, "vectors-1": replace(views["vectors-1"], commit=100 - by)})
+
+
+def test_a_peer_whose_consensus_lags_is_named_and_waited_for() -> None:
+    """Raft sends entries in batches: 16 are nothing, 17 hold a restart and every move back, and say on which pod."""
+    assert [step.pod for step in plan(NEW, _lagging(16)).steps if isinstance(step, RestartPod)] == [
+        "vectors-2"
+    ]
+    assert unsettled(_lagging(16)) == ""
+    (wait,) = [wait for wait in plan(NEW, _lagging(17)).blocked if wait.step.startswith("restart")]
+    assert wait.guard is Guard.CONSENSUS_UNSETTLED
+    assert wait.message == "vectors-1 is 17 consensus entries behind: waiting"
+    assert unsettled(_lagging(17)) == "vectors-1 is 17 consensus entries behind"
 
 
 def test_a_pod_that_came_back_is_waited_for_while_its_replicas_can_still_be_called_dead() -> None:

@@ -199,8 +199,7 @@ def _holder(kube: Kube) -> str:
 
 def _samples(operator: Operator, name: str) -> dict[str, float]:
     """Samples of one name on an operator's page, by their labels."""
-    families = text_string_to_metric_families(operator.metrics())
-    samples = (sample for family in families for sample in family.samples)
+    samples = (sample for metric in _page(operator).values() for sample in metric.samples)
     return {str(sample.labels): sample.value for sample in samples if sample.name == name}
 
 

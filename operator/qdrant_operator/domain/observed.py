@@ -11,6 +11,7 @@ from qdrant_operator.domain.placement.wants import KeyWant
 from qdrant_operator.domain.soundness import ShardHealth, ShardRef, answering, shard_health
 from qdrant_operator.domain.values import PeerId, PeerView, ShardKey, Silent, View
 from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.words import named
 
 COMMIT_LAG = 16
 """Entries by which two healthy peers' commits may differ between two reads (Raft sends them in batches)."""
@@ -193,6 +194,14 @@ class Observed:
     def pod_of(self, peer: PeerId | None) -> str | None:
         """Pod in which a peer runs."""
         return next((pod for pod, view in self.peers.items() if view.peer == peer), None)
+
+
+def behind(views: Mapping[str, PeerView]) -> str:
+    """Whose consensus lags behind the others', and by how much; empty when nobody's does."""
+    ahead = max((view.commit for view in views.values()), default=0)
+    lags = {pod: ahead - view.commit for pod, view in sorted(views.items())}
+    late = [f"{pod} is {lag} consensus entries behind" for pod, lag in lags.items() if lag > COMMIT_LAG]
+    return named(late)
 
 
 def health(

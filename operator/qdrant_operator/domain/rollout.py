@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qdrant_operator.domain.observed import COMMIT_LAG, Observed, PodState
+from qdrant_operator.domain.observed import Observed, PodState, behind
 from qdrant_operator.domain.steps import (
     NOTHING,
     Blocked,
@@ -124,9 +124,8 @@ def _consensus_settled(_pod: PodState, observed: Observed, _wanted: int) -> str 
     unsettled = [name for name, view in sorted(views.items()) if view.pending or not view.consensus_working]
     if unsettled:
         return f"consensus is busy or stopped on {', '.join(unsettled)}: waiting"
-    commits = [view.commit for view in views.values()]
-    lag = max(commits) - min(commits)
-    return f"a peer is {lag} consensus entries behind: waiting" if lag > COMMIT_LAG else None
+    late = behind(views)
+    return f"{late}: waiting" if late else None
 
 
 def _no_transfers(_pod: PodState, observed: Observed, _wanted: int) -> str | None:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.steps import RemindStatefulSet, Step
+from qdrant_operator.reconcile.since import Since
 
 PATIENCE = timedelta(seconds=10)
 """A controller that works makes pods within a second; a reminder that does not help, as with a quota, costs little."""
@@ -22,17 +23,17 @@ class PodMemory:
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._since: dict[int, datetime] = {}
+        self._missing: Since[int] = Since()
 
     def overdue(self, observed: Observed, now: datetime) -> tuple[int, ...]:
         """Ordinals of pods that have been missing for longer than it takes to make them."""
-        self._since = {ordinal: self._since.get(ordinal, now) for ordinal in _missing(observed)}
-        return tuple(ordinal for ordinal, since in self._since.items() if now - since >= PATIENCE)
+        ages = self._missing.ages(_missing(observed), now)
+        return tuple(ordinal for ordinal, age in ages.items() if age >= PATIENCE)
 
     def begun(self, step: Step) -> None:
         """A reminder was sent: its effect is waited for."""
         if isinstance(step, RemindStatefulSet):
-            self._since.clear()
+            self._missing.forget()
 
 
 def _missing(observed: Observed) -> list[int]:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.domain.observed import PodState
 from qdrant_operator.domain.rollout import RETURN_SECONDS
+from qdrant_operator.reconcile.since import Since
 
 FAILS_WITHIN = timedelta(seconds=RETURN_SECONDS)
 
@@ -20,10 +21,11 @@ class ReturnMemory:
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._since: dict[str, datetime] = {}
+        self._ready: Since[str] = Since()
 
     def just_back(self, pods: Iterable[PodState], now: datetime) -> frozenset[str]:
         """Names of pods that have not been ready for long enough."""
         ready = {pod.uid: pod.name for pod in pods if pod.ready}
-        self._since = {uid: self._since.get(uid, now) for uid in ready}
-        return frozenset(ready[uid] for uid, since in self._since.items() if now - since < FAILS_WITHIN)
+        return frozenset(
+            ready[uid] for uid, age in self._ready.ages(ready, now).items() if age < FAILS_WITHIN
+        )

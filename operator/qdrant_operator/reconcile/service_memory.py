@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.domain.manifests.stateful_set import DRAIN_SECONDS
 from qdrant_operator.domain.observed import PodState
+from qdrant_operator.reconcile.since import Since
 
 LEAVES_WITHIN = timedelta(seconds=DRAIN_SECONDS)
 """kube-proxy writes its rules at most once a second (`minSyncPeriod`), and has to hear of the change first."""
@@ -22,10 +23,9 @@ class ServiceMemory:
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._since: dict[str, datetime] = {}
+        self._out: Since[str] = Since()
 
     def just_left(self, pods: Iterable[PodState], listed: frozenset[str], now: datetime) -> frozenset[str]:
         """Names of pods that the Service does not list, and that nodes may still send clients to."""
         out = {pod.uid: pod.name for pod in pods if not pod.serving and pod.address not in listed}
-        self._since = {uid: self._since.get(uid, now) for uid in out}
-        return frozenset(out[uid] for uid, since in self._since.items() if now - since < LEAVES_WITHIN)
+        return frozenset(out[uid] for uid, age in self._out.ages(out, now).items() if age < LEAVES_WITHIN)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from qdrant_operator.domain.soundness import ShardRef, answering
 from qdrant_operator.domain.steps import MoveShard, ReplicateShard, Step
 from qdrant_operator.domain.values import PeerId, PeerView, ReplicaState, View
+from qdrant_operator.reconcile.since import Since
 
 FIRST_PAUSE = timedelta(seconds=5)
 LAST_PAUSE = timedelta(minutes=5)
@@ -39,13 +40,12 @@ class TransferMemory:
     def __init__(self) -> None:
         """Remember nothing."""
         self._tries: dict[Target, _Try] = {}
-        self._dead_since: dict[Target, datetime] = {}
+        self._dead: Since[Target] = Since()
 
     def stale(self, views: Mapping[str, View], now: datetime) -> frozenset[Target]:
         """Replicas that are dead for long on peers that answer; a peer that copies anything begins anew."""
         dead = {target for view in answering(views.values()) for target in _dead_on(view)}
-        self._dead_since = {target: self._dead_since.get(target, now) for target in dead}
-        return frozenset(t for t, since in self._dead_since.items() if now - since >= STALE_AFTER)
+        return frozenset(target for target, age in self._dead.ages(dead, now).items() if age >= STALE_AFTER)
 
     def begun(self, step: Step) -> None:
         """A transfer was asked for and accepted."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from qdrant_operator.domain.observed import COMMIT_LAG, Observed
+from qdrant_operator.domain.observed import Observed, behind
 from qdrant_operator.domain.placement.model import Layout, Peer, Replica, RunningTransfer, Shard
 from qdrant_operator.domain.placement.wants import KeyWant
 from qdrant_operator.domain.soundness import ShardHealth
@@ -92,8 +92,7 @@ def unsettled(observed: Observed) -> str:
     stopped = sorted(pod for pod, view in views.items() if not view.consensus_working)
     if stopped:
         return f"consensus has stopped on {', '.join(stopped)}"
-    behind = max(view.commit for view in voters) - min(view.commit for view in voters)
-    return f"a peer is {behind} consensus entries behind" if behind > COMMIT_LAG else ""
+    return behind({pod: view for pod, view in views.items() if view.voter})
 
 
 def _transfers(views: Mapping[PeerId, PeerView]) -> Iterator[RunningTransfer]:
