@@ -15,7 +15,8 @@ from qdrant_operator.api.kinds import GROUP, KINDS, VERSION, CustomKind
 from qdrant_operator.api.schema import INT_OR_STRING, PRESERVE, RULES, structural
 from qdrant_operator.domain import names
 from qdrant_operator.domain.wire import Kind
-from tests.api.rules import CHANGES, STATIC, cases
+from tests.api.rule_changes import CHANGES
+from tests.api.rules import STATIC, cases
 
 ROOT = Path(__file__).parents[2]
 UNSTRUCTURED = {

@@ -14,7 +14,8 @@ from qdrant_operator.api.kinds import KINDS, CustomKind
 from sandbox.cluster import Sandbox
 from sandbox.kubectl import kubectl
 from tests.api.manifests import FULL, LEAST, STATUS, least, manifest
-from tests.api.rules import BOUNDS, Case, cases
+from tests.api.rule_changes import BOUNDS
+from tests.api.rules import Case, cases
 from tests.contract.api_client import ApiClient
 
 ROOT = Path(__file__).parents[2]

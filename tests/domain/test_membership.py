@@ -4,96 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from qdrant_operator.domain.desired import DesiredCluster
-from qdrant_operator.domain.members import STILL_MEMBER, gone_pod, outsiders, pods_wanted, update_records
-from qdrant_operator.domain.observed import Leaving, LeavingPhase, Member, Observed, PodState, Volume
+from qdrant_operator.domain.members import gone_pod, pods_wanted
+from qdrant_operator.domain.observed import Leaving, LeavingPhase, Member, Observed, PodState
 from qdrant_operator.domain.planner import plan
-from qdrant_operator.domain.soundness import shard_health
 from qdrant_operator.domain.steps import (
     DeleteClaim,
     Guard,
     LowerMembers,
     MoveShard,
-    Plan,
     PutInService,
     RecordLeaving,
     RemovePeer,
-    Step,
     TakeOutOfService,
 )
 from qdrant_operator.domain.values import PeerId, Silent, View
-from tests.domain.clusters import collection, desired, pod, seen, silence, view
-
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-CREATED = "2026-11-21T11:00:00Z"
-TOP = PeerId(103)
-REMOVING = Leaving("vectors-3", TOP, "claim-3", LeavingPhase.REMOVING)
-REMOVED = replace(REMOVING, phase=LeavingPhase.REMOVED)
-
-
-def volumes(count: int) -> dict[str, Volume]:
-    """The claims of so many pods."""
-    return {f"storage-vectors-{n}": Volume(f"claim-{n}", CREATED) for n in range(count)}
-
-
-def records(count: int) -> tuple[Member, ...]:
-    """status.members of so many pods."""
-    return tuple(Member(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(count))
-
-
-def four(placement: Mapping[int, tuple[int, ...]] | None = None, **changes: Any) -> Observed:
-    """Four peers of which the last holds nothing, unless the placement says otherwise."""
-    placed = placement or {0: (0, 1), 1: (1, 2), 2: (0, 2)}
-    views: dict[str, View] = {
-        f"vectors-{n}": view(n, 4, collections=(collection(n, placed),)) for n in range(4)
-    }
-    pods = tuple(pod(n, created=CREATED) for n in range(4))
-    facts: dict[str, Any] = {
-        "members": 4,
-        "volumes": volumes(4),
-        "members_known": records(4),
-        "now": NOW,
-        **changes,
-    }
-    return seen(pods, views, **facts)
-
-
-def out(observed: Observed, **changes: Any) -> Observed:
-    """The same, with vectors-3 out of the client Service."""
-    return replace(observed, pods=(*observed.pods[:3], replace(observed.pods[3], serving=False)), **changes)
-
-
-def without_top(observed: Observed) -> Observed:
-    """The survivors know vectors-3 no more."""
-    views: dict[str, View] = {
-        name: replace(observed.peers[name], peers=dict(list(observed.peers[name].peers.items())[:3]))
-        for name in ("vectors-0", "vectors-1", "vectors-2")
-    }
-    return replace(
-        observed,
-        pods=observed.pods[:3],
-        going=observed.pods[3],
-        views=views,
-        shards=shard_health(tuple(views.values())),
-    )
-
-
-def three(members: int = 4, **spec: Any) -> DesiredCluster:
-    """Three peers are wanted."""
-    return replace(desired(3, **spec), members=members)
-
-
-def guards(result: Plan) -> set[Guard]:
-    """What holds back."""
-    return {wait.guard for wait in result.blocked}
-
-
-def first(result: Plan) -> Step:
-    """The step that is carried out before the next look."""
-    return result.steps[0]
+from tests.domain.clusters import desired, pod, seen, silence, view
+from tests.domain.membership_worlds import (
+    CREATED,
+    NOW,
+    REMOVED,
+    REMOVING,
+    TOP,
+    first,
+    four,
+    guards,
+    out,
+    records,
+    three,
+    volumes,
+    without_top,
+)
 
 
 def test_an_empty_peer_leaves_the_service_then_is_recorded_then_removed_without_force() -> None:
@@ -297,120 +238,3 @@ def _not_joined(last: PodState) -> Observed:
         views={**views, "vectors-3": Silent("refused")},
         members_known=records(3),
     )
-
-
-def test_members_volumes_are_all_started_again() -> None:
-    """Somebody lowered the StatefulSet by hand: members whose volumes are there come back."""
-    lowered = replace(four(), members=2)
-    assert pods_wanted("vectors", 2, lowered) == (4, ())
-
-
-def test_nothing_grows_while_a_pod_is_alone_in_a_cluster_of_its_own() -> None:
-    """A new peer could ask it for admission, and would be lost to the others."""
-    alone = replace(four().peers["vectors-3"], peers={TOP: "http://vectors-3:6335"}, leader=TOP)
-    split = four(members_known=records(3))
-    split = replace(split, views={**split.views, "vectors-3": alone})
-    count, (wait,) = pods_wanted("vectors", 6, split)
-    assert (count, wait.guard) == (4, Guard.PEER_NOT_JOINED)
-    assert wait.message.startswith("vectors-3 is out of service and not known to be a member")
-    assert pods_wanted("vectors", 4, split) == (4, ())
-    silent = silence(out(four(members_known=records(3))), "vectors-3")
-    assert pods_wanted("vectors", 6, silent)[0] == 4, "it was alone when it was taken out of service"
-
-
-def test_a_stranger_that_alone_answers_changes_no_record() -> None:
-    """All members are silent: the peer that formed its own cluster is none of them, and nothing is decided."""
-    observed = four()
-    alone = replace(observed.peers["vectors-3"], peer=PeerId(7), peers={PeerId(7): ""}, leader=PeerId(7))
-    silent: dict[str, View] = {f"vectors-{n}": Silent("refused") for n in range(3)}
-    split = replace(observed, views={**silent, "vectors-3": alone}, shards=())
-    known = update_records(records(4), "vectors", split)
-    assert [(member.pod, member.peer) for member in known] == [(m.pod, m.peer) for m in records(4)]
-    result = plan(three(), split)
-    assert result.steps == (TakeOutOfService("vectors-3", "it is not a member of the cluster"),)
-
-
-def test_a_peer_that_was_removed_makes_nobody_forgotten() -> None:
-    """The survivor's pod is made anew, and the removed peer, which knows itself only, is all that answers."""
-    observed = out(four(), leaving=REMOVING)
-    alone = replace(observed.peers["vectors-3"], peers={TOP: "http://vectors-3:6335"}, leader=TOP)
-    last = tuple(pod for pod in observed.pods if pod.name == "vectors-3")
-    between = replace(observed, pods=last, views={"vectors-3": alone}, shards=())
-    assert update_records(records(4), "vectors", between) == records(4)
-
-
-def test_a_claim_younger_than_its_pod_is_not_recorded() -> None:
-    """The view is of the old pod, the claim already the next one's: the record keeps the old volume."""
-    young = {**volumes(4), "storage-vectors-3": Volume("claim-new", "2026-11-21T11:30:00Z")}
-    kept = update_records(records(4), "vectors", replace(four(), volumes=young))
-    assert kept == records(4)
-
-
-def lost(**changes: Any) -> Observed:
-    """vectors-3 has a new, empty volume since ten minutes, and its peer is a member that nobody reaches."""
-    observed = silence(four({0: (0, 1), 1: (1, 2), 2: (0, 3)}, **changes), "vectors-3")
-    fresh = {**volumes(4), "storage-vectors-3": Volume("claim-new", CREATED)}
-    dated = (*records(3), replace(records(4)[3], lost_since=NOW - timedelta(minutes=10)))
-    return replace(observed, volumes=fresh, members_known=dated)
-
-
-def test_a_lost_volume_is_dated_once() -> None:
-    """The first look that finds another claim under a silent member dates it; a slow start dates nothing."""
-    fresh = replace(lost(), members_known=records(4))
-    (found,) = [m for m in update_records(records(4), "vectors", fresh) if m.lost_since]
-    assert (found.pod, found.peer, found.claim_uid, found.lost_since) == ("vectors-3", TOP, "claim-3", NOW)
-    later = replace(fresh, now=NOW + timedelta(hours=1))
-    again = update_records((*records(3), found), "vectors", later)
-    assert again[3].lost_since == NOW
-    slow = silence(four(), "vectors-3")
-    assert not [m for m in update_records(records(4), "vectors", slow) if m.lost_since]
-
-
-def test_a_volume_that_was_lost_before_its_peer_was_recorded_is_told_by_qdrants_words() -> None:
-    """The new peer was silent until its volume went; its pod starts empty under the name of a member with shards."""
-    words = (
-        f"peer URI http://vectors-3 already used by peer 103 which {STILL_MEMBER}, remove its shards first"
-    )
-    waits = replace(lost().pods[3], ready=False, waiting="CrashLoopBackOff", message=words)
-    refused = replace(lost(), pods=(*lost().pods[:3], waits), members_known=())
-    found = update_records(records(3), "vectors", refused)
-    assert found[3] == Member("vectors-3", TOP, "", NOW)
-    assert first(
-        plan(desired(4, shards={"replaceLostPeers": [103]}), replace(refused, members_known=found))
-    ) == (RemovePeer(TOP, "vectors-3", force=True, why="its volume is gone"))
-    other = replace(refused, pods=(*lost().pods[:3], replace(waits, message="Out of memory")))
-    assert update_records(records(3), "vectors", other) == records(3)
-
-
-def test_a_lost_peer_is_replaced_only_with_consent() -> None:
-    """Without it the sentence says what to write; with the id, or after the time, it goes by force."""
-    force = RemovePeer(TOP, "vectors-3", force=True, why="its volume is gone")
-    refused = plan(desired(4), lost())
-    assert force not in refused.steps
-    (wait,) = [wait for wait in refused.blocked if wait.guard is Guard.CONSENT_NEEDED]
-    assert "add 103 to spec.shards.replaceLostPeers" in wait.message
-    assert first(plan(desired(4, shards={"replaceLostPeers": [103]}), lost())) == force
-    assert first(plan(desired(4, shards={"replaceLostPeerAfter": "10m"}), lost())) == force
-    assert force not in plan(desired(4, shards={"replaceLostPeerAfter": "11m"}), lost()).steps
-
-
-def test_consent_does_not_cover_an_only_replica() -> None:
-    """What would be lost is named by collection and shard, and waits."""
-    views: dict[str, View] = {
-        f"vectors-{n}": view(n, 4, collections=(collection(n, {0: (0,), 1: (3,)}, factor=1),))
-        for n in range(3)
-    }
-    only = replace(
-        lost(), views={**views, "vectors-3": Silent("gone")}, shards=shard_health(tuple(views.values()))
-    )
-    result = plan(desired(4, shards={"replaceLostPeers": [103]}), only)
-    assert not [step for step in result.steps if isinstance(step, RemovePeer)]
-    assert "docs/1" in next(wait.message for wait in result.blocked if wait.guard is Guard.VOLUME_LOST)
-
-
-def test_a_removed_peer_is_told_from_the_rest_even_when_one_remains() -> None:
-    """Of two peers that each know only themselves, the one whose consensus has stopped is outside."""
-    alone = replace(view(0, 1), peers={PeerId(100): ""})
-    stopped = replace(view(1, 1), peer=PeerId(101), peers={PeerId(101): ""}, consensus_working=False)
-    assert outsiders({"vectors-0": alone, "vectors-1": stopped}) == {"vectors-1"}
-    assert outsiders({"vectors-0": alone}) == frozenset()
