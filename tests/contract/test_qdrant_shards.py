@@ -122,14 +122,18 @@ async def test_a_transfer_that_does_not_run_cannot_be_aborted(cluster: Cluster, 
     assert refused.value.reason == "NotFound"
 
 
+async def _holder_and_empty(world: World) -> tuple[list[PeerId], PeerId, int]:
+    """All ids, that of the peer with the shard, and the number of one without."""
+    ids = await world.peers()
+    (holder,) = await world.states()
+    return ids, holder, next(n for n in (2, 1) if ids[n] != holder)
+
+
 async def test_a_peer_with_shards_is_not_removed_and_an_empty_one_is(
     cluster: Cluster, qdrant: QdrantRest
 ) -> None:
     """Without force Qdrant refuses the holder; the empty peer is gone from the survivors' views."""
-    world = World(cluster, qdrant)
-    ids = await world.peers()
-    (holder,) = await world.states()
-    empty = next(n for n in (2, 1) if ids[n] != holder)
+    ids, holder, empty = await _holder_and_empty(World(cluster, qdrant))
     other = next(n for n in range(3) if n != empty)
     with pytest.raises(Refused) as refused:
         await qdrant.remove_peer(cluster.endpoint(other), holder, force=False)
@@ -155,10 +159,7 @@ async def test_a_peer_that_stands_still_while_it_is_removed_never_hears_of_it(
     cluster: Cluster, qdrant: QdrantRest
 ) -> None:
     """It goes on listing everybody, and asks for votes: the others lose their leader again and again."""
-    world = World(cluster, qdrant)
-    ids = await world.peers()
-    (holder,) = await world.states()
-    empty = next(n for n in (2, 1) if ids[n] != holder)
+    ids, _, empty = await _holder_and_empty(World(cluster, qdrant))
     cluster.running[empty].pause()
     await qdrant.remove_peer(cluster.endpoint(0), ids[empty], force=False)
     term = (await qdrant.observe(cluster.endpoint(0))).term
