@@ -35,7 +35,7 @@ from qdrant_operator.snapshots.verify import read_manifest, verify_files
 from sandbox.s3 import ObjectStore
 from tests.contract.qdrant_clusters import KINDS, Cluster, eventually, form, make, upsert
 
-FOLDER = "default/vectors/{}/"
+FOLDER = "default/vectors/{0}/uid-{0}/"
 POINTS = 300
 ENTRANCE = [sys.executable, "-m", "qdrant_operator", "snapshot", "run"]
 
@@ -107,7 +107,8 @@ class Site:
         """The pod's process; valves stand before the peers."""
         urls = [valve.url for valve in valves] or [self.cluster.endpoint(n).url for n in range(3)]
         peers = tuple(PeerAddress(f"vectors-{n}", url) for n, url in enumerate(urls))
-        told = Instruction("default", "vectors", name, f"uid-{name}", ("docs",), True, self.place, peers)
+        uid = f"uid-{name}"
+        told = Instruction("default", "vectors", "cluster-uid", name, uid, ("docs",), True, self.place, peers)
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdrant_operator.api import Storage
+from qdrant_operator.domain.backup_owner import Owner
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.instruction import RESULT_BYTES, Instruction, PeerAddress
 from qdrant_operator.domain.manifest import (
@@ -42,6 +43,7 @@ MANIFEST = BackupManifest(
     "default",
     "vectors",
     "nightly",
+    Owner("uid-1", "cluster-uid", "a1"),
     "1.19.0",
     "2026-11-21T02:00:00Z",
     "2026-11-21T02:01:00Z",
@@ -51,6 +53,7 @@ PLACE = S3Place("backups", "eu-west-1", "prod", "http://s3:9000", "keys")
 INSTRUCTION = Instruction(
     "default",
     "vectors",
+    "cluster-uid",
     "nightly",
     "uid-1",
     ("docs", "events-*"),
@@ -91,7 +94,7 @@ def test_what_is_no_manifest_is_refused_by_name(content: bytes) -> None:
 def test_journal_survives_a_round_trip_and_rubbish_is_nobodys() -> None:
     """Only what a run wrote is read as a journal."""
     file = LocalFile("vectors-0", "docs", 1, "2026-11-21T02:00:00+00:00", ("a",), None)
-    journal = JournalDocument("nightly", "1/2 shards", None, (file,))
+    journal = JournalDocument("nightly", "cluster-uid", "1/2 shards", None, (file,))
     assert load_journal(dump_journal(journal)) == journal
     assert [load_journal(rubbish) for rubbish in (b"", b"[]", b'{"files": 3}', b"{}")] == [None] * 4
 
@@ -128,12 +131,14 @@ def test_instruction_survives_a_round_trip() -> None:
     assert Instruction.load(INSTRUCTION.dump()) == INSTRUCTION
 
 
-def test_folder_is_the_prefix_the_namespace_the_cluster_and_the_name() -> None:
+def test_folder_is_the_prefix_the_namespace_the_cluster_the_name_and_the_uid() -> None:
     """A slash at the end of the prefix changes nothing."""
     storage = Storage.model_validate({"s3": {"bucket": "backups", "prefix": "prod/"}})
-    assert backup_folder(s3_place(storage), "default", "vectors", "one") == "prod/default/vectors/one/"
+    assert (
+        backup_folder(s3_place(storage), "default", "vectors", "one", "u1") == "prod/default/vectors/one/u1/"
+    )
     bare = Storage.model_validate({"s3": {"bucket": "backups"}})
-    assert backup_folder(s3_place(bare), "default", "vectors", "one") == "default/vectors/one/"
+    assert backup_folder(s3_place(bare), "default", "vectors", "one", "u1") == "default/vectors/one/u1/"
 
 
 @pytest.mark.parametrize("name", ["docs", "ü ö", "a%2Fb", "a#b", "..", "."])

@@ -92,15 +92,17 @@ def home(operator: Operator, sandbox: Sandbox, kube: Kube) -> Iterator[Home]:
 
 def test_a_snapshot_has_every_shard_once_and_leaves_nothing_on_the_peers(home: Home) -> None:
     """One file per shard although each has two replicas, the manifest, the counts, and no local file."""
-    status = home.take("whole")["status"]
+    found = home.take("whole")
+    status, uid = found["status"], found["metadata"]["uid"]
     files = home.stored("whole")
-    assert len(files) == SHARDS + 1
+    assert len(files) == SHARDS + 2
+    assert "owner.json" in files
     assert "manifest.json" in files
     assert status["phase"] == "Verified"
     assert [(one["name"], one["shards"], one["points"]) for one in status["collections"]] == [
         ("docs", SHARDS, POINTS)
     ]
-    assert status["location"] == f"s3://{home.name}/{home.name}/vectors/whole/"
+    assert status["location"] == f"s3://{home.name}/{home.name}/vectors/whole/{uid}/"
     eventually(lambda: home.left_on_peers() == [], 20)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from qdrant_operator.domain import names
+from qdrant_operator.domain.backup_owner import Owner, dump_owner
 from qdrant_operator.domain.instruction import INSTRUCTION, Instruction
 from qdrant_operator.domain.runs import Result, dump_result
 from qdrant_operator.domain.storage import S3Credentials, S3Place
@@ -163,6 +164,18 @@ class SnapshotWorld:
         """Status and reason of a condition."""
         found = next(one for one in self.status(name, kind)["conditions"] if one["type"] == type_)
         return found["status"], found["reason"]
+
+    def folder(self, name: str = "one") -> str:
+        """Its folder in the bucket."""
+        found = self.get(Kind.SNAPSHOT, name)
+        assert found is not None
+        return f"prod/{NAMESPACE}/{CLUSTER}/{name}/{found['metadata']['uid']}/"
+
+    def put_fragment(self, name: str = "one") -> None:
+        """What a run of it has stored when it is killed."""
+        owner = Owner(self.folder(name).split("/")[-2], "cluster-uid", "killed")
+        self.storage.put(f"{self.folder(name)}owner.json", dump_owner(owner))
+        self.storage.put(f"{self.folder(name)}docs/shard-0.snapshot", b"half")
 
     def jobs(self) -> list[Manifest]:
         """All Jobs."""

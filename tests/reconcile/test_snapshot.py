@@ -14,6 +14,7 @@ from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
 from tests.reconcile.snapshot_world import NAMESPACE, SnapshotWorld
 
 FOLDER = "prod/default/vectors/one/"
+"""Of every run of this name."""
 
 
 @pytest.fixture
@@ -31,7 +32,11 @@ async def test_snapshot_becomes_a_verified_backup(world: SnapshotWorld) -> None:
     await world.look()
     status = world.status()
     assert status["phase"] == "Verified"
-    assert (status["location"], status["bytes"], status["points"]) == (f"s3://backups/{FOLDER}", 15000, 3000)
+    assert (status["location"], status["bytes"], status["points"]) == (
+        f"s3://backups/{world.folder()}",
+        15000,
+        3000,
+    )
     assert status["collections"] == [{"name": "docs", "shards": 3, "points": 3000, "bytes": 15000}]
     assert (world.condition("Ready"), world.condition("Failed")[0]) == (("True", "Verified"), "False")
     assert len(world.jobs()) == 1
@@ -131,7 +136,7 @@ async def test_killed_job_leaves_no_manifest_and_is_reported(world: SnapshotWorl
     """A run that could say nothing: Failed with a sentence, its fragments gone, and the next one succeeds."""
     world.add_snapshot()
     job = await world.start()
-    world.storage.put(f"{FOLDER}docs/shard-0.snapshot", b"half")
+    world.put_fragment()
     world.end(job, "Failed", None, exit_code=137)
     await world.look()
     assert world.condition("Failed") == ("True", "JobFailed")
@@ -229,7 +234,7 @@ async def test_operator_killed_at_any_write_makes_one_job(
                 await world.run(job)
     assert len(world.jobs()) == 1
     assert world.status()["phase"] == "Verified"
-    assert f"{FOLDER}manifest.json" in world.storage.keys(FOLDER)
+    assert f"{world.folder()}manifest.json" in world.storage.keys(FOLDER)
 
 
 async def test_progress_comes_from_the_runs_journal(world: SnapshotWorld) -> None:
@@ -238,7 +243,7 @@ async def test_progress_comes_from_the_runs_journal(world: SnapshotWorld) -> Non
     await world.start()
     uid = (world.get(Kind.SNAPSHOT, "one") or {})["metadata"]["uid"]
     line = "1/3 shards, 2.0/6.0 GiB"
-    journal = dump_journal(JournalDocument("one", line, None, ()))
+    journal = dump_journal(JournalDocument("one", "cluster-uid", line, None, ()))
     world.storage.put(f"prod/default/vectors/.runs/{uid}.json", journal)
     await world.look()
     assert world.status()["progress"] == line
@@ -266,14 +271,14 @@ async def test_deleting_a_snapshot_with_delete_removes_its_files_only(world: Sna
     assert await world.look() is not None
     assert world.get(Kind.SNAPSHOT, "one") is None
     assert world.storage.keys(FOLDER) == []
-    assert "prod/default/vectors/two/manifest.json" in world.storage.objects
+    assert f"{world.folder('two')}manifest.json" in world.storage.objects
 
 
 async def test_deleting_a_running_snapshot_stops_its_job_first(world: SnapshotWorld) -> None:
     """The Job is gone before the files are, so nothing is stored after the clean-up."""
     world.add_snapshot(deletionPolicy="Delete")
     job = await world.start()
-    world.storage.put(f"{FOLDER}docs/shard-0.snapshot", b"half")
+    world.put_fragment()
     world.remove(Kind.SNAPSHOT, "one")
     await world.look()
     stopping = world.get(Kind.JOB, job["metadata"]["name"])
@@ -311,8 +316,8 @@ async def test_deletion_waits_ten_minutes_for_the_storage(world: SnapshotWorld) 
     assert ("Warning", "FilesLeft") in world.recorder.events
 
 
-async def test_snapshot_that_found_its_folder_taken_deletes_nobodys_backup(world: SnapshotWorld) -> None:
-    """One that failed because a backup lay there already leaves that backup alone when it is deleted."""
+async def test_snapshot_made_again_under_its_name_is_another_backup(world: SnapshotWorld) -> None:
+    """The first one was retained: the second is made beside it, and deleting it leaves the first."""
     world.add_snapshot()
     await world.make()
     kept = world.storage.keys(FOLDER)
@@ -320,12 +325,65 @@ async def test_snapshot_that_found_its_folder_taken_deletes_nobodys_backup(world
     world.server.collect_garbage()
     world.add_snapshot(deletionPolicy="Delete")
     await world.make()
-    assert world.condition("Failed") == ("True", "LocationOccupied")
+    assert world.status()["phase"] == "Verified"
+    assert len(world.storage.keys(FOLDER)) == 2 * len(kept)
     world.remove(Kind.SNAPSHOT, "one")
     world.server.collect_garbage()
     await world.look()
     assert world.get(Kind.SNAPSHOT, "one") is None
-    assert set(kept) <= set(world.storage.keys(FOLDER))
+    assert world.storage.keys(FOLDER) == kept
+
+
+async def test_old_manifest_is_never_taken_for_a_result(world: SnapshotWorld) -> None:
+    """Copied into the folder by hand, or by a store that was restored: a run that could say nothing has failed."""
+    world.add_snapshot("elder")
+    await world.make("elder")
+    world.add_snapshot()
+    job = await world.start()
+    world.put_fragment()
+    old = world.storage.objects[f"{world.folder('elder')}manifest.json"][0]
+    world.storage.put(f"{world.folder()}manifest.json", old)
+    world.end(job, "Failed", None, exit_code=137)
+    await world.look()
+    assert world.condition("Failed") == ("True", "JobFailed")
+
+
+@pytest.mark.parametrize("owner", [None, b"{}", b'{"snapshot_uid": "x", "cluster_uid": "y", "run": "z"}'])
+async def test_folder_of_another_owner_is_not_deleted(world: SnapshotWorld, owner: bytes | None) -> None:
+    """Deletion asks the folder whose it is: files of another owner, or of none, stay and are named."""
+    world.add_snapshot(deletionPolicy="Delete")
+    await world.make()
+    key = f"{world.folder()}owner.json"
+    del world.storage.objects[key]
+    if owner is not None:
+        world.storage.put(key, owner)
+    kept = world.storage.keys(FOLDER)
+    world.remove(Kind.SNAPSHOT, "one")
+    await world.look()
+    assert world.get(Kind.SNAPSHOT, "one") is None
+    assert world.storage.keys(FOLDER) == kept != []
+    assert ("Warning", "FilesLeft") in world.recorder.events
+
+
+async def test_deletion_that_was_interrupted_is_resumed(world: SnapshotWorld) -> None:
+    """The owner goes last: after a crash between manifest and files the rest is still known as this run's."""
+    world.add_snapshot(deletionPolicy="Delete")
+    await world.make()
+    del world.storage.objects[f"{world.folder()}manifest.json"]
+    world.remove(Kind.SNAPSHOT, "one")
+    await world.look()
+    assert (world.storage.keys(FOLDER), world.get(Kind.SNAPSHOT, "one")) == ([], None)
+
+
+async def test_manifest_whose_answer_was_lost_counts(world: SnapshotWorld) -> None:
+    """The run heard nothing and reports Unreachable; the storage has the manifest, so there is a backup."""
+    world.add_snapshot()
+    job = await world.start()
+    await world.run(job)
+    world.remove(Kind.POD, f"{job['metadata']['name']}-abcde")
+    world.end(job, "Failed", dump_result(Result("Unreachable", "no answer in time")))
+    await world.look()
+    assert world.status()["phase"] == "Verified"
 
 
 async def test_pods_own_identity_needs_no_secret(world: SnapshotWorld) -> None:

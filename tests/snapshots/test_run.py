@@ -22,7 +22,7 @@ from tests.fakes.object_storage import FakeStorage
 from tests.fakes.shard_peers import FakePeers
 
 PLACE = S3Place("backups", "us-east-1", "prod")
-FOLDER = "prod/default/vectors/nightly/"
+FOLDER = "prod/default/vectors/nightly/uid-1/"
 JOURNALS = "prod/default/vectors/.runs/"
 PLACEMENT = {0: (0, 1), 1: (1, 2), 2: (0, 2)}
 
@@ -37,7 +37,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def instruction(verify: bool = True) -> Instruction:
     """Save everything of the cluster vectors."""
     peers = tuple(PeerAddress(f"vectors-{n}", f"http://vectors-{n}:6333") for n in range(3))
-    return Instruction("default", "vectors", "nightly", "uid-1", ("*",), verify, PLACE, peers)
+    return Instruction("default", "vectors", "cluster-uid", "nightly", "uid-1", ("*",), verify, PLACE, peers)
 
 
 async def make(peers: FakePeers, storage: FakeStorage, *, verify: bool = True) -> Result:
@@ -203,11 +203,11 @@ async def test_run_stopped_at_any_moment_is_a_whole_backup_or_nothing() -> None:
         assert (peers.names(), stored) == ([], endings[-1] == "Verified"), f"after {turns} turns"
         assert stored or nothing_left(peers, storage), f"after {turns} turns"
     assert endings == sorted(endings, key=["stopped", "Verified"].index)
-    assert endings.count("stopped") > 5 * endings.count("Verified") > 0
+    assert endings.count("stopped") > 3 * endings.count("Verified") > 0
 
 
 async def test_folder_that_holds_a_backup_is_not_touched() -> None:
-    """A second snapshot of the same name fails and the first backup stays whole."""
+    """A second process of the same run fails and the first backup stays whole."""
     peers, storage = FakePeers(PLACEMENT), FakeStorage()
     await make(peers, storage)
     before = {key: storage.objects[key] for key in storage.keys(FOLDER)}
@@ -216,20 +216,12 @@ async def test_folder_that_holds_a_backup_is_not_touched() -> None:
     assert {key: storage.objects[key] for key in storage.keys(FOLDER)} == before
 
 
-async def test_fragments_of_a_killed_run_are_replaced() -> None:
-    """A folder without a manifest is no backup: what lies there goes."""
-    peers, storage = FakePeers(PLACEMENT), FakeStorage()
-    storage.put(f"{FOLDER}docs/shard-9.snapshot", b"old")
-    assert (await make(peers, storage)).good
-    assert f"{FOLDER}docs/shard-9.snapshot" not in storage.objects
-
-
 def killed(storage: FakeStorage, *, name: str | None, before: tuple[str, ...] = (), age: int = 300) -> str:
     """The journal of a run that was killed some seconds ago while vectors-1 made it a file of shard 1."""
     asked = datetime.now(UTC) - timedelta(seconds=5)
     file = LocalFile("vectors-1", "docs", 1, asked.isoformat(), before, name)
     key = f"{JOURNALS}uid-0.json"
-    content = dump_journal(JournalDocument("older", "0/3 shards", None, (file,)))
+    content = dump_journal(JournalDocument("older", "cluster-uid", "0/3 shards", None, (file,)))
     storage.objects[key] = (content, datetime.now(UTC) - timedelta(seconds=age))
     return key
 

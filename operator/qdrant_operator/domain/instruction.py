@@ -38,6 +38,8 @@ class Instruction:
 
     namespace: str
     cluster: str
+    cluster_uid: str
+    """Of the QdrantCluster: another Kubernetes may have one of the same name, and use the same bucket."""
     snapshot: str
     run: str
     """Unique for ever: the snapshot object's uid."""
@@ -51,7 +53,7 @@ class Instruction:
     @property
     def folder(self) -> str:
         """The backup's folder in storage."""
-        return backup_folder(self.place, self.namespace, self.cluster, self.snapshot)
+        return backup_folder(self.place, self.namespace, self.cluster, self.snapshot, self.run)
 
     @property
     def journals(self) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qdrant_operator.domain.backup_owner import Owner
 from qdrant_operator.domain.errors import Refused
 
 FORMAT = 1
@@ -68,6 +69,8 @@ class BackupManifest:
     namespace: str
     cluster: str
     snapshot: str
+    owner: Owner
+    """The run that made it: a manifest of another one is never taken for its own."""
     qdrant_version: str
     """The newest among the peers: a restore needs this version or a later one."""
     started_at: str
@@ -97,6 +100,7 @@ def dump_manifest(manifest: BackupManifest) -> bytes:
         "qdrantVersion": manifest.qdrant_version,
         "cluster": {"namespace": manifest.namespace, "name": manifest.cluster},
         "snapshot": manifest.snapshot,
+        "owner": _owner_document(manifest.owner),
         "startedAt": manifest.started_at,
         "completedAt": manifest.completed_at,
         # Every shard is a moment of its own: Qdrant has no snapshot of a whole cluster.
@@ -106,6 +110,10 @@ def dump_manifest(manifest: BackupManifest) -> bytes:
         "collections": [_collection_document(one) for one in manifest.collections],
     }
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _owner_document(owner: Owner) -> dict[str, str]:
+    return {"snapshotUid": owner.snapshot_uid, "clusterUid": owner.cluster_uid, "run": owner.run}
 
 
 def _collection_document(collection: CollectionBackup) -> dict[str, Any]:
@@ -165,11 +173,16 @@ def _manifest(document: Mapping[str, Any]) -> BackupManifest:
         namespace=document["cluster"]["namespace"],
         cluster=document["cluster"]["name"],
         snapshot=document["snapshot"],
+        owner=_owner(document["owner"]),
         qdrant_version=document["qdrantVersion"],
         started_at=document["startedAt"],
         completed_at=document["completedAt"],
         collections=tuple(_collection(one) for one in document["collections"]),
     )
+
+
+def _owner(document: Mapping[str, str]) -> Owner:
+    return Owner(document["snapshotUid"], document["clusterUid"], document["run"])
 
 
 def _collection(document: Mapping[str, Any]) -> CollectionBackup:

@@ -37,6 +37,8 @@ class JournalDocument:
     """A run's journal, as stored."""
 
     snapshot: str
+    cluster_uid: str
+    """Of the QdrantCluster whose peers the files are on."""
     progress: str
     error: str | None
     files: tuple[LocalFile, ...]

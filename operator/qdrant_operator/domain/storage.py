@@ -63,9 +63,9 @@ def s3_place(storage: Storage) -> S3Place:
     return S3Place(s3.bucket, s3.region, s3.prefix.strip("/"), s3.endpoint, secret)
 
 
-def backup_folder(place: S3Place, namespace: str, cluster: str, snapshot: str) -> str:
-    """Folder of one backup, with a slash at its end."""
-    return f"{cluster_folder(place, namespace, cluster)}{snapshot}/"
+def backup_folder(place: S3Place, namespace: str, cluster: str, snapshot: str, uid: str) -> str:
+    """Folder of one backup, with a slash at its end; `uid` is the QdrantSnapshot's, because a name is reused."""
+    return f"{cluster_folder(place, namespace, cluster)}{snapshot}/{uid}/"
 
 
 def journal_folder(place: S3Place, namespace: str, cluster: str) -> str:

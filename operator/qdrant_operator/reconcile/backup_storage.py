@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from qdrant_operator.domain.backup_owner import OWNER, deletion_order, load_owner
 from qdrant_operator.domain.errors import Refused, Unreachable
 from qdrant_operator.domain.storage import (
     ACCESS_KEY,
@@ -42,17 +43,42 @@ async def probe(storage: ObjectStorage, place: S3Place) -> None:
         ) from error
 
 
-async def delete_backup(storage: ObjectStorage, folder: str) -> None:
-    """Delete a backup: its manifest first, so that at no moment a damaged folder looks like a backup."""
-    await storage.delete([f"{folder}{MANIFEST}"])
-    await storage.delete([one.key for one in await storage.list(folder)])
+async def delete_backup(storage: ObjectStorage, folder: str, uid: str) -> None:
+    """Delete the backup of the QdrantSnapshot with this uid; what is gone already is success.
+
+    Raises:
+        Refused: `FolderNotOwned`, and nothing is deleted.
+    """
+    await _delete(storage, folder, await _owned(storage, folder, uid))
 
 
-async def delete_fragments(storage: ObjectStorage, folder: str) -> None:
-    """Delete what a failed run stored; a folder with a manifest is a backup, whoever made it, and stays."""
-    objects = await storage.list(folder)
-    if not any(one.key == f"{folder}{MANIFEST}" for one in objects):
-        await storage.delete([one.key for one in objects])
+async def delete_fragments(storage: ObjectStorage, folder: str, uid: str) -> None:
+    """Delete what a failed run of this QdrantSnapshot stored; a folder with a manifest is a backup and stays.
+
+    Raises:
+        Refused: `FolderNotOwned`, and nothing is deleted.
+    """
+    keys = await _owned(storage, folder, uid)
+    if f"{folder}{MANIFEST}" not in keys:
+        await _delete(storage, folder, keys)
+
+
+async def _delete(storage: ObjectStorage, folder: str, keys: Sequence[str]) -> None:
+    for several in deletion_order(folder, keys):
+        await storage.delete(several)
+
+
+async def _owned(storage: ObjectStorage, folder: str, uid: str) -> list[str]:
+    """Keys in a folder that belongs to a run of this QdrantSnapshot."""
+    keys = [one.key for one in await storage.list(folder)]
+    owner = load_owner(await storage.read(f"{folder}{OWNER}")) if keys else None
+    if keys and (owner is None or owner.snapshot_uid != uid):
+        raise Refused(
+            "FolderNotOwned",
+            f"{folder} in the bucket does not belong to this QdrantSnapshot: its {OWNER} is missing or names"
+            " another uid; look at the folder, and delete it by hand if no backup in it is needed",
+        )
+    return keys
 
 
 async def _credentials(world: World, namespace: str, secret: str | None) -> S3Credentials | None:

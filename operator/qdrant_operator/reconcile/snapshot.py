@@ -123,7 +123,7 @@ class SnapshotReconciler:
             return
         with suppress(Refused, Retryable):
             storage = await open_storage(self._world, subject.namespace, subject.place)
-            await delete_fragments(storage, subject.folder)
+            await delete_fragments(storage, subject.folder, subject.uid)
 
     def _remember(self, subject: Subject) -> Again:
         """Tell the metrics, also after a restart of the operator."""

@@ -18,8 +18,10 @@ from qdrant_operator.reconcile.snapshot_subject import Subject, moment
 from qdrant_operator.reconcile.world import Again, World
 
 PATIENCE = timedelta(minutes=10)
-HOPELESS = frozenset({"SecretNotFound", "SecretKeyNotFound", "SecretEmpty", "BucketNotFound"})
-"""Reasons that mean the way to the files is gone, as when a whole namespace is deleted."""
+HOPELESS = frozenset(
+    {"SecretNotFound", "SecretKeyNotFound", "SecretEmpty", "BucketNotFound", "FolderNotOwned"}
+)
+"""Reasons that waiting does not change: no way to the files, as when a namespace is deleted, or not our files."""
 
 
 async def leave(world: World, subject: Subject) -> Again:
@@ -72,9 +74,9 @@ async def _delete_files(world: World, subject: Subject) -> Refused | Retryable |
     try:
         storage = await open_storage(world, subject.namespace, subject.place)
         if subject.phase.good:
-            await delete_backup(storage, subject.folder)
+            await delete_backup(storage, subject.folder, subject.uid)
         else:
-            await delete_fragments(storage, subject.folder)
+            await delete_fragments(storage, subject.folder, subject.uid)
     except (Refused, Retryable) as error:
         return error
     return None

@@ -29,9 +29,9 @@ async def outcome(world: World, subject: Subject, job: Manifest) -> Result:
     """
     pod = _pod(world, subject, job)
     told = load_result(_last_words(pod))
-    if told and not told.good:
+    if told and not told.good and told.reason != "Unreachable":
         return told
-    if told and told.collections:
+    if told and told.good and told.collections:
         return told
     try:
         return await _stored(world, subject) or told or _killed(job, pod)
@@ -58,6 +58,11 @@ async def _stored(world: World, subject: Subject) -> Result | None:
     if content is None:
         return None
     manifest = load_manifest(content, f"{subject.location}{MANIFEST}")
+    if manifest.owner.snapshot_uid != subject.uid:
+        raise Refused(
+            "LocationOccupied",
+            f"{subject.location}{MANIFEST} was written by another run: it is no result of this QdrantSnapshot",
+        )
     return result_of(manifest, verified=subject.verifies)
 
 

@@ -32,17 +32,18 @@ async def wanted_job(world: World, subject: Subject) -> Manifest:
     chosen_collections(await world.qdrant.collections(access.any), subject.spec.collections)
     spec = ClusterSpec.model_validate(access.cluster["spec"])
     return snapshot_job(
-        _instruction(world, subject),
+        _instruction(world, subject, str(access.cluster["metadata"]["uid"])),
         world.options.operator_image,
         service_account=spec.pod_template.spec.service_account_name or subject.cluster,
         authenticated=not spec.auth.disabled,
     )
 
 
-def _instruction(world: World, subject: Subject) -> Instruction:
+def _instruction(world: World, subject: Subject, cluster_uid: str) -> Instruction:
     return Instruction(
         namespace=subject.namespace,
         cluster=subject.cluster,
+        cluster_uid=cluster_uid,
         snapshot=subject.name,
         run=subject.uid,
         collections=tuple(subject.spec.collections),

@@ -54,7 +54,7 @@ class Subject:
     @property
     def folder(self) -> str:
         """Its folder in the bucket."""
-        return backup_folder(self.place, self.namespace, self.cluster, self.name)
+        return backup_folder(self.place, self.namespace, self.cluster, self.name, self.uid)
 
     @property
     def journal(self) -> str:

@@ -82,7 +82,11 @@ class Journal:
         """Store the journal as it is now."""
         async with self._writing:
             document = JournalDocument(
-                self._instruction.snapshot, self.progress, self._error, tuple(self._files.values())
+                self._instruction.snapshot,
+                self._instruction.cluster_uid,
+                self.progress,
+                self._error,
+                tuple(self._files.values()),
             )
             await self._storage.write(self._instruction.journal, dump_journal(document))
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from qdrant_operator.domain.backups import leftover
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.instruction import Instruction
-from qdrant_operator.domain.runs import LocalFile, load_journal, time_in_name
+from qdrant_operator.domain.runs import JournalDocument, LocalFile, load_journal, time_in_name
 from qdrant_operator.domain.values import ShardId
 from qdrant_operator.domain.wire import Endpoint
 from qdrant_operator.snapshots.ports import Peers, Storage
@@ -33,14 +33,15 @@ async def sweep(
     journals = await storage.list(instruction.journals)
     now = next(one.modified for one in journals if one.key == instruction.journal)
     for stale in (one.key for one in journals if now - one.modified > STALE):
-        if await _settled(peers, storage, stale, endpoints):
+        journal = load_journal(await storage.read(stale) or b"")
+        # A cluster of the same name in another Kubernetes: its files are not on our peers.
+        if journal is None or journal.cluster_uid != instruction.cluster_uid:
+            continue
+        if await _settled(peers, journal, endpoints):
             await storage.delete([stale])
 
 
-async def _settled(peers: Peers, storage: Storage, key: str, endpoints: Mapping[str, Endpoint]) -> bool:
-    journal = load_journal(await storage.read(key) or b"")
-    if journal is None:
-        return False
+async def _settled(peers: Peers, journal: JournalDocument, endpoints: Mapping[str, Endpoint]) -> bool:
     # A pod that is no member any more took its files along.
     files = [(endpoints[file.pod], file) for file in journal.files if file.pod in endpoints]
     return all([await remove_local(peers, endpoint, file) for endpoint, file in files])

@@ -9,21 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from qdrant_operator.domain.backup_owner import Owner
 from qdrant_operator.domain.backups import Source
 from qdrant_operator.domain.conditions import timestamp
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.instruction import Instruction
-from qdrant_operator.domain.manifest import BackupManifest, ShardFile, dump_manifest
+from qdrant_operator.domain.manifest import BackupManifest, ShardFile
 from qdrant_operator.domain.runs import Result, result_of
-from qdrant_operator.domain.storage import MANIFEST
 from qdrant_operator.domain.wire import Endpoint
 from qdrant_operator.snapshots.copy import Copier
+from qdrant_operator.snapshots.folder import Folder
 from qdrant_operator.snapshots.journal import Journal
 from qdrant_operator.snapshots.leftovers import sweep
 from qdrant_operator.snapshots.observe import Subject, collection_backup, observe_subject
@@ -50,56 +51,45 @@ class Run:
 
     async def make(self) -> Result:
         """Make the backup, or leave nothing behind and say why there is none."""
-        journal = Journal(self.storage, self.instruction)
+        journal, folder = Journal(self.storage, self.instruction), Folder(self.storage, self.instruction)
         try:
-            manifest = await self._copied(journal)
+            manifest = await self._copied(journal, folder)
         except asyncio.CancelledError:
-            await self._leave(journal, _INTERRUPTED)
+            await self._leave(journal, folder, _INTERRUPTED)
             raise
         except Exception as error:
-            ending = self._leave(journal, _failure(error))
+            ending = self._leave(journal, folder, _failure(error))
         else:
-            ending = self._seal(journal, manifest)
+            ending = self._seal(journal, folder, manifest)
         # Whoever stops the run now comes too late: with its manifest the backup is there.
         return await _to_its_end(ending)
 
-    async def _seal(self, journal: Journal, manifest: BackupManifest) -> Result:
+    async def _seal(self, journal: Journal, folder: Folder, manifest: BackupManifest) -> Result:
         """The manifest makes a backup of what was copied."""
         try:
-            await self.storage.write_new(f"{self.instruction.folder}{MANIFEST}", dump_manifest(manifest))
+            await folder.seal(manifest)
+        except Retryable as error:
+            # The manifest may have arrived: its files stay, and the operator looks after the end of the Job.
+            await self._close(journal, str(error))
+            return _failure(error)
         except Exception as error:
-            return await self._leave(journal, _failure(error))
-        return await self._leave(journal, result_of(manifest, verified=self.instruction.verify))
+            return await self._leave(journal, folder, _failure(error))
+        return await self._leave(journal, folder, result_of(manifest, verified=self.instruction.verify))
 
-    async def _copied(self, journal: Journal) -> BackupManifest:
+    async def _copied(self, journal: Journal, folder: Folder) -> BackupManifest:
         started = _now()
-        await self._claim_folder(journal)
+        await folder.claim()
+        await journal.write()
         endpoints = self._endpoints()
         await sweep(self.peers, self.storage, self.instruction, endpoints)
         subject = await observe_subject(self.peers, self.instruction, endpoints)
         journal.plan(subject.sources)
         async with journal.beating():
             files = await self._copy_all(subject, endpoints, journal)
-            manifest = self._manifest(subject, files, started)
+            manifest = self._manifest(subject, files, folder.owner, started)
             if self.instruction.verify:
                 await self._read_back(manifest)
         return manifest
-
-    async def _claim_folder(self, journal: Journal) -> None:
-        """Nothing of somebody else's is overwritten: a folder with a manifest is a backup."""
-        if await self.storage.read(f"{self.instruction.folder}{MANIFEST}") is not None:
-            raise Refused(
-                "LocationOccupied",
-                f"{self.instruction.place.url(self.instruction.folder)} holds a backup already: use another"
-                " name or prefix, or delete that folder",
-            )
-        await journal.write()
-        await self._clear_folder()
-
-    async def _clear_folder(self) -> None:
-        objects = await self.storage.list(self.instruction.folder)
-        if not any(one.key.endswith(f"/{MANIFEST}") for one in objects):
-            await self.storage.delete([one.key for one in objects])
 
     def _endpoints(self) -> dict[str, Endpoint]:
         return {peer.pod: Endpoint(peer.url, peer.pod, self.api_key) for peer in self.instruction.peers}
@@ -123,12 +113,13 @@ class Run:
         return tuple(file for task in tasks for file in task.result())
 
     def _manifest(
-        self, subject: Subject, files: tuple[tuple[str, ShardFile], ...], started: str
+        self, subject: Subject, files: tuple[tuple[str, ShardFile], ...], owner: Owner, started: str
     ) -> BackupManifest:
         return BackupManifest(
             namespace=self.instruction.namespace,
             cluster=self.instruction.cluster,
             snapshot=self.instruction.snapshot,
+            owner=owner,
             qdrant_version=subject.version,
             started_at=started,
             completed_at=_now(),
@@ -147,15 +138,27 @@ class Run:
                 f" {'; '.join(str(finding) for finding in findings[:5])}",
             )
 
-    async def _leave(self, journal: Journal, result: Result) -> Result:
+    async def _leave(self, journal: Journal, folder: Folder, result: Result) -> Result:
         """Take leave: what is no backup is deleted. Best effort: the reason for failing must come out."""
-        try:
-            if not result.good:
-                await self._clear_folder()
-            await journal.close(None if result.good else result.message)
-        except (Refused, Retryable) as error:
-            log.warning("Remains were not deleted", extra={"error": str(error)})
+        if not result.good:
+            with _logged("Remains were not deleted"):
+                await folder.clear()
+        if folder.claimed:
+            await self._close(journal, None if result.good else result.message)
         return result
+
+    async def _close(self, journal: Journal, error: str | None) -> None:
+        with _logged("The journal was not closed"):
+            await journal.close(error)
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Best effort: what fails here is logged only."""
+    try:
+        yield
+    except (Refused, Retryable) as error:
+        log.warning(what, extra={"error": str(error)})
 
 
 _INTERRUPTED = Result("Interrupted", "the run was stopped before its end; nothing was kept")
