@@ -129,6 +129,13 @@ class FakeKubernetes:
         found = [m for m in self.server.all(kind, namespace) if has_labels(m, labels)]
         return tuple(sorted(found, key=lambda m: (m["metadata"]["name"], m["metadata"]["namespace"])))
 
+    async def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
+        """Events about the object with this uid, live."""
+        await asyncio.sleep(0)
+        self._maybe_fail("events", Kind.EVENT, after=False)
+        found = self.server.all(Kind.EVENT, namespace)
+        return tuple(event for event in found if (event.get("regarding") or {}).get("uid") == uid)
+
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply with the operator's field manager."""
         write = Write("apply", *key_of(manifest))

@@ -139,3 +139,31 @@ async def test_a_token_that_the_server_refuses_is_read_again(
         made = await kubernetes.apply(config_map(namespace, "settings", {}))
 
     assert made["metadata"]["uid"]
+
+
+async def test_events_about_one_object_are_found_by_its_uid(transport: Transport, namespace: str) -> None:
+    """The server selects by uid, also Events that were written through the older API, as controllers do."""
+    kubernetes = HttpKubernetes(transport, Store())
+    about = await kubernetes.create(config_map(namespace, "settings", {}))
+    await kubernetes.create(config_map(namespace, "other", {}))
+    legacy = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "settings.1", "namespace": namespace},
+        "involvedObject": {
+            "kind": "ConfigMap",
+            "namespace": namespace,
+            "name": "settings",
+            "uid": about["metadata"]["uid"],
+        },
+        "reason": "FailedCreate",
+        "message": "exceeded quota: team",
+        "type": "Warning",
+        "source": {"component": "job-controller"},
+        "lastTimestamp": "2026-11-21T12:00:00Z",
+    }
+    await transport.write("POST", Kind.EVENT, f"/api/v1/namespaces/{namespace}/events", body=legacy)
+
+    found = await kubernetes.events(namespace, about["metadata"]["uid"])
+    assert [(event["reason"], event["note"]) for event in found] == [("FailedCreate", "exceeded quota: team")]
+    assert await kubernetes.events(namespace, "no-such-uid") == ()

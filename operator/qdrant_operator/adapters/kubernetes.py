@@ -89,6 +89,12 @@ class HttpKubernetes:
             sorted(items, key=lambda item: (item["metadata"]["name"], item["metadata"]["namespace"]))
         )
 
+    async def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
+        """Events about the object with this uid, live, in no order."""
+        query = {"fieldSelector": f"regarding.uid={uid}"}
+        items, _ = await list_all(self._transport, Kind.EVENT, namespace, query)
+        return tuple(items)
+
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply with our field manager, forced, strict about unknown fields."""
         kind, namespace, name = address_of(manifest)

@@ -83,7 +83,12 @@ WORK: Final = (
         "who may reach the peers; deleted when spec.networkPolicy.enabled turns false",
     ),
     Rule("discovery.k8s.io", ("endpointslices",), ("list",), "a pod has left the Service before it stops"),
-    Rule("events.k8s.io", ("events",), ("create", "patch"), "what happened, in words"),
+    Rule(
+        "events.k8s.io",
+        ("events",),
+        ("create", "list", "patch"),
+        "what happened, in words; why a controller cannot create the pods of a StatefulSet or Job",
+    ),
 )
 """Rights wherever the operator serves: everywhere, or in each namespace that it is given."""
 

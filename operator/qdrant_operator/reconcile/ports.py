@@ -51,6 +51,10 @@ class Kubernetes(Protocol):
         """Objects with all `labels`, live, sorted by name."""
         ...
 
+    async def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
+        """Events about the object with this uid, live, in no order."""
+        ...
+
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply with our field manager, forced, strict about unknown fields."""
         ...
