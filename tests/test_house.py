@@ -12,16 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.install.locks import LOCKS, entries, pins
+
 ROOT = Path(__file__).parents[1]
-LOCKS = ("constraints.txt", "constraints-runtime.txt")
-PINNED = re.compile(r"^([a-z0-9][a-z0-9.-]*)==(\S+)(?: ; [^\\]+)? \\$")
 FRAGMENT = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*\.(added|changed|fixed|removed|security)\.md$")
 
 
-def pins(lock: str) -> dict[str, str]:
-    """Names and versions of a lock file."""
-    found = (PINNED.match(line) for line in (ROOT / lock).read_text().splitlines())
-    return {match[1]: match[2] for match in found if match}
+def versions(lock: str) -> dict[str, set[str]]:
+    """Names of a lock and the versions of each: another Python may have another."""
+    found: dict[str, set[str]] = {}
+    for one in pins(lock):
+        found.setdefault(one.name, set()).add(one.version)
+    return found
 
 
 def items(table: str) -> list[str]:
@@ -58,33 +60,40 @@ def test_every_dependency_has_a_reason() -> None:
 @pytest.mark.parametrize("lock", LOCKS)
 def test_locks_have_hashes_and_no_address(lock: str) -> None:
     """Each pin has SHA-256 hashes, and no line names a registry, a folder or an option of pip."""
-    entries = re.split(r"\n(?=\S)", (ROOT / lock).read_text().strip())
-    assert len(entries) == len(set(pins(lock))) + lock_twice(lock)
-    for entry in entries:
+    assert len(set(pins(lock))) == len(entries(lock))
+    for entry in entries(lock):
         head, *hashes = entry.splitlines()
-        assert PINNED.match(head), head
         assert hashes
         assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?", line) for line in hashes), head
 
 
-def lock_twice(lock: str) -> int:
-    """Packages that have another version on another Python: how many lines more than names."""
-    heads = [match[1] for line in (ROOT / lock).read_text().splitlines() if (match := PINNED.match(line))]
-    return len(heads) - len(set(heads))
+@pytest.mark.parametrize("lock", ["constraints-sandbox.txt", "constraints-runtime.txt"])
+def test_locks_agree(lock: str) -> None:
+    """The demo and the image have what the tests run with, to the hash."""
+    assert set(entries(lock)) <= set(entries("constraints.txt"))
 
 
-def test_locks_agree() -> None:
-    """The image's dependencies are pinned at the versions that the tests run with."""
-    everything = pins("constraints.txt")
-    assert pins("constraints-runtime.txt").items() <= everything.items()
+def test_each_lock_covers_what_uses_it() -> None:
+    """Each dependency of pyproject.toml is pinned where it is installed, the build backend where we are built."""
+    runtime, sandbox = names("dependencies = ["), names("sandbox = [")
+    assert runtime - versions("constraints-runtime.txt").keys() == set()
+    assert runtime | sandbox | {"hatchling", "editables"} <= versions("constraints-sandbox.txt").keys()
+    assert names("dev = [") - {"qdrant-operator"} - versions("constraints.txt").keys() == set()
 
 
-def test_locks_cover_the_project() -> None:
-    """Each dependency of pyproject.toml and the build backend is pinned."""
-    lines = items("dependencies = [") + items("sandbox = [") + items("dev = [")
-    named = {re.match(r'"([A-Za-z0-9-]+)', line)[1].lower() for line in lines}  # type: ignore[index]
-    locked = pins("constraints.txt").keys()
-    assert sorted((named | {"hatchling"}) - {"qdrant-operator"} - locked) == []
+def names(table: str) -> set[str]:
+    """Projects that a list in pyproject.toml names."""
+    return {re.match(r'"([A-Za-z0-9-]+)', line)[1].lower() for line in items(table)}  # type: ignore[index]
+
+
+def test_locks_are_installed_whole() -> None:
+    """Pip never resolves: a lock comes with --no-deps and hashes, then pip checks that nothing is missing."""
+    recipes = (ROOT / "Makefile").read_text().split("\nlock:")[0]
+    locked = shlex.split(re.search(r"^LOCKED := (.*)$", recipes, re.MULTILINE)[1])  # type: ignore[index]
+    assert {"--no-deps", "--require-hashes", "--only-binary"} <= set(locked)
+    for command in re.findall(r"^\t(.* -r .*)$", recipes, re.MULTILINE):
+        assert command.startswith("$(LOCKED) ")
+    assert recipes.count("$(LOCKED) -r ") == recipes.count("\t$(PIP) check\n") == 2
 
 
 def test_fragments_are_well_formed() -> None:
@@ -142,20 +151,38 @@ def test_image_installs_only_what_is_pinned() -> None:
     installs = [command for run in runs for command in run.split("&&") if "pip install" in command]
     assert len(installs) == 2
     pinned, own = (shlex.split(command) for command in installs)
-    assert {"--require-hashes", "--only-binary", "/src/constraints-runtime.txt"} <= set(pinned)
+    assert {"--no-deps", "--require-hashes", "--only-binary", "/src/constraints-runtime.txt"} <= set(pinned)
     assert "--no-deps" in own
+    commands = [command.strip() for run in runs for command in run.split("&&")]
+    assert commands.index("/app/bin/pip check") == commands.index(installs[1].strip()) + 1
     assert {
         rest.split()[0] for stage in (-2, -1) for word, rest in instructions(stage) if word == "FROM"
     } == {"${BASE_IMAGE}"}
 
 
-def test_wheel_holds_the_product_alone(tmp_path: Path) -> None:
-    """The wheel has the package, its type marker and the command, and no tests."""
+def build_wheel(folder: Path) -> Path:
+    """As `make image` does."""
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)],
+        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)],
         cwd=ROOT, check=True, capture_output=True, timeout=60,
     )  # fmt: skip
-    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_holds_the_product_alone(tmp_path: Path) -> None:
+    """The wheel has the package, its type marker and the command, and no tests."""
+    names = zipfile.ZipFile(build_wheel(tmp_path)).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"qdrant_operator"}
     assert "qdrant_operator/py.typed" in names
     assert not [name for name in names if "test" in name]
+
+
+def test_the_licence_comes_with_the_product(tmp_path: Path) -> None:
+    """The text of the licence that pyproject.toml names is in the tree, in the wheel and linked in the README."""
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License\n                           Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+    assert "(LICENSE)" in (ROOT / "README.md").read_text()
+    with zipfile.ZipFile(build_wheel(tmp_path)) as wheel:
+        inside = next(name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
+        assert wheel.read(inside).decode() == text
