@@ -62,6 +62,12 @@ REFUSALS = (
     Refusal("SecretKeyNotFound", "The Secret has another key.", KEYED, beside=(secret(other="eA=="),)),
     Refusal("SecretEmpty", "The value in the Secret is empty.", KEYED, beside=(secret(key=""),)),
     Refusal(
+        "SecretValueInvalid",
+        "The value in the Secret begins with a space.",
+        KEYED,
+        beside=(secret(key="IGtleQ=="),),
+    ),
+    Refusal(
         "ApiKeyLost",
         "Both Secrets with the API key were deleted at once, and the peers run with it.",
         {},

@@ -42,11 +42,13 @@ SOMEBODY |= {one.guard for one in REFUSALS if one.guard != "ClusterNotReady"}
 READERS = (
     "domain/desired.py",
     "domain/schedules.py",
+    "domain/secret_values.py",
     "reconcile/access.py",
     "reconcile/cluster_act.py",
     "reconcile/cluster_keys.py",
     "reconcile/cluster_observe.py",
     "reconcile/collection_observe.py",
+    "reconcile/secrets.py",
 )
 """Modules of the two loops that refuse a spec."""
 DO = re.compile(

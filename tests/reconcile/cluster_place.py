@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from qdrant_operator.domain.desired import OperatorPods
+from qdrant_operator.domain.errors import Conflict
 from qdrant_operator.domain.wire import Kind, Manifest
 from qdrant_operator.reconcile.cluster import ClusterReconciler
 from qdrant_operator.reconcile.world import Options, World
@@ -56,9 +57,10 @@ class Place:
         self.kubernetes.server.patch(Kind.CLUSTER, NAMESPACE, CLUSTER, {"spec": spec}, USER)
 
     async def passes(self, count: int = 4) -> None:
-        """So many passes, each on the newest object."""
+        """So many passes, each on the newest object; after a conflict the next one looks again."""
         for _ in range(count):
-            await self.loop.reconcile(self.subject)
+            with suppress(Conflict):
+                await self.loop.reconcile(self.subject)
 
 
 @asynccontextmanager

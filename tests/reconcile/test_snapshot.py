@@ -70,6 +70,12 @@ def half_a_secret(world: SnapshotWorld) -> None:
     world.add_secret("keys", {"accessKeyId": "a"})
 
 
+def a_key_that_cannot_be_sent(world: SnapshotWorld) -> None:
+    """One of the two keys has two line breaks at its end."""
+    world.remove(Kind.SECRET, "keys")
+    world.add_secret("keys", {"accessKeyId": "a\n", "secretAccessKey": "s\n\n"})
+
+
 def no_collection(world: SnapshotWorld) -> None:
     """The cluster is empty."""
     world.collections.names = ()
@@ -88,6 +94,7 @@ WRONG = [
     (no_cluster, "ClusterNotFound"),
     (no_secret, "SecretNotFound"),
     (half_a_secret, "SecretKeyNotFound"),
+    (a_key_that_cannot_be_sent, "SecretValueInvalid"),
     (no_collection, "NothingToSnapshot"),
     (storage_says(Refused("BucketNotFound", "create it")), "BucketNotFound"),
     (storage_says(Refused("CredentialsRefused", "check the keys")), "CredentialsRefused"),

@@ -35,10 +35,10 @@ OWNED_CONFIG: Mapping[str, str] = {
 class Credentials:
     """The keys of a cluster, as values: they go into Secrets and hashes only."""
 
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     """Key for everything; None when auth is disabled."""
-    read_only: tuple[str, str] | None = None
-    """Name and key of the Secret with the read-only key, checked to be there and not empty."""
+    read_only: str | None = field(default=None, repr=False)
+    """Key that only reads; None where the spec names none."""
     read_only_hash: str = ""
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 
 from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Kubernetes, Manifest
+from qdrant_operator.reconcile.secrets import secret_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +72,6 @@ async def api_key(kubernetes: Kubernetes, cluster: Manifest) -> str | None:
         return None
     meta = cluster["metadata"]
     return await secret_value(kubernetes, meta["namespace"], names.peer_auth_secret(meta["name"]), "api-key")
-
-
-async def secret_value(kubernetes: Kubernetes, namespace: str, name: str, key: str) -> str:
-    """One non-empty value of a Secret.
-
-    Raises:
-        Refused: `SecretNotFound`, `SecretKeyNotFound` or `SecretEmpty`.
-    """
-    secret = await kubernetes.read(Kind.SECRET, namespace, name)
-    if secret is None:
-        raise Refused(
-            "SecretNotFound", f"Secret {name!r} does not exist in namespace {namespace!r}: create it"
-        )
-    encoded = (secret.get("data") or {}).get(key)
-    if encoded is None:
-        raise Refused("SecretKeyNotFound", f"Secret {name!r} has no key {key!r}: add it")
-    value = base64.b64decode(encoded).decode()
-    if not value.strip():
-        raise Refused(
-            "SecretEmpty", f"key {key!r} of Secret {name!r} is empty: Qdrant would start open; put a value"
-        )
-    return value
 
 
 def address(pod: Manifest) -> str | None:

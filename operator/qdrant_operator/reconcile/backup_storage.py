@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from qdrant_operator.domain.backup_owner import OWNER, deletion_order, load_owner
 from qdrant_operator.domain.errors import Refused, Unreachable
@@ -15,7 +14,8 @@ from qdrant_operator.domain.storage import (
     S3Credentials,
     S3Place,
 )
-from qdrant_operator.reconcile.ports import Kind, ObjectStorage
+from qdrant_operator.reconcile.ports import ObjectStorage
+from qdrant_operator.reconcile.secrets import read_secret
 from qdrant_operator.reconcile.world import World
 
 
@@ -23,7 +23,7 @@ async def open_storage(world: World, namespace: str, place: S3Place) -> ObjectSt
     """The storage at a place.
 
     Raises:
-        Refused: `SecretNotFound`, `SecretKeyNotFound` or `SecretEmpty`.
+        Refused: `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty` or `SecretValueInvalid`.
     """
     return world.storage(place, await _credentials(world, namespace, place.secret))
 
@@ -84,22 +84,12 @@ async def _owned(storage: ObjectStorage, folder: str, uid: str) -> list[str]:
 async def _credentials(world: World, namespace: str, secret: str | None) -> S3Credentials | None:
     if secret is None:
         return None
-    found = await world.kubernetes.read(Kind.SECRET, namespace, secret)
-    if found is None:
-        raise Refused(
-            "SecretNotFound",
-            f"Secret {secret!r} of storage.s3.credentials does not exist in namespace {namespace!r}: create it"
-            f" with the keys {ACCESS_KEY} and {SECRET_KEY}",
-        )
-    data: Mapping[str, str] = found.get("data") or {}
-    token = _value(data, secret, SESSION_KEY) if data.get(SESSION_KEY) else None
-    return S3Credentials(_value(data, secret, ACCESS_KEY), _value(data, secret, SECRET_KEY), token)
-
-
-def _value(data: Mapping[str, str], secret: str, key: str) -> str:
-    if key not in data:
-        raise Refused("SecretKeyNotFound", f"Secret {secret!r} has no key {key!r}: add it")
-    value = base64.b64decode(data[key]).decode().strip()
-    if not value:
-        raise Refused("SecretEmpty", f"key {key!r} of Secret {secret!r} is empty: put a value")
-    return value
+    found = await read_secret(
+        world.kubernetes,
+        namespace,
+        secret,
+        field="storage.s3.credentials",
+        remedy=f"create it with the keys {ACCESS_KEY} and {SECRET_KEY}",
+    )
+    token = found.value(SESSION_KEY) if found.has(SESSION_KEY) else None
+    return S3Credentials(found.value(ACCESS_KEY), found.value(SECRET_KEY), token)

@@ -11,9 +11,10 @@ from qdrant_operator.domain.desired import Credentials, key_changed
 from qdrant_operator.domain.diff import fingerprint
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.manifests.stateful_set import API_KEY_VARIABLE, has_api_key
+from qdrant_operator.domain.secret_values import clean_value, is_clean
 from qdrant_operator.domain.steps import Blocked
-from qdrant_operator.reconcile.access import secret_value
 from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.secrets import secret_value
 from qdrant_operator.reconcile.world import World
 
 
@@ -29,8 +30,8 @@ async def resolve_keys(world: World, subject: Manifest, spec: ClusterSpec) -> Ke
     """Find the keys of a cluster.
 
     Raises:
-        Refused: a Secret that the spec names is missing, lacks the key, or holds an empty value; or the peers run
-            with a key that no Secret holds any more (`ApiKeyLost`).
+        Refused: a Secret that the spec names is missing, lacks the key, or holds a value that cannot be used; or the
+            peers run with a key that no Secret holds any more (`ApiKeyLost`).
     """
     if spec.auth.disabled:
         return Keys(Credentials(None))
@@ -72,15 +73,13 @@ async def _given(world: World, subject: Manifest, spec: ClusterSpec) -> str | No
     return await secret_value(world.kubernetes, subject["metadata"]["namespace"], ref.name, ref.key)
 
 
-async def _read_only(
-    world: World, subject: Manifest, spec: ClusterSpec
-) -> tuple[tuple[str, str] | None, str]:
+async def _read_only(world: World, subject: Manifest, spec: ClusterSpec) -> tuple[str | None, str]:
     if spec.auth.read_only_api_key is None:
         return None, ""
     ref = spec.auth.read_only_api_key.secret_ref
     value = await secret_value(world.kubernetes, subject["metadata"]["namespace"], ref.name, ref.key)
     salted = fingerprint([subject["metadata"]["uid"], value])
-    return (ref.name, ref.key), salted
+    return value, salted
 
 
 async def _kept(world: World, subject: Manifest) -> str | None:
@@ -100,4 +99,5 @@ async def _own_key(world: World, namespace: str, name: str, owner: str) -> str |
     owners = (secret or {}).get("metadata", {}).get("ownerReferences") or []
     if secret is None or owner not in [reference.get("uid") for reference in owners]:
         return None
-    return base64.b64decode((secret.get("data") or {}).get("api-key", "")).decode() or None
+    raw = base64.b64decode((secret.get("data") or {}).get("api-key") or "")
+    return clean_value(raw, name) if is_clean(raw) else None

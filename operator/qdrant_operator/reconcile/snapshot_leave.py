@@ -19,7 +19,14 @@ from qdrant_operator.reconcile.world import Again, World
 
 PATIENCE = timedelta(minutes=10)
 HOPELESS = frozenset(
-    {"SecretNotFound", "SecretKeyNotFound", "SecretEmpty", "BucketNotFound", "FolderNotOwned"}
+    {
+        "SecretNotFound",
+        "SecretKeyNotFound",
+        "SecretEmpty",
+        "SecretValueInvalid",
+        "BucketNotFound",
+        "FolderNotOwned",
+    }
 )
 """Reasons that waiting does not change: no way to the files, as when a namespace is deleted, or not our files."""
 

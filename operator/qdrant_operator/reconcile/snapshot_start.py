@@ -21,8 +21,8 @@ async def wanted_job(world: World, subject: Subject) -> Manifest:
     """The Job of a snapshot whose prerequisites are all there.
 
     Raises:
-        Refused: `ClusterNotFound`, `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty`, `BucketUnreachable`,
-            `BucketNotFound`, `CredentialsRefused` or `NothingToSnapshot`.
+        Refused: `ClusterNotFound`, `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty`, `SecretValueInvalid`,
+            `BucketUnreachable`, `BucketNotFound`, `CredentialsRefused` or `NothingToSnapshot`.
         Retryable: the cluster has not formed, or does not answer.
     """
     access = await cluster_access(world.kubernetes, subject.namespace, subject.cluster)

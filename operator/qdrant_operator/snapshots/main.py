@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.instruction import (
     INSTRUCTION,
     QDRANT_KEY,
@@ -23,6 +25,7 @@ from qdrant_operator.domain.instruction import (
 )
 from qdrant_operator.domain.manifest import BackupManifest
 from qdrant_operator.domain.runs import Result, dump_result
+from qdrant_operator.domain.secret_values import clean_value
 from qdrant_operator.domain.storage import S3Credentials, S3Place
 from qdrant_operator.snapshots.ports import Tools
 from qdrant_operator.snapshots.run import Run, interrupted
@@ -45,18 +48,31 @@ def run_from_environment(tools: Tools, environment: Mapping[str, str]) -> int:
 
 
 def credentials(environment: Mapping[str, str]) -> S3Credentials | None:
-    """S3 credentials from the environment; None: the pod's own identity."""
+    """S3 credentials from the environment; None: the pod's own identity.
+
+    Raises:
+        Refused: `SecretEmpty` or `SecretValueInvalid`.
+    """
     if S3_ACCESS_KEY not in environment:
         return None
-    token = environment.get(S3_SESSION_TOKEN) or None
-    return S3Credentials(environment[S3_ACCESS_KEY], environment[S3_SECRET_KEY], token)
+    token = _key(environment, S3_SESSION_TOKEN) if environment.get(S3_SESSION_TOKEN) else None
+    return S3Credentials(_key(environment, S3_ACCESS_KEY), _key(environment, S3_SECRET_KEY), token)
+
+
+def _key(environment: Mapping[str, str], variable: str) -> str:
+    """A key, cleaned as the operator cleans it: the kubelet hands over the bytes of the Secret as they are."""
+    return clean_value(os.fsencode(environment.get(variable, "")), f"environment variable {variable}")
 
 
 async def _run(tools: Tools, environment: Mapping[str, str]) -> Result:
     instruction = Instruction.load(environment[INSTRUCTION])
-    storage = tools.storage(instruction.place, credentials(environment))
+    try:
+        storage = tools.storage(instruction.place, credentials(environment))
+        key = _key(environment, QDRANT_KEY) if QDRANT_KEY in environment else None
+    except Refused as error:
+        return Result(error.reason, error.message)
     async with tools.peers() as peers:
-        run = Run(instruction, peers, storage, environment.get(QDRANT_KEY))
+        run = Run(instruction, peers, storage, key)
         work = asyncio.ensure_future(run.make())
         with _stopped_by_signals(work):
             try:

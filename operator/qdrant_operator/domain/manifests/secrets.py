@@ -10,6 +10,10 @@ from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.manifests.common import owned
 from qdrant_operator.domain.wire import Kind, Manifest
 
+PEER_KEY = "api-key"
+PEER_READ_ONLY_KEY = "read-only-api-key"
+"""Keys of the Secret from which the peers take theirs."""
+
 
 def connection_secret(cluster: DesiredCluster) -> Manifest:
     """Everything an application needs, with the keys of the Service Binding convention."""
@@ -29,8 +33,10 @@ def connection_secret(cluster: DesiredCluster) -> Manifest:
 
 
 def peer_auth_secret(cluster: DesiredCluster) -> Manifest:
-    """The key that the peers run with: it survives the loss of the Secret that applications read."""
-    values = {"api-key": cluster.credentials.api_key or ""}
+    """The keys that the peers run with, cleaned: they survive the loss of the Secret that applications read."""
+    values = {PEER_KEY: cluster.credentials.api_key or ""}
+    if cluster.credentials.read_only:
+        values[PEER_READ_ONLY_KEY] = cluster.credentials.read_only
     return _secret(cluster, names.peer_auth_secret(cluster.name), values, "Opaque")
 
 

@@ -18,6 +18,7 @@ from qdrant_operator.domain.manifests.config import (
     STORAGE_PATH,
     qdrant_config,
 )
+from qdrant_operator.domain.manifests.secrets import PEER_KEY, PEER_READ_ONLY_KEY
 from qdrant_operator.domain.wire import Kind, Manifest
 
 QDRANT_USER = 1000
@@ -83,7 +84,9 @@ def _template(cluster: DesiredCluster) -> Manifest:
 
 def _config_hash(cluster: DesiredCluster) -> str:
     keys = cluster.credentials
-    return fingerprint([qdrant_config(cluster), bool(keys.api_key), keys.read_only, keys.read_only_hash])
+    return fingerprint(
+        [qdrant_config(cluster), bool(keys.api_key), bool(keys.read_only), keys.read_only_hash]
+    )
 
 
 def _pod_spec(cluster: DesiredCluster) -> Manifest:
@@ -182,15 +185,18 @@ def _environment(cluster: DesiredCluster) -> list[dict[str, Any]]:
 
 def _keys(cluster: DesiredCluster) -> list[dict[str, Any]]:
     keys: list[dict[str, Any]] = []
+    secret = names.peer_auth_secret(cluster.name)
     if cluster.credentials.api_key:
-        keys.append(_from_secret(API_KEY_VARIABLE, names.peer_auth_secret(cluster.name), "api-key"))
+        keys.append(_from_secret(API_KEY_VARIABLE, {"name": secret, "key": PEER_KEY}))
     if cluster.credentials.read_only:
-        keys.append(_from_secret("QDRANT__SERVICE__READ_ONLY_API_KEY", *cluster.credentials.read_only))
+        # Optional: a pod of an older template starts without it when the spec names none any more.
+        reference = {"name": secret, "key": PEER_READ_ONLY_KEY, "optional": True}
+        keys.append(_from_secret("QDRANT__SERVICE__READ_ONLY_API_KEY", reference))
     return keys
 
 
-def _from_secret(variable: str, secret: str, key: str) -> dict[str, Any]:
-    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+def _from_secret(variable: str, reference: dict[str, Any]) -> dict[str, Any]:
+    return {"name": variable, "valueFrom": {"secretKeyRef": reference}}
 
 
 def _claim(cluster: DesiredCluster) -> Manifest:
