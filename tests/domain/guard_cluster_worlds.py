@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from qdrant_operator.domain.desired import DesiredCluster, key_changed
+from qdrant_operator.domain.desired import DesiredCluster
+from qdrant_operator.domain.key_choice import key_changed
 from qdrant_operator.domain.members import pods_wanted
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Member, Observed, Volume
 from qdrant_operator.domain.steps import Blocked, Guard
@@ -247,7 +248,7 @@ def the_secret_changed() -> ClusterWorld:
     source = {"secretRef": {"name": "search-key", "key": "key"}}
     wanted = desired(auth={"apiKey": source})
     observed = replace(peers(3), pods=tuple(pod(n, wanted) for n in range(3)))
-    return ClusterWorld(wanted, observed, (key_changed("search-key"),))
+    return ClusterWorld(wanted, observed, (key_changed("search-key", "vectors-auth"),))
 
 
 @example(Guard.VERSION_DOWNGRADE)

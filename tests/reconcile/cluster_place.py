@@ -30,6 +30,7 @@ class Place:
     kubernetes: FakeKubernetes
     told: Recorder
     clock: ManualClock
+    world: World
     loop: ClusterReconciler
 
     @property
@@ -70,5 +71,6 @@ async def one_cluster() -> AsyncIterator[Place]:
     kubernetes = FakeKubernetes(now=clock.now)
     kubernetes.server.create(manifest(Kind.CLUSTER, CLUSTER, {"version": "v1.19.0", "replicas": 1}), USER)
     options = Options("operator:test", operator_pods=OperatorPods("ops", {"app": "operator"}))
-    yield Place(kubernetes, told, clock, ClusterReconciler(World(kubernetes, qdrant, clock, told, options)))
+    world = World(kubernetes, qdrant, clock, told, options)
+    yield Place(kubernetes, told, clock, world, ClusterReconciler(world))
     await qdrant.close()

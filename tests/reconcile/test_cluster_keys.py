@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
+from qdrant_operator.domain import names
 from qdrant_operator.domain.names import auth_secret, peer_auth_secret
 from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.reconcile.cluster import ClusterReconciler
 from tests.reconcile.cluster_place import Place, one_cluster
-from tests.reconcile.collection_world import CLUSTER, NAMESPACE
+from tests.reconcile.collection_world import CLUSTER, NAMESPACE, USER
 
 SECRETS = (auth_secret(CLUSTER), peer_auth_secret(CLUSTER))
 
@@ -104,6 +107,127 @@ async def test_a_key_that_cannot_work_starts_nothing(field: str) -> None:
         await place.passes()
         assert place.guards == ["PodNotRunning"]
         assert place.there(Kind.STATEFUL_SET) is not None
+
+
+@pytest.mark.parametrize("with_stateful_set", [True, False])
+async def test_restored_objects_without_owners_bring_their_key(place: Place, with_stateful_set: bool) -> None:
+    """What a backup of Kubernetes leaves: no owner references and no status, with or without the StatefulSet."""
+    before = keys(place)
+    apply_again(place, orphan=True)
+    if not with_stateful_set:
+        place.kubernetes.server.delete(Kind.STATEFUL_SET, NAMESPACE, CLUSTER)
+    await place.passes()
+    assert keys(place) == before
+    assert "ApiKeyLost" not in place.guards
+    assert place.there(Kind.STATEFUL_SET) is not None
+
+
+async def test_the_key_lives_as_long_as_the_volumes(place: Place) -> None:
+    """Deleted and applied again: the volumes were kept (whenDeleted Retain), and so was the key."""
+    before = keys(place)
+    apply_again(place)
+    assert keys(place) == ["", before[1]]
+    await place.passes()
+    assert keys(place) == before
+
+
+async def test_the_key_goes_with_the_volumes(place: Place) -> None:
+    """With whenDeleted Delete nothing is kept; the change of mind needs no new cluster."""
+    before = keys(place)
+    place.edit(persistence={"whenDeleted": "Delete"})
+    await place.passes()
+    apply_again(place)
+    assert keys(place) == ["", ""]
+    await place.passes()
+    assert keys(place)[0] not in ("", before[0])
+
+
+async def test_a_key_that_appears_while_one_is_made_is_not_overwritten() -> None:
+    """A restore that is slower than the operator."""
+    async with one_cluster() as place:
+        meta = {"labels": names.cluster_labels(CLUSTER)}
+        data = {"api-key": base64.b64encode(b"restored").decode()}
+
+        def slow_restore() -> str:
+            place.kubernetes.lag()
+            place.make(Kind.SECRET, peer_auth_secret(CLUSTER), meta["labels"], data=data)
+            return "made-too-late"
+
+        place.loop = ClusterReconciler(replace(place.world, new_key=slow_restore))
+        await place.passes(2)
+        place.kubernetes.catch_up()
+        place.loop = ClusterReconciler(place.world)
+        await place.passes()
+        assert keys(place) == ["restored", "restored"]
+
+
+async def test_a_corrected_secret_replaces_the_key_until_the_cluster_was_complete(place: Place) -> None:
+    """Nothing is lost by it: no application had the key yet. Pods that run with the old one are outdated by it."""
+    before, template = keys(place), template_of(place)
+    give(place, b"corrected")
+    await place.passes()
+    assert keys(place) == ["corrected", "corrected"] != before
+    assert "KeyChanged" not in place.guards
+    assert template_of(place) != template
+    template = template_of(place)
+    await place.passes()
+    assert template_of(place) == template
+
+
+async def test_a_complete_cluster_keeps_its_key(place: Place) -> None:
+    """The sentence leads to the key in force, which need not be remembered by anybody."""
+    before = keys(place)
+    complete(place)
+    give(place, b"another")
+    await place.passes()
+    assert keys(place) == before
+    said = next(wait for wait in place.subject["status"]["blocked"] if wait["guard"] == "KeyChanged")
+    assert "write the key in force into it, which Secret 'vectors-auth' holds" in said["message"]
+
+
+async def test_a_users_secret_of_our_name_survives_the_remedy() -> None:
+    """It may hold the only copy of their key: the sentence has it copied before it goes, and nothing is written."""
+    async with one_cluster() as place:
+        data = {"api-key": base64.b64encode(b"mine").decode()}
+        place.make(Kind.SECRET, auth_secret(CLUSTER), data=data)
+        place.edit(auth={"apiKey": {"secretRef": {"name": auth_secret(CLUSTER), "key": "api-key"}}})
+        await place.passes()
+        assert place.guards == ["NameClash"]
+        said = place.subject["status"]["blocked"][0]["message"]
+        assert said.index("copy it under another name") < said.index("delete the original")
+        assert (place.there(Kind.SECRET, auth_secret(CLUSTER)) or {})["data"] == data
+
+
+def give(place: Place, value: bytes) -> None:
+    """A user puts a key of their own into a Secret and names it."""
+    place.make(Kind.SECRET, "mine", data={"key": base64.b64encode(value).decode()})
+    place.edit(auth={"apiKey": {"secretRef": {"name": "mine", "key": "key"}}})
+
+
+def complete(place: Place) -> None:
+    """The cluster is called complete."""
+    status = {**place.subject["status"], "bootstrap": {"phase": "Complete", "pod": "vectors-0"}}
+    place.kubernetes.server.put_status(Kind.CLUSTER, NAMESPACE, CLUSTER, status)
+
+
+def apply_again(place: Place, *, orphan: bool = False) -> None:
+    """Delete the QdrantCluster, with its dependents or without, and apply the same manifest again."""
+    server = place.kubernetes.server
+    again = {key: value for key, value in place.subject.items() if key != "status"}
+    server.delete(Kind.CLUSTER, NAMESPACE, CLUSTER)
+    if orphan:
+        for (kind, namespace, name), found in list(server.objects.items()):
+            if found["metadata"].get("ownerReferences"):
+                server.patch(kind, namespace, name, {"metadata": {"ownerReferences": None}}, USER)
+    server.collect_garbage()
+    server.create(again, USER)
+
+
+def template_of(place: Place) -> str:
+    """Hash of the pods' template."""
+    found = place.there(Kind.STATEFUL_SET)
+    assert found is not None
+    return str(found["spec"]["template"]["metadata"]["annotations"][names.ANNOTATION_TEMPLATE])
 
 
 def sources(place: Place) -> list[Manifest]:

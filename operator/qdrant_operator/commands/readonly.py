@@ -10,8 +10,9 @@ from typing import NoReturn, Protocol, cast
 
 from qdrant_operator.commands.what_if import WhatIf
 from qdrant_operator.domain.errors import Refused, Retryable
-from qdrant_operator.domain.values import PeerView, Silent, View
+from qdrant_operator.domain.values import PeerView, View
 from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest
+from qdrant_operator.reconcile.access import silent
 from qdrant_operator.reconcile.ports import Kubernetes, Qdrant
 
 Key = tuple[Kind, str, str]
@@ -100,7 +101,7 @@ class ReadOnlyQdrant:
         try:
             view = await self._inner.observe(endpoint)
         except (Retryable, Refused) as error:
-            self.views[endpoint.identity] = Silent(str(error))
+            self.views[endpoint.identity] = silent(error)
             raise
         self.views[endpoint.identity] = view
         return self._what_if.view(view)

@@ -188,7 +188,7 @@ class RecordedPeers:
         """As the port."""
         view = self._recording.views.get(endpoint.identity, Silent("it was not asked when this was recorded"))
         if isinstance(view, Silent):
-            raise Unreachable(view.reason)
+            raise Refused("Forbidden", view.reason) if view.key_refused else Unreachable(view.reason)
         return view
 
     async def cluster_key(self, _endpoint: Endpoint, key: str) -> Json:

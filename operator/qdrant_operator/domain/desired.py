@@ -10,7 +10,6 @@ from typing import Any
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.api.network import NetworkClient
 from qdrant_operator.domain.errors import Refused
-from qdrant_operator.domain.steps import Blocked, Guard
 
 OWNED_CONFIG: Mapping[str, str] = {
     "cluster.enabled": "every cluster here is a Raft cluster",
@@ -40,6 +39,8 @@ class Credentials:
     read_only: str | None = field(default=None, repr=False)
     """Key that only reads; None where the spec names none."""
     read_only_hash: str = ""
+    revision: int = 0
+    """How often the key was exchanged before the cluster was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +117,6 @@ def _is_part(part: IPv4Network | IPv6Network, whole: IPv4Network | IPv6Network) 
     if part.version != whole.version or part.prefixlen <= whole.prefixlen:
         return False
     return part.supernet(new_prefix=whole.prefixlen) == whole
-
-
-def key_changed(secret: str) -> Blocked:
-    """Why another API key in this Secret changes nothing."""
-    message = (
-        f"Secret {secret!r} holds another API key than the peers run with; this version cannot change the key "
-        "of a running cluster: put the old value back"
-    )
-    return Blocked("change the API key", Guard.KEY_CHANGED, message)
 
 
 def _has(config: Any, path: list[str]) -> bool:

@@ -34,6 +34,8 @@ ANNOTATION_TEMPLATE = f"{GROUP}/template-hash"
 """On peers' pods: hash of the pod template, without what may change and needs no restart."""
 ANNOTATION_REMINDED = f"{GROUP}/reminded"
 """On a StatefulSet: when its controller was last made to look again."""
+ANNOTATION_KEY_REVISION = f"{GROUP}/key-revision"
+"""On the Secrets with the API key: how often it was exchanged before the cluster was complete."""
 ANNOTATION_OPERATOR = f"{GROUP}/operator-pods"
 """On a NetworkPolicy that must let the operator in: which pods it is, so that whoever reads it can tell."""
 

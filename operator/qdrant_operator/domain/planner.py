@@ -15,6 +15,7 @@ from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import plan_decision, plan_formation, why_down
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.durations import duration
+from qdrant_operator.domain.key_choice import refusing
 from qdrant_operator.domain.lost_volumes import plan_lost
 from qdrant_operator.domain.manifests.stateful_set import template_hash
 from qdrant_operator.domain.membership import plan_membership, roles
@@ -34,9 +35,12 @@ from qdrant_operator.domain.steps import (
     PutInService,
     RemindStatefulSet,
     RestartPod,
+    Step,
     TakeOutOfService,
 )
 from qdrant_operator.domain.stray_replicas import plan_strays
+
+OLD_KEY = "it runs with the API key from before"
 
 
 def plan(desired: DesiredCluster, observed: Observed) -> Plan:
@@ -122,10 +126,14 @@ def is_open(window: Window, now: datetime | None) -> bool:
 
 
 def _repair_template(desired: DesiredCluster, observed: Observed) -> Plan:
-    """Before the cluster is formed only pods that do not run are made anew: a wrong image or configuration."""
-    rolled = plan_rollout(template_hash(desired), desired.members, observed)
+    """Before the cluster is formed only pods that cannot help are recreated: a wrong image, configuration or key."""
+    wanted = template_hash(desired)
+    rolled = plan_rollout(wanted, desired.members, observed)
     down = {pod.name for pod in observed.pods if pod.waiting}
-    return Plan(tuple(step for step in rolled.steps if getattr(step, "pod", "") in down))
+    steps: list[Step] = [step for step in rolled.steps if getattr(step, "pod", "") in down]
+    outdated = [pod for pod in refusing(observed) if pod.template_hash != wanted and not pod.terminating]
+    steps += [RestartPod(pod.name, pod.uid, OLD_KEY) for pod in outdated]
+    return Plan(tuple(steps))
 
 
 def _remind(desired: DesiredCluster, observed: Observed) -> Plan:

@@ -112,6 +112,8 @@ class Silent:
     """A peer that gave no usable answer, and why."""
 
     reason: str
+    key_refused: bool = False
+    """It answers, and does not take the API key."""
 
 
 View = PeerView | Silent

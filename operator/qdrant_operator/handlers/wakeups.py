@@ -43,7 +43,7 @@ def affected(kind: Kind, old: Manifest | None, new: Manifest | None) -> Iterator
         for own in OWN_KINDS:
             if owner.get("kind") == own.kind:
                 yield (own, meta["namespace"], owner["name"])
-    if kind in (Kind.POD, Kind.CLAIM) and names.LABEL_CLUSTER in labels:
+    if kind in (Kind.POD, Kind.CLAIM, Kind.SECRET) and names.LABEL_CLUSTER in labels:
         yield (Kind.CLUSTER, meta["namespace"], labels[names.LABEL_CLUSTER])
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.values import Silent
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Kubernetes, Manifest
 from qdrant_operator.reconcile.secrets import secret_value
 
@@ -72,6 +73,12 @@ async def api_key(kubernetes: Kubernetes, cluster: Manifest) -> str | None:
         return None
     meta = cluster["metadata"]
     return await secret_value(kubernetes, meta["namespace"], names.peer_auth_secret(meta["name"]), "api-key")
+
+
+def silent(error: Retryable | Refused) -> Silent:
+    """What is known of a peer that gave no usable answer."""
+    refused = isinstance(error, Refused) and error.reason == "Forbidden"
+    return Silent(str(error), key_refused=refused)
 
 
 def address(pod: Manifest) -> str | None:

@@ -7,6 +7,7 @@ from typing import assert_never
 from qdrant_operator.domain import names
 from qdrant_operator.domain.cluster_status import bootstrap_facts
 from qdrant_operator.domain.errors import Conflict, Refused
+from qdrant_operator.domain.manifests.secrets import PEER_KEY
 from qdrant_operator.domain.observed import BootstrapPhase, Damage
 from qdrant_operator.domain.steps import (
     AbortTransfer,
@@ -28,6 +29,7 @@ from qdrant_operator.domain.steps import (
     Step,
     TakeOutOfService,
 )
+from qdrant_operator.reconcile.belonging import belongs
 from qdrant_operator.reconcile.cluster_members import act_on_member
 from qdrant_operator.reconcile.cluster_observe import UID_KEY, Look, live_claims
 from qdrant_operator.reconcile.cluster_shards import act_on_peer, act_on_shard
@@ -87,7 +89,7 @@ async def _act_on_object(world: World, subject: Manifest, step: ApplyObject | De
         return
     damage = step.damage
     if not damage.fields:
-        await _refuse_foreign(world, meta["namespace"], meta["uid"], damage)
+        await _refuse_foreign(world, subject, damage)
     await world.kubernetes.apply(_as_seen(world, namespace=meta["namespace"], damage=damage))
 
 
@@ -110,18 +112,39 @@ def _as_seen(world: World, *, namespace: str, damage: Damage) -> Manifest:
     return {**damage.manifest, "metadata": {**damage.manifest["metadata"], **seen}}
 
 
-async def _refuse_foreign(world: World, namespace: str, owner: str, damage: Damage) -> None:
-    """What our cache does not show may still exist, and belong to somebody else."""
-    live = await world.kubernetes.read(damage.kind, namespace, damage.name)
+async def _refuse_foreign(world: World, subject: Manifest, damage: Damage) -> None:
+    """What our cache does not show may still exist, and be another's, or hold a key.
+
+    Raises:
+        Refused: `NameClash`.
+        Conflict: a Secret with another key appeared since the look.
+    """
+    meta = subject["metadata"]
+    live = await world.kubernetes.read(damage.kind, meta["namespace"], damage.name)
     if live is None:
         return
-    owners = [ref.get("uid") for ref in live["metadata"].get("ownerReferences") or ()]
-    if owner not in owners:
-        message = (
-            f"{damage.kind.kind} {damage.name!r} exists in namespace {namespace!r} and does not belong to this "
-            "QdrantCluster: delete it, or give the QdrantCluster another name"
+    if not belongs(live, meta["name"], meta["uid"]):
+        raise Refused("NameClash", _clash(damage.kind, damage.name, meta["namespace"]))
+    if damage.kind is Kind.SECRET and _key_in(live) not in ("", _key_in(damage.manifest)):
+        raise Conflict(f"Secret {damage.name} appeared with a key: looking again", after=0.1)
+
+
+def _key_in(secret: Manifest) -> str:
+    return str((secret.get("data") or {}).get(PEER_KEY) or "")
+
+
+def _clash(kind: Kind, name: str, namespace: str) -> str:
+    """What to do about an object that has the name of one of ours; nothing in use gets lost by it."""
+    start = (
+        f"{kind.kind} {name!r} exists in namespace {namespace!r} and was not made for this QdrantCluster: "
+    )
+    if kind is Kind.SECRET:
+        return (
+            f"{start}the operator keeps a Secret of its own under this name; copy it under another name, name the "
+            "copy in spec.auth.apiKey if it holds your API key, and delete the original when nothing uses it any "
+            "more; or give the QdrantCluster another name"
         )
-        raise Refused("NameClash", message)
+    return f"{start}give the QdrantCluster another name, or delete the {kind.kind} if nothing uses it"
 
 
 async def _label(world: World, subject: Manifest, step: TakeOutOfService | PutInService) -> None:

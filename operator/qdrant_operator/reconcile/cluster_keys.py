@@ -1,18 +1,22 @@
-"""Which API key a cluster runs with: given, generated once, and kept when a Secret is lost."""
+"""Which API key a cluster runs with: given, generated once, and kept as long as the volumes are."""
 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
-from qdrant_operator.domain.desired import Credentials, key_changed
+from qdrant_operator.domain.desired import Credentials
 from qdrant_operator.domain.diff import fingerprint
 from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.key_choice import key_changed, may_exchange
+from qdrant_operator.domain.manifests.secrets import PEER_KEY
 from qdrant_operator.domain.manifests.stateful_set import API_KEY_VARIABLE, has_api_key
+from qdrant_operator.domain.observed import BootstrapPhase, Observed
 from qdrant_operator.domain.secret_values import clean_value, is_clean
 from qdrant_operator.domain.steps import Blocked
+from qdrant_operator.reconcile.belonging import belongs
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.secrets import secret_value
 from qdrant_operator.reconcile.world import World
@@ -20,10 +24,28 @@ from qdrant_operator.reconcile.world import World
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys in force, and what waits because a Secret says otherwise."""
+    """The keys in force, and the one that the spec names."""
 
     credentials: Credentials
+    given: str | None = field(default=None, repr=False)
+    """None: the spec names none."""
     blocked: tuple[Blocked, ...] = ()
+    """That the one that the spec names does not take effect."""
+
+    def settled(self, spec: ClusterSpec, cluster: str, observed: Observed) -> Keys:
+        """The keys from now on, as the peers' answers allow."""
+        if self.given in (None, self.credentials.api_key) or spec.auth.api_key is None:
+            return self
+        if may_exchange(observed):
+            return replace(self, credentials=self._exchanged(observed))
+        wait = key_changed(spec.auth.api_key.secret_ref.name, names.auth_secret(cluster))
+        return replace(self, blocked=(wait,))
+
+    def _exchanged(self, observed: Observed) -> Credentials:
+        """Pods that run with the key from before are told by the revision in their template."""
+        complete = observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.COMPLETE
+        revision = self.credentials.revision + (0 if complete else 1)
+        return replace(self.credentials, api_key=self.given, revision=revision)
 
 
 async def resolve_keys(world: World, subject: Manifest, spec: ClusterSpec) -> Keys:
@@ -36,11 +58,10 @@ async def resolve_keys(world: World, subject: Manifest, spec: ClusterSpec) -> Ke
     if spec.auth.disabled:
         return Keys(Credentials(None))
     given = await _given(world, subject, spec)
-    kept = await _kept(world, subject)
-    read_only = await _read_only(world, subject, spec)
+    kept, revision = await _kept(world, subject)
+    read_only, salted = await _read_only(world, subject, spec)
     in_force = kept or given or await _first_key(world, subject)
-    credentials = Credentials(in_force, *read_only)
-    return Keys(credentials, _changed(given, in_force, spec))
+    return Keys(Credentials(in_force, read_only, salted, revision), given)
 
 
 async def _first_key(world: World, subject: Manifest) -> str:
@@ -54,16 +75,10 @@ async def _first_key(world: World, subject: Manifest) -> str:
 
 def _lost(cluster: str) -> str:
     return (
-        f"Secrets {names.auth_secret(cluster)} and {names.peer_auth_secret(cluster)} are both gone, and the peers "
-        f"run with the key that was in them: read it with `kubectl exec {names.pod_name(cluster, 0)} -- printenv "
+        f"neither Secret {names.auth_secret(cluster)!r} nor {names.peer_auth_secret(cluster)!r} holds the key any more "
+        f"that the peers run with: read it with `kubectl exec {names.pod_name(cluster, 0)} -- printenv "
         f"{API_KEY_VARIABLE}`, put it into a Secret, and name that in spec.auth.apiKey; no peer is touched until then"
     )
-
-
-def _changed(given: str | None, in_force: str, spec: ClusterSpec) -> tuple[Blocked, ...]:
-    if given is None or given == in_force or spec.auth.api_key is None:
-        return ()
-    return (key_changed(spec.auth.api_key.secret_ref.name),)
 
 
 async def _given(world: World, subject: Manifest, spec: ClusterSpec) -> str | None:
@@ -82,22 +97,24 @@ async def _read_only(world: World, subject: Manifest, spec: ClusterSpec) -> tupl
     return value, salted
 
 
-async def _kept(world: World, subject: Manifest) -> str | None:
-    """The key in force, from either of our two Secrets: losing one loses no key."""
+async def _kept(world: World, subject: Manifest) -> tuple[str | None, int]:
+    """The key in force and its revision, from either of our two Secrets: losing one loses no key."""
     meta = subject["metadata"]
     for name in (names.peer_auth_secret(meta["name"]), names.auth_secret(meta["name"])):
-        key = await _own_key(world, meta["namespace"], name, meta["uid"])
-        if key:
-            return key
-    return None
+        secret = await _own_secret(world, meta, name)
+        raw = base64.b64decode(((secret or {}).get("data") or {}).get(PEER_KEY) or "")
+        if secret is not None and is_clean(raw):
+            return clean_value(raw, name), _revision(secret)
+    return None, 0
 
 
-async def _own_key(world: World, namespace: str, name: str, owner: str) -> str | None:
+def _revision(secret: Manifest) -> int:
+    said = (secret["metadata"].get("annotations") or {}).get(names.ANNOTATION_KEY_REVISION, "")
+    return int(said) if said.isdecimal() else 0
+
+
+async def _own_secret(world: World, meta: Manifest, name: str) -> Manifest | None:
     """From the cache, and live where the cache has nothing: only a live answer proves that there is no key."""
-    secret = world.kubernetes.cached_one(Kind.SECRET, namespace, name)
-    secret = secret or await world.kubernetes.read(Kind.SECRET, namespace, name)
-    owners = (secret or {}).get("metadata", {}).get("ownerReferences") or []
-    if secret is None or owner not in [reference.get("uid") for reference in owners]:
-        return None
-    raw = base64.b64decode((secret.get("data") or {}).get("api-key") or "")
-    return clean_value(raw, name) if is_clean(raw) else None
+    secret = world.kubernetes.cached_one(Kind.SECRET, meta["namespace"], name)
+    secret = secret or await world.kubernetes.read(Kind.SECRET, meta["namespace"], name)
+    return secret if secret is not None and belongs(secret, meta["name"], meta["uid"]) else None

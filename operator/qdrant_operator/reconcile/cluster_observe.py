@@ -93,6 +93,7 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
     views = await read_views(world, pods, endpoints)
     observed = await _observe(world, subject, pods, endpoints, views)
     observed = recall(observed).added_to(observed)
+    keys = keys.settled(spec, name, observed)
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
     hop = next_hop(spec.version, _running(subject, views), _present_version(stateful_set))
     count, held_back = pods_wanted(name, spec.replicas, observed)
@@ -256,7 +257,7 @@ async def _view(world: World, pod: PodState, endpoint: Endpoint | None) -> View:
     try:
         return await world.qdrant.observe(endpoint)
     except (Retryable, Refused) as error:
-        return Silent(str(error))
+        return access.silent(error)
 
 
 async def _listed(world: World, subject: Manifest, pods: tuple[PodState, ...]) -> frozenset[str]:

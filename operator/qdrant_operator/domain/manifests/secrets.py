@@ -33,13 +33,23 @@ def connection_secret(cluster: DesiredCluster) -> Manifest:
 
 
 def peer_auth_secret(cluster: DesiredCluster) -> Manifest:
-    """The keys that the peers run with, cleaned: they survive the loss of the Secret that applications read."""
+    """The keys that the peers run with, cleaned: they survive the loss of the Secret that applications read.
+
+    They live as long as the volumes do: the same cluster applied again comes back with the same key.
+    """
     values = {PEER_KEY: cluster.credentials.api_key or ""}
     if cluster.credentials.read_only:
         values[PEER_READ_ONLY_KEY] = cluster.credentials.read_only
-    return _secret(cluster, names.peer_auth_secret(cluster.name), values, "Opaque")
+    secret = _secret(cluster, names.peer_auth_secret(cluster.name), values, "Opaque")
+    if cluster.spec.persistence.when_deleted == "Retain":
+        del secret["metadata"]["ownerReferences"]
+    return secret
 
 
 def _secret(cluster: DesiredCluster, name: str, values: Mapping[str, str], kind: str) -> Manifest:
     data = {key: base64.b64encode(value.encode()).decode() for key, value in sorted(values.items())}
-    return owned(Kind.SECRET, cluster, name, type=kind, data=data)
+    secret = owned(Kind.SECRET, cluster, name, type=kind, data=data)
+    if cluster.credentials.revision:
+        revision = {names.ANNOTATION_KEY_REVISION: str(cluster.credentials.revision)}
+        secret["metadata"]["annotations"] = revision
+    return secret

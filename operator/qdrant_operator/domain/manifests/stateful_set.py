@@ -84,9 +84,8 @@ def _template(cluster: DesiredCluster) -> Manifest:
 
 def _config_hash(cluster: DesiredCluster) -> str:
     keys = cluster.credentials
-    return fingerprint(
-        [qdrant_config(cluster), bool(keys.api_key), bool(keys.read_only), keys.read_only_hash]
-    )
+    parts = [qdrant_config(cluster), bool(keys.api_key), bool(keys.read_only), keys.read_only_hash]
+    return fingerprint([*parts, keys.revision] if keys.revision else parts)
 
 
 def _pod_spec(cluster: DesiredCluster) -> Manifest:
