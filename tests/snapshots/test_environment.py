@@ -45,7 +45,9 @@ def test_a_run_with_such_a_key_ends_with_its_reason(tmp_path: Path) -> None:
     """The result is a sentence and no traceback."""
     place = S3Place("backups", "us-east-1", "prod")
     peers = (PeerAddress("vectors-0", "http://vectors-0:6333"),)
-    instruction = Instruction("default", "vectors", "nightly", "uid-1", ("*",), True, place, peers)
+    instruction = Instruction(
+        "default", "vectors", "cluster-uid", "nightly", "uid-1", ("*",), True, place, peers
+    )
     told = tmp_path / "result"
     environment = {INSTRUCTION: instruction.dump(), RESULT_FILE: str(told), QDRANT_KEY: "a\tb"}
     tools = Tools(peers=_nobody, storage=lambda *_: FakeStorage())
