@@ -183,11 +183,14 @@ class Kubelet:
 
     def _status(self, pod: Manifest, phase: str, ready: bool, **facts: Any) -> Manifest:
         current = self._server.get(*_key(pod)) or pod
+        turned = self._server.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        if current.get("status") and is_ready(current) == ready:
+            turned = current["status"]["conditions"][0]["lastTransitionTime"]
         status = {
             **(current.get("status") or {}),
             **facts,
             "phase": phase,
-            "conditions": [{"type": "Ready", "status": str(ready)}],
+            "conditions": [{"type": "Ready", "status": str(ready), "lastTransitionTime": turned}],
         }
         return self._server.put_status(*_key(pod), status)
 

@@ -181,6 +181,8 @@ class VirtualNode:
             self.alone = ""
             self._foreign.append(disk)
             return Settings(uri=uri, clustered=True)
+        if disk.fresh:  # it was killed before it had begun a cluster of its own
+            self._foreign = [one for one in self._foreign if one is not disk]
         if environment["QDRANT_FIRST_POD"] == name:
             return Settings(uri=uri, clustered=True)
         found = self._server.get(Kind.CONFIG_MAP, self._namespace, f"{self._cluster}-config")

@@ -93,6 +93,17 @@ def test_the_pod_of_a_removed_peer_stays_while_the_leader_is_silent() -> None:
     assert Guard.CONSENSUS_UNSETTLED in guards(plan(three(), silent))
 
 
+def test_a_pod_that_is_being_made_is_no_proof_that_nobody_joined_from_it() -> None:
+    """Another peer joined on the pod's new volume, then the pod was deleted: only the leader would know."""
+    removed = replace(without_top(out(four(), leaving=REMOVED)), going=None)
+    assert isinstance(first(plan(three(), removed)), LowerMembers)
+    silent = silence(removed, "vectors-0")
+    assert plan(three(), silent).steps == ()
+    assert Guard.CONSENSUS_UNSETTLED in guards(plan(three(), silent))
+    lowered = replace(silent, members=3, volumes=volumes(3))
+    assert plan(three(3), lowered).steps == (RecordLeaving(None, "vectors-3"),), "nobody can join from it"
+
+
 def test_a_removal_is_believed_only_when_every_survivor_says_so() -> None:
     """One survivor is silent: it may still know the peer."""
     gone = silence(without_top(out(four(), leaving=REMOVING)), "vectors-1")

@@ -12,10 +12,12 @@ from sandbox.simulation.runs import run_seed
 
 SEEDS = int(os.environ.get("SEEDS", "30"))
 FIRST = int(os.environ.get("FIRST", "1"))
+BROKE = (795910711, 40000573, 40001295)
+"""Found by hunting: a successor that only the leader knows, a return between two looks, a lone start that was none."""
 TELL = "from sandbox.simulation.runs import run_seed; print(run_seed(7).story)"
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
+@pytest.mark.parametrize("seed", [*range(FIRST, FIRST + SEEDS), *BROKE])
 def test_the_laws_hold_and_the_cluster_settles(seed: int) -> None:
     """Crashes at writes, lost and late calls, dead peers, lost volumes, edits; then what the spec says."""
     run = run_seed(seed)

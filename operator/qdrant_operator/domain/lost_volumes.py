@@ -1,7 +1,8 @@
 """A member whose volume is gone: it can never come back, and only by force can it be taken out.
 
 Force asks nothing: replicas on the peer go, even the only ones. So it needs somebody's consent, a sound replica
-elsewhere of every shard, and a majority without the peer.
+elsewhere of every shard, and a majority without the peer. Where no majority has its volume any more nobody can be
+removed or join: only old volumes, or a new cluster, are a way out, and both are the user's.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from collections.abc import Mapping
 
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.durations import duration
-from qdrant_operator.domain.members import is_member, is_refused
+from qdrant_operator.domain.members import is_member, is_refused, ordinal_of
 from qdrant_operator.domain.names import claim_name
 from qdrant_operator.domain.observed import Member, Observed
 from qdrant_operator.domain.placement.model import Layout
 from qdrant_operator.domain.placement.recheck import lost_with, why_not_remove
+from qdrant_operator.domain.rollout import is_down
 from qdrant_operator.domain.steps import NOTHING, Blocked, Guard, Plan, RemovePeer, RestartPod
 from qdrant_operator.domain.values import PeerId
+from qdrant_operator.domain.words import counted, named
 
 WHY = "its volume is gone"
 
@@ -38,10 +41,43 @@ def _may_replace(desired: DesiredCluster, observed: Observed, member: Member) ->
 
 def plan_lost(desired: DesiredCluster, observed: Observed, layout: Layout) -> Plan:
     """Replace peers whose volume is gone, or say what that needs."""
+    without_majority = _without_majority(desired.name, observed)
+    if without_majority:
+        return Plan(blocked=(without_majority,))
     lost = (m for m in observed.members_known if m.lost_since and is_member(observed, m.peer))
     plans = [_plan(desired, observed, layout, member) for member in lost]
     steps = tuple(step for plan in plans for step in plan.steps)
     return Plan(steps[:1], tuple(wait for plan in plans for wait in plan.blocked)) + _rejoin(observed, layout)
+
+
+def _without_majority(cluster: str, observed: Observed) -> Blocked | None:
+    """Too few volumes of the recorded members are left for any leader."""
+    records = observed.members_known
+    gone = [member for member in records if _is_gone(cluster, observed, member)]
+    left = len(records) - len(gone)
+    if not gone or left * 2 > len(records):
+        return None
+    claims = [claim_name(cluster, ordinal_of(member.pod)) for member in gone]
+    message = (
+        f"the volumes of {counted(len(gone), 'peer')} of {len(records)} are gone (claims {named(claims)}), and "
+        f"{left} of {len(records)} are no majority: the peers cannot elect a leader. Bring old volumes back under "
+        "these claim names until more than half of the peers have theirs. If no old volume exists, save what the "
+        "other peers still hold, delete the QdrantCluster and then its claims, create it again, and restore the "
+        "collections from a backup"
+    )
+    return Blocked("elect a leader", Guard.VOLUME_LOST, message)
+
+
+def _is_gone(cluster: str, observed: Observed, member: Member) -> bool:
+    """Its claim is missing or another one, its peer does not answer, and its pod cannot start.
+
+    A peer that comes up under another claim has its old volume back.
+    """
+    if not member.claim_uid or any(view.peer == member.peer for view in observed.peers.values()):
+        return False
+    volume = observed.volumes.get(claim_name(cluster, ordinal_of(member.pod)))
+    pod = next((pod for pod in observed.pods if pod.name == member.pod), None)
+    return (volume is None or volume.uid != member.claim_uid) and (pod is None or is_down(pod))
 
 
 def _plan(desired: DesiredCluster, observed: Observed, layout: Layout, member: Member) -> Plan:

@@ -102,6 +102,9 @@ class PodState:
     """RFC 3339."""
     zone: str = ""
     """Value of its label spec.shards.zoneKey."""
+    life: str = ""
+    """Changes whenever its container starts or its readiness turns: what two looks at a ready pod cannot show. The
+    kubelet's clock is in it, so it is only compared with itself."""
 
 
 @dataclass(frozen=True, slots=True)

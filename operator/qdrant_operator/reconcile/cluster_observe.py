@@ -198,10 +198,11 @@ def read_pods(world: World, namespace: str, cluster: str, zone_key: str | None) 
     """The pods of the cluster's StatefulSet, by ordinal."""
     pods = world.kubernetes.cached(Kind.POD, namespace, names.peer_selector(cluster))
     named = (pod for pod in pods if pod["metadata"]["name"].rsplit("-", 1)[-1].isdigit())
-    return tuple(sorted((_pod_state(pod, zone_key) for pod in named), key=lambda pod: pod.ordinal))
+    return tuple(sorted((pod_state(pod, zone_key) for pod in named), key=lambda pod: pod.ordinal))
 
 
-def _pod_state(pod: Manifest, zone_key: str | None) -> PodState:
+def pod_state(pod: Manifest, zone_key: str | None) -> PodState:
+    """A pod as a value."""
     meta = pod["metadata"]
     labels = meta.get("labels") or {}
     waiting, message = _waiting(pod)
@@ -218,7 +219,16 @@ def _pod_state(pod: Manifest, zone_key: str | None) -> PodState:
         message=message,
         created=meta.get("creationTimestamp") or "",
         zone=labels.get(zone_key, "") if zone_key else "",
+        life=_life(pod),
     )
+
+
+def _life(pod: Manifest) -> str:
+    """Starts of its containers, and when its readiness turned last."""
+    status = pod.get("status") or {}
+    starts = [str(one.get("restartCount", 0)) for one in status.get("containerStatuses") or ()]
+    turns = [c.get("lastTransitionTime") for c in status.get("conditions") or () if c.get("type") == "Ready"]
+    return " ".join((*starts, *(str(turn) for turn in turns if turn)))
 
 
 def _waiting(pod: Manifest) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Remembers since when pods are ready: a request from before may still fail, and call a replica Dead that is back.
 
-By our own clock, because the kubelet's may be another. In memory only: after a restart of the operator every pod
+By our own clock, because the kubelet's may be another; that a pod was away between two looks is told by its `life`,
+which is then another one. In memory only: after a restart of the operator every pod
 counts as just back once more, which costs a roll that begins in that moment some seconds.
 """
 
@@ -21,11 +22,11 @@ class ReturnMemory:
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._ready: Since[str] = Since()
+        self._ready: Since[tuple[str, str]] = Since()
 
     def just_back(self, pods: Iterable[PodState], now: datetime) -> frozenset[str]:
         """Names of pods that have not been ready for long enough."""
-        ready = {pod.uid: pod.name for pod in pods if pod.ready}
+        ready = {(pod.uid, pod.life): pod.name for pod in pods if pod.ready}
         return frozenset(
-            ready[uid] for uid, age in self._ready.ages(ready, now).items() if age < FAILS_WITHIN
+            ready[one] for one, age in self._ready.ages(ready, now).items() if age < FAILS_WITHIN
         )
