@@ -17,7 +17,7 @@ from tests.argocd.lua import WORDS, judge, scripts
 FOLDER = Path(__file__).parent / "statuses"
 STATUSES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
 """Objects as `kubectl get --output=yaml` showed them, by what had happened."""
-OVER = ("Complete", "Verified", "Failed")
+OVER = ("Complete", "Verified", "PartiallyFailed", "Failed")
 NOT_SEEN = "the operator has not answered"
 EXPECTED: dict[str, tuple[str, str]] = {
     "cluster-new": ("Progressing", NOT_SEEN),

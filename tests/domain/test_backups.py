@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qdrant_operator.domain.backup_sources import plan_sources, source_problem, source_refuted
 from qdrant_operator.domain.backups import (
     KEEP_FAILED,
     PART_BYTES,
@@ -18,7 +19,6 @@ from qdrant_operator.domain.backups import (
     leftover,
     newest_version,
     part_bytes,
-    plan_sources,
     progress_line,
     prune,
 )
@@ -38,7 +38,7 @@ def cluster(placement: dict[int, tuple[int, ...]] = PLACEMENT, peers: int = 3) -
 
 def test_every_shard_is_taken_once_and_the_peers_share_the_work() -> None:
     """Three shards on three peers: each shard once, each peer gives one."""
-    sources = plan_sources(cluster(), ["docs"])
+    sources = plan_sources(cluster(), ["docs"]).sources
     assert [source.label for source in sources] == ["docs/0", "docs/1", "docs/2"]
     assert {source.peer for source in sources} == {100, 101, 102}
 
@@ -55,20 +55,20 @@ def test_sources_are_sound_complete_and_the_same_in_any_order(
     """Each shard exactly once, from a sound holder, whatever the order of the views."""
     numbered = {n: holders for n, (_, holders) in enumerate(sorted(placement.items()))}
     views = cluster(numbered, 5)
-    sources = plan_sources(views, ["docs"])
+    sources = plan_sources(views, ["docs"]).sources
     sound = sound_replicas(views)
     assert [source.shard for source in sources] == sorted(numbered)
     assert all(source.peer in sound["docs", source.shard] for source in sources)
     shuffled = list(views)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert plan_sources(shuffled, ["docs"]) == sources
+    assert plan_sources(shuffled, ["docs"]).sources == sources
 
 
 def test_dead_replica_is_not_taken() -> None:
     """A shard whose replica on the first peer is Dead is taken from the second."""
     states = {(0, 0): ReplicaState.DEAD}
     views = [view(n, collections=(collection(n, PLACEMENT, states=states),)) for n in range(3)]
-    first = plan_sources(views, ["docs"])[0]
+    first = plan_sources(views, ["docs"]).sources[0]
     assert first.peer == 101
 
 
@@ -76,16 +76,60 @@ def test_empty_replica_beside_a_full_one_is_not_taken() -> None:
     """A replica that calls itself Active but holds nothing is no source."""
     points: dict[tuple[int, int], int | None] = {(0, 0): 0}
     views = [view(n, collections=(collection(n, PLACEMENT, points=points),)) for n in range(3)]
-    assert plan_sources(views, ["docs"])[0].peer == 101
+    assert plan_sources(views, ["docs"]).sources[0].peer == 101
 
 
-def test_shard_without_a_sound_replica_refuses_the_whole_by_name() -> None:
-    """Both holders of shard 1 are silent: no partial backup is planned."""
+def test_shard_without_a_sound_replica_is_named() -> None:
+    """Both holders of shard 1 are silent, a majority of the peers answers: the other shards have a source."""
+    views: list[View] = [*cluster({0: (0, 1), 1: (3, 4), 2: (1, 2)}, 5)[:3], Silent("gone"), Silent("gone")]
+    choice = plan_sources(views, ["docs"])
+    assert [one.label for one in choice.sources] == ["docs/0", "docs/2"]
+    assert list(choice.unavailable) == [("docs", 1)]
+
+
+def test_without_a_majority_nothing_is_a_source() -> None:
+    """A peer that came back alone still calls itself Active: what it lacks is known only to the others."""
     views: list[View] = [cluster()[0], Silent("gone"), Silent("gone")]
-    with pytest.raises(Refused) as refused:
-        plan_sources(views, ["docs"])
-    assert refused.value.reason == "ShardNotSound"
-    assert "docs/1" in refused.value.message
+    choice = plan_sources(views, ["docs"])
+    assert (choice.sources, list(choice.unavailable)) == ((), [("docs", 0), ("docs", 1), ("docs", 2)])
+    assert "1 of 3 peers" in choice.unavailable["docs", ShardId(0)]
+    source = plan_sources(cluster(), ["docs"]).sources[0]
+    assert "majority" in (source_problem(views, source) or "")
+    assert source_problem(cluster(), source) is None
+
+
+def test_peer_with_a_cluster_of_its_own_has_no_say() -> None:
+    """It knows neither the collection nor the others, and makes no replica of theirs unsound."""
+    alone = view(3, 4, term=99)
+    views: list[View] = [*cluster(), replace(alone, peers={alone.peer: "http://vectors-3"})]
+    assert len(plan_sources(views, ["docs"]).sources) == 3
+
+
+def test_saved_shards_are_not_planned_again() -> None:
+    """The second round takes only what is left."""
+    left = plan_sources(cluster(), ["docs"], frozenset({("docs", ShardId(0)), ("docs", ShardId(2))}))
+    assert [one.label for one in left.sources] == ["docs/1"]
+
+
+@pytest.mark.parametrize("state", [one for one in ReplicaState if one is not ReplicaState.ACTIVE])
+def test_source_is_refuted_by_any_peer(state: ReplicaState) -> None:
+    """One view that calls it otherwise is enough, also when the source's own peer does not know yet."""
+    source = plan_sources(cluster(), ["docs"]).sources[0]
+    told = {(0, int(source.peer) - 100): state}
+    views = cluster()
+    assert source_refuted(views, source) is None
+    views[2] = view(2, collections=(collection(2, PLACEMENT, states=told),))
+    assert str(state) in (source_refuted(views, source) or "")
+    assert source_problem(views, source) is not None
+
+
+def test_silence_refutes_nothing_and_confirms_nothing() -> None:
+    """A source that does not answer while it works is neither bad nor good."""
+    source = plan_sources(cluster(), ["docs"]).sources[0]
+    views = cluster()
+    views[int(source.peer) - 100] = Silent("busy")
+    assert source_refuted(views, source) is None
+    assert source_problem(views, source) is not None
 
 
 def test_sender_of_a_running_transfer_is_not_a_source() -> None:
@@ -94,7 +138,7 @@ def test_sender_of_a_running_transfer_is_not_a_source() -> None:
     views: list[View] = [
         view(n, collections=(replace(collection(n, PLACEMENT), transfers=(moving,)),)) for n in range(3)
     ]
-    assert plan_sources(views, ["docs"])[0].peer == 101
+    assert plan_sources(views, ["docs"]).sources[0].peer == 101
 
 
 def test_collections_are_chosen_by_globs() -> None:
@@ -126,6 +170,9 @@ def test_retention_laws(history: list[Kept], keep: int | None) -> None:
     assert [one for one in history if not one.phase.over] == [one for one in stays if not one.phase.over]
     failed = sorted(one.created for one in history if one.phase is Phase.FAILED)
     assert sorted(one.created for one in stays if one.phase is Phase.FAILED) == failed[-KEEP_FAILED:]
+    partial = sorted(one.created for one in history if one.phase is Phase.PARTIALLY_FAILED)
+    stay_partial = sorted(one.created for one in stays if one.phase is Phase.PARTIALLY_FAILED)
+    assert stay_partial == (partial if keep is None else partial[-keep:])
     assert prune(stays, keep) == ()
 
 

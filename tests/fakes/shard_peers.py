@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 
 from qdrant_operator.domain.errors import Refused, Unreachable
-from qdrant_operator.domain.values import PeerView, ShardId
+from qdrant_operator.domain.values import PeerView, ReplicaState, ShardId
 from qdrant_operator.domain.wire import Endpoint, Json, ShardSnapshot
 from tests.domain.clusters import collection, view
 
@@ -25,9 +25,16 @@ def untouched(_: int, chunk: bytes) -> bytes:
 class FakePeers:
     """Three peers `http://vectors-N…:6333` with one collection, two replicas a shard."""
 
-    def __init__(self, placement: Mapping[int, tuple[int, ...]], size: int = 5000) -> None:
-        """Every shard holds `size` bytes."""
+    def __init__(
+        self, placement: Mapping[int, tuple[int, ...]], size: int = 5000, names: tuple[str, ...] = ("docs",)
+    ) -> None:
+        """Every shard holds `size` bytes; every collection is placed alike."""
         self.placement = dict(placement)
+        self.collections = names
+        self.states: dict[tuple[int, int], ReplicaState] = {}
+        """(shard, ordinal) → state of that replica in everybody's view; Active where it is not named."""
+        self.refusal: dict[str, Exception] = {}
+        """Collection → what its peers say instead of making a file."""
         self.files: dict[int, dict[File, bytes]] = {0: {}, 1: {}, 2: {}}
         """Ordinal → local snapshot files."""
         self.down: set[int] = set()
@@ -45,6 +52,8 @@ class FakePeers:
         """Set when a file is asked for."""
         self.streaming = asyncio.Event()
         """Set when a download has begun."""
+        self.made: list[tuple[int, int]] = []
+        """(ordinal, shard) of every file that was made, in order."""
         self.busiest = 0
         """The most files that one peer made at the same moment."""
         self._busy = {0: 0, 1: 0, 2: 0}
@@ -62,7 +71,10 @@ class FakePeers:
     async def observe(self, endpoint: Endpoint) -> PeerView:
         """A peer's view."""
         ordinal = self._at(endpoint)
-        return view(ordinal, collections=(collection(ordinal, self.placement),))
+        several = tuple(
+            collection(ordinal, self.placement, states=self.states, name=name) for name in self.collections
+        )
+        return view(ordinal, collections=several)
 
     async def collection(self, endpoint: Endpoint, name: str) -> Json:
         """Its description."""
@@ -80,6 +92,8 @@ class FakePeers:
         return await asyncio.shield(making)
 
     async def _make(self, ordinal: int, name: str, shard: ShardId) -> ShardSnapshot:
+        if name in self.refusal:
+            raise self.refusal[name]
         if ordinal not in self.placement[int(shard)]:
             raise Refused("BadRequest", f"Wrong input: Shard {shard} is not a local or queue proxy shard")
         stamp = datetime.now(UTC).strftime("%Y-%m-%d-%H-%M-%S")
@@ -91,6 +105,7 @@ class FakePeers:
         await asyncio.sleep(0)
         self._busy[ordinal] -= 1
         content = self.files[ordinal][file] = self.content(int(shard))
+        self.made.append((ordinal, int(shard)))
         self.on_create(ordinal)
         return ShardSnapshot(file[2], len(content), hashlib.sha256(content).hexdigest())
 

@@ -8,6 +8,7 @@ import pytest
 
 from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.runs import JournalDocument, Result, dump_journal, dump_result
+from qdrant_operator.domain.values import ReplicaState
 from qdrant_operator.domain.wire import Kind
 from qdrant_operator.snapshots import observe
 from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
@@ -169,10 +170,38 @@ async def test_failure_is_told_in_the_words_of_the_run(
     """The run's reason becomes the condition's."""
     monkeypatch.setattr(observe, "PAUSE_SECONDS", 0.0)
     world.add_snapshot()
-    world.peers.down = {1, 2}
+    world.peers.states = {(1, 1): ReplicaState.DEAD, (1, 2): ReplicaState.DEAD}
     await world.make()
     assert world.condition("Ready") == ("False", "ShardNotSound")
     assert "docs/1" in world.status()["message"]
+
+
+@pytest.mark.parametrize("words_lost", [False, True])
+async def test_partial_backup_is_kept_and_named(
+    world: SnapshotWorld, monkeypatch: pytest.MonkeyPatch, words_lost: bool
+) -> None:
+    """One of two collections cannot be saved: not Ready, and what is missing is in status; its files go with it."""
+    monkeypatch.setattr(observe, "PAUSE_SECONDS", 0.0)
+    world.peers.collections = ("bad", "docs")
+    world.peers.refusal = {"bad": Refused("BadRequest", "File name too long")}
+    world.add_snapshot(deletionPolicy="Delete")
+    job = await world.start()
+    await world.run(job)
+    if words_lost:
+        world.remove(Kind.POD, f"{job['metadata']['name']}-abcde")
+    await world.look()
+    status = world.status()
+    assert (status["phase"], [one["name"] for one in status["collections"]]) == ("PartiallyFailed", ["docs"])
+    assert status["missing"] == [{"name": "bad", "reason": "BadRequest", "message": "File name too long"}]
+    assert (world.condition("Ready"), world.condition("Failed")) == (
+        ("False", "PartiallyFailed"),
+        ("True", "PartiallyFailed"),
+    )
+    assert f"{world.folder()}manifest.json" in world.storage.objects
+    assert world.recorder.newest == {}
+    world.remove(Kind.SNAPSHOT, "one")
+    await world.look()
+    assert (world.storage.keys(FOLDER), world.get(Kind.SNAPSHOT, "one")) == ([], None)
 
 
 async def test_manifest_in_storage_counts_when_the_pod_is_gone(world: SnapshotWorld) -> None:

@@ -15,6 +15,7 @@ from qdrant_operator.domain.instruction import Instruction, PeerAddress
 from qdrant_operator.domain.manifest import load_manifest
 from qdrant_operator.domain.runs import JournalDocument, LocalFile, Result, dump_journal
 from qdrant_operator.domain.storage import S3Place
+from qdrant_operator.domain.values import ReplicaState
 from qdrant_operator.snapshots import copy, observe
 from qdrant_operator.snapshots.run import Run
 from qdrant_operator.snapshots.verify import read_manifest, verify_files
@@ -83,10 +84,10 @@ async def test_shard_comes_from_the_peer_that_answers() -> None:
     assert {one.pod for one in manifest.collections[0].shards} == {"vectors-1", "vectors-2"}
 
 
-async def test_shard_without_a_sound_replica_fails_the_whole() -> None:
-    """Two peers down: shard 1 is nowhere, so there is no backup at all, and it says which shard is missing."""
+async def test_collection_with_a_shard_that_is_nowhere_is_not_saved() -> None:
+    """Shard 1 has only Dead replicas: there is no backup at all, and it says which shard is missing."""
     peers, storage = FakePeers(PLACEMENT), FakeStorage()
-    peers.down = {1, 2}
+    peers.states = {(1, 1): ReplicaState.DEAD, (1, 2): ReplicaState.DEAD}
     result = await make(peers, storage)
     assert result.reason == "ShardNotSound"
     assert "docs/1" in result.message
@@ -307,7 +308,7 @@ async def test_refusal_of_the_storage_is_told_as_it_is() -> None:
 async def test_failed_run_leaves_its_reason_in_the_journal() -> None:
     """Whoever looks into the bucket finds why there is no backup."""
     peers, storage = FakePeers(PLACEMENT), FakeStorage()
-    peers.down = {1, 2}
+    peers.states = {(1, 1): ReplicaState.DEAD, (1, 2): ReplicaState.DEAD}
     await make(peers, storage)
     journal = json.loads(storage.objects[f"{JOURNALS}uid-1.json"][0])
     assert "docs/1" in journal["error"]

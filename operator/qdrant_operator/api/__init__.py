@@ -24,6 +24,7 @@ from qdrant_operator.api.sharding import KeyPeers, Sharding, ShardingKey
 from qdrant_operator.api.snapshot import (
     Retention,
     SnapshotCollection,
+    SnapshotMissing,
     SnapshotPhase,
     SnapshotScheduleSpec,
     SnapshotScheduleStatus,
@@ -75,6 +76,7 @@ __all__ = [
     "Sharding",
     "ShardingKey",
     "SnapshotCollection",
+    "SnapshotMissing",
     "SnapshotPhase",
     "SnapshotScheduleSpec",
     "SnapshotScheduleStatus",

@@ -136,6 +136,7 @@ class SnapshotPhase(StrEnum):
     RUNNING = "Running"
     COMPLETE = "Complete"
     VERIFIED = "Verified"
+    PARTIALLY_FAILED = "PartiallyFailed"
     FAILED = "Failed"
 
 
@@ -152,11 +153,23 @@ class SnapshotCollection(Model):
     """Size of the stored files, in bytes."""
 
 
+class SnapshotMissing(Model):
+    """A collection that was to be saved and is not in the snapshot."""
+
+    name: str
+    """Name of the collection."""
+    reason: str
+    """One word for what went wrong."""
+    message: str
+    """What went wrong."""
+
+
 class SnapshotStatus(Status):
     """What became of the snapshot."""
 
     phase: SnapshotPhase | None = None
-    """How far it is. Complete: the manifest is written. Verified: the files were read back and agree."""
+    """How far it is. Complete: the manifest is written. Verified: the files were read back and agree.
+    PartiallyFailed: some collections are saved, those in missing are not. Failed: nothing is saved."""
     started_at: datetime | None = None
     """When the first file was begun."""
     completed_at: datetime | None = None
@@ -169,6 +182,8 @@ class SnapshotStatus(Status):
     """Points in all collections."""
     collections: Annotated[tuple[SnapshotCollection, ...], Field(json_schema_extra=list_map("name"))] = ()
     """What was saved."""
+    missing: Annotated[tuple[SnapshotMissing, ...], Field(json_schema_extra=list_map("name"))] = ()
+    """What was to be saved and is not; absent when everything is saved."""
     progress: str | None = None
     """How far a running snapshot is, for example 12/24 shards, 4.1/9.8 GiB."""
     message: str | None = None

@@ -1,12 +1,7 @@
-"""What a backup takes, from where, and which backups stay: pure decisions.
-
-A backup is one snapshot per shard, each from one sound replica. It is complete or it is none: a shard without a
-sound replica refuses the whole, by name.
-"""
+"""What a backup takes, and which backups stay: pure decisions."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,8 +9,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from qdrant_operator.domain.errors import Refused
-from qdrant_operator.domain.soundness import answering, sound_replicas
-from qdrant_operator.domain.values import CollectionView, PeerId, PeerView, ShardId, ShardKey, View
+from qdrant_operator.domain.soundness import answering
+from qdrant_operator.domain.values import View
 
 KEEP_FAILED = 3
 """Failed snapshots of a schedule that stay to be read. They hold no data, so this is no setting."""
@@ -30,41 +25,29 @@ PARTS = 9_500
 
 
 class Phase(StrEnum):
-    """How far a snapshot is; `Complete`, `Verified` and `Failed` never change again."""
+    """How far a snapshot is; `Complete`, `Verified`, `PartiallyFailed` and `Failed` never change again."""
 
     PENDING = "Pending"
     RUNNING = "Running"
     COMPLETE = "Complete"
     VERIFIED = "Verified"
+    PARTIALLY_FAILED = "PartiallyFailed"
     FAILED = "Failed"
 
     @property
     def good(self) -> bool:
-        """A restore may be made from it."""
+        """All that was asked for can be restored from it."""
         return self in (Phase.COMPLETE, Phase.VERIFIED)
+
+    @property
+    def stored(self) -> bool:
+        """It has a manifest and files."""
+        return self.good or self is Phase.PARTIALLY_FAILED
 
     @property
     def over(self) -> bool:
         """Nothing more will happen."""
-        return self.good or self is Phase.FAILED
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One shard to be saved, and the peer to take it from."""
-
-    collection: str
-    shard: ShardId
-    key: ShardKey | None
-    peer: PeerId
-    points: int
-    bytes: int
-    """Vectors and payloads; the file will be of another size."""
-
-    @property
-    def label(self) -> str:
-        """The shard as users read it: collection/shard."""
-        return f"{self.collection}/{self.shard}"
+        return self.stored or self is Phase.FAILED
 
 
 def chosen_collections(existing: Iterable[str], globs: Sequence[str]) -> tuple[str, ...]:
@@ -82,62 +65,6 @@ def chosen_collections(existing: Iterable[str], globs: Sequence[str]) -> tuple[s
         "NothingToSnapshot",
         f"no collection matches {list(globs) or ['*']}; the cluster's collections: {known}",
     )
-
-
-def plan_sources(views: Sequence[View], collections: Iterable[str]) -> tuple[Source, ...]:
-    """For every shard one sound replica, spread so that each peer gives about the same number of bytes.
-
-    Large shards are given out first, each to the least burdened of its sound holders. The result is ordered by
-    collection and shard, and depends on nothing but its arguments.
-
-    Raises:
-        Refused: `ShardNotSound`, naming every shard that has no sound replica that can be read now.
-    """
-    wanted, sound = frozenset(collections), sound_replicas(views)
-    peers = sorted(answering(views), key=lambda view: view.peer)
-    offers = [
-        (*ref, _offer([view for view in peers if view.peer in sound[ref]], *ref))
-        for ref in sorted(sound)
-        if ref[0] in wanted
-    ]
-    bad = [f"{name}/{shard}" for name, shard, sources in offers if not sources]
-    if bad:
-        raise Refused(
-            "ShardNotSound",
-            f"{len(bad)} of {len(offers)} shards have no sound replica to read: {', '.join(bad[:10])};"
-            " see the cluster's status, a backup without them would not be one",
-        )
-    return _spread([sources for _, _, sources in offers])
-
-
-def _offer(holders: Sequence[PeerView], name: str, shard: ShardId) -> tuple[Source, ...]:
-    """Sound holders that are not sending this shard elsewhere: Qdrant does not snapshot a shard it forwards."""
-    found = (_source(view, name, shard) for view in holders)
-    return tuple(source for source in found if source)
-
-
-def _source(view: PeerView, name: str, shard: ShardId) -> Source | None:
-    collection = next((one for one in view.collections if one.name == name), None)
-    part = next((one for one in collection.shards if one.shard == shard), None) if collection else None
-    if collection is None or part is None or part.local is None or _sends(collection, view.peer, shard):
-        return None
-    return Source(name, shard, part.key, view.peer, part.local.points or 0, part.local.bytes)
-
-
-def _sends(collection: CollectionView, peer: PeerId, shard: ShardId) -> bool:
-    return collection.resharding or any(
-        transfer.shard == shard and transfer.source == peer for transfer in collection.transfers
-    )
-
-
-def _spread(offers: Sequence[tuple[Source, ...]]) -> tuple[Source, ...]:
-    burden: Counter[PeerId] = Counter()
-    chosen: list[Source] = []
-    for sources in sorted(offers, key=lambda offer: (-offer[0].bytes, offer[0].collection, offer[0].shard)):
-        source = min(sources, key=lambda one: (burden[one.peer], one.peer))
-        burden[source.peer] += max(source.bytes, 1)
-        chosen.append(source)
-    return tuple(sorted(chosen, key=lambda one: (one.collection, one.shard)))
 
 
 def part_bytes(size: int) -> int:
@@ -174,14 +101,17 @@ def prune(snapshots: Iterable[Kept], keep_last: int | None) -> tuple[str, ...]:
     """Names of the snapshots to delete, oldest first.
 
     Only good ones (Complete or Verified) count as kept, so failures never push a good one out, and the last good
-    one always stays. Of the failed ones the newest few stay to be read. What is not over is not touched.
-    Without `keep_last` nothing good is ever deleted.
+    one always stays. As many partial ones are kept beside them. Of the failed ones, which hold no data, the newest
+    few stay to be read. What is not over is not touched. Without `keep_last` no data is ever deleted.
     """
     newest_first = sorted(snapshots, key=lambda one: (one.created, one.name), reverse=True)
     good = [one for one in newest_first if one.phase.good]
     failed = [one for one in newest_first if one.phase is Phase.FAILED]
-    surplus = good[max(keep_last, 1) :] if keep_last is not None else []
-    doomed = sorted([*surplus, *failed[KEEP_FAILED:]], key=lambda one: (one.created, one.name))
+    partial = [one for one in newest_first if one.phase is Phase.PARTIALLY_FAILED]
+    kept = len(newest_first) if keep_last is None else max(keep_last, 1)
+    doomed = sorted(
+        [*good[kept:], *partial[kept:], *failed[KEEP_FAILED:]], key=lambda one: (one.created, one.name)
+    )
     return tuple(one.name for one in doomed)
 
 

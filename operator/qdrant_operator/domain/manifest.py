@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from qdrant_operator.domain.backup_owner import Owner
@@ -63,6 +63,16 @@ class CollectionBackup:
 
 
 @dataclass(frozen=True, slots=True)
+class MissingCollection:
+    """A collection that was to be saved and is not in the backup."""
+
+    name: str
+    reason: str
+    """Closed CamelCase word, as in conditions."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class BackupManifest:
     """A whole backup."""
 
@@ -76,6 +86,8 @@ class BackupManifest:
     started_at: str
     completed_at: str
     collections: tuple[CollectionBackup, ...]
+    missing: tuple[MissingCollection, ...] = ()
+    """Empty in a backup of all that was asked for."""
 
     @property
     def bytes(self) -> int:
@@ -108,6 +120,7 @@ def dump_manifest(manifest: BackupManifest) -> bytes:
         "bytes": manifest.bytes,
         "points": manifest.points,
         "collections": [_collection_document(one) for one in manifest.collections],
+        "missing": [asdict(one) for one in manifest.missing],
     }
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
@@ -178,6 +191,7 @@ def _manifest(document: Mapping[str, Any]) -> BackupManifest:
         started_at=document["startedAt"],
         completed_at=document["completedAt"],
         collections=tuple(_collection(one) for one in document["collections"]),
+        missing=tuple(MissingCollection(**one) for one in document["missing"]),
     )
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from qdrant_operator.domain.instruction import RESULT_BYTES
-from qdrant_operator.domain.manifest import BackupManifest
+from qdrant_operator.domain.manifest import BackupManifest, MissingCollection
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,12 @@ def time_in_name(snapshot: str) -> datetime | None:
         return None
 
 
+PARTIAL = "PartiallyFailed"
+"""Reason of a run that saved some collections and not others."""
+NAMED = 5
+"""Missing collections that the message names."""
+
+
 @dataclass(frozen=True, slots=True)
 class CollectionResult:
     """One saved collection, in sums."""
@@ -90,11 +96,17 @@ class Result:
     bytes: int = 0
     points: int = 0
     collections: tuple[CollectionResult, ...] = ()
+    missing: tuple[MissingCollection, ...] = ()
 
     @property
     def good(self) -> bool:
-        """There is a backup."""
+        """There is a backup of all that was asked for."""
         return self.reason in ("Complete", "Verified")
+
+    @property
+    def stored(self) -> bool:
+        """There is a manifest: a restore can be made from what is saved."""
+        return self.good or self.reason == PARTIAL
 
 
 def result_of(manifest: BackupManifest, *, verified: bool) -> Result:
@@ -102,24 +114,32 @@ def result_of(manifest: BackupManifest, *, verified: bool) -> Result:
     sums = tuple(
         CollectionResult(one.name, len(one.shards), one.points, one.bytes) for one in manifest.collections
     )
+    saved = f"{manifest.shards} shards of {len(sums)} collections"
     return Result(
-        "Verified" if verified else "Complete",
-        f"{manifest.shards} shards of {len(sums)} collections",
+        PARTIAL if manifest.missing else "Verified" if verified else "Complete",
+        f"{saved} are saved; {_missing(manifest)}" if manifest.missing else saved,
         manifest.started_at,
         manifest.completed_at,
         manifest.bytes,
         manifest.points,
         sums,
+        manifest.missing,
     )
 
 
+def _missing(manifest: BackupManifest) -> str:
+    named = [f"{one.name!r} ({one.reason}: {one.message})" for one in manifest.missing[:NAMED]]
+    more = [f"and {len(manifest.missing) - NAMED} more"] if len(manifest.missing) > NAMED else []
+    return f"{len(manifest.missing)} are not: {', '.join([*named, *more])}"
+
+
 def dump_result(result: Result) -> str:
-    """As JSON that fits a termination message: a long list of collections goes first, a long sentence next."""
+    """As JSON that fits a termination message: long lists of collections go first, a long sentence next."""
     text = json.dumps(asdict(result), ensure_ascii=False)
     if len(text.encode()) > RESULT_BYTES:
-        text = json.dumps(asdict(replace(result, collections=())), ensure_ascii=False)
+        text = json.dumps(asdict(replace(result, collections=(), missing=())), ensure_ascii=False)
     if len(text.encode()) > RESULT_BYTES:
-        shorter = replace(result, collections=(), message=f"{result.message[:600]}…")
+        shorter = replace(result, collections=(), missing=(), message=f"{result.message[:600]}…")
         text = json.dumps(asdict(shorter), ensure_ascii=False)
     return text
 
@@ -129,6 +149,7 @@ def load_result(text: str | None) -> Result | None:
     try:
         fields: Mapping[str, Any] = json.loads(text or "")
         collections = tuple(CollectionResult(**one) for one in fields["collections"])
-        return Result(**{**fields, "collections": collections})
+        missing = tuple(MissingCollection(**one) for one in fields["missing"])
+        return Result(**{**fields, "collections": collections, "missing": missing})
     except (ValueError, TypeError, KeyError):
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from urllib.parse import quote
 
 from qdrant_operator.api.storage import Storage
@@ -17,6 +18,11 @@ SESSION_KEY = "sessionToken"
 """Keys of the Secret that `credentials.secretRef` names; the last one only where the account uses it."""
 
 MANIFEST = "manifest.json"
+KEY_BYTES = 1024
+"""Longest key of an object in S3, in bytes of UTF-8 (Amazon S3 user guide, "Naming Amazon S3 objects")."""
+SEGMENT_BYTES = 200
+"""Longest name of a collection's folder: stores that keep objects in a file system take 255 bytes a segment."""
+DIGEST_CHARACTERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,23 @@ def cluster_folder(place: S3Place, namespace: str, cluster: str) -> str:
 
 
 def shard_file(collection: str, shard: int) -> str:
-    """Path of one shard's file within its backup; the name stays one segment whatever it contains."""
-    segment = quote(collection, safe="").replace(".", "%2E") if collection in (".", "..") else None
-    return f"{segment or quote(collection, safe='')}/shard-{shard}.snapshot"
+    """Path of one shard's file within its backup.
+
+    The name stays one segment whatever it contains. One that is long when it is quoted (a character of Chinese
+    takes nine bytes) is cut and ends in a hash; the manifest has the whole name.
+    """
+    segment = quote(collection, safe="")
+    if collection in (".", ".."):
+        segment = segment.replace(".", "%2E")
+    if len(segment) > SEGMENT_BYTES:
+        digest = sha256(collection.encode()).hexdigest()[:DIGEST_CHARACTERS]
+        segment = f"{segment[: SEGMENT_BYTES - DIGEST_CHARACTERS - 1]}-{digest}"
+    return f"{segment}/shard-{shard}.snapshot"
+
+
+def key_problem(key: str) -> str | None:
+    """Why S3 does not take an object of this key; None when it does."""
+    size = len(key.encode())
+    if size <= KEY_BYTES:
+        return None
+    return f"the key {key[:100]}… has {size} bytes, S3 takes {KEY_BYTES}: shorten storage.s3.prefix"

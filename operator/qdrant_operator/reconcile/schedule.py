@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.api import SnapshotScheduleSpec
 from qdrant_operator.domain import names
-from qdrant_operator.domain.backups import Kept, Phase, prune
+from qdrant_operator.domain.backups import Kept, prune
 from qdrant_operator.domain.conditions import Condition, timestamp
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.schedules import latest_due, next_due, run_name
@@ -215,7 +215,7 @@ def _last_snapshot(snapshots: Sequence[Manifest]) -> Condition:
         return Condition(LAST_SNAPSHOT, None, "NoSnapshotYet", "no snapshot is over yet")
     newest = max(over, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]))
     name = newest["metadata"]["name"]
-    if phase_of(newest) is Phase.FAILED:
+    if not phase_of(newest).good:
         why = newest["status"].get("message") or "see its status"
         return Condition(LAST_SNAPSHOT, False, "SnapshotFailed", f"{name}: {why}")
     return Condition(LAST_SNAPSHOT, True, "SnapshotSucceeded", name)

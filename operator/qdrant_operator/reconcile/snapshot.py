@@ -106,9 +106,9 @@ class SnapshotReconciler:
         return Again(min(self._world.options.watch_seconds, PROGRESS_SECONDS))
 
     async def _end(self, subject: Subject, result: Result) -> Again:
-        if not result.good:
+        if not result.stored:
             await self._drop_fragments(subject)
-        facts = (_good if result.good else _failed)(subject, result, _stamp(self._world))
+        facts = (_stored if result.stored else _failed)(subject, result, _stamp(self._world))
         conditions = _conditions(result.good, result.reason, result.message, over=True)
         done = await self._write(subject, facts, conditions)
         kind, reason = ("Normal", "SnapshotCompleted") if result.good else ("Warning", "SnapshotFailed")
@@ -152,9 +152,9 @@ def _orphaned(subject: Subject) -> Result:
     )
 
 
-def _good(subject: Subject, result: Result, now: str) -> dict[str, Any]:
+def _stored(subject: Subject, result: Result, now: str) -> dict[str, Any]:
     return {
-        "phase": Phase.VERIFIED if result.reason == "Verified" else Phase.COMPLETE,
+        "phase": Phase(result.reason),
         "job": subject.job,
         "location": subject.location,
         "startedAt": result.started_at or subject.status.get("startedAt"),
@@ -162,6 +162,7 @@ def _good(subject: Subject, result: Result, now: str) -> dict[str, Any]:
         "bytes": result.bytes,
         "points": result.points,
         "collections": [asdict(one) for one in result.collections],
+        "missing": [asdict(one) for one in result.missing] or None,
         "message": result.message,
     }
 

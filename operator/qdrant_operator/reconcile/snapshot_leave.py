@@ -80,7 +80,7 @@ async def _delete_files(world: World, subject: Subject) -> Refused | Retryable |
     """Delete the files; what could not be done is given back."""
     try:
         storage = await open_storage(world, subject.namespace, subject.place)
-        if subject.phase.good:
+        if subject.phase.stored:
             await delete_backup(storage, subject.folder, subject.uid)
         else:
             await delete_fragments(storage, subject.folder, subject.uid)

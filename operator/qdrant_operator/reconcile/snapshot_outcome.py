@@ -29,9 +29,9 @@ async def outcome(world: World, subject: Subject, job: Manifest) -> Result:
     """
     pod = _pod(world, subject, job)
     told = load_result(_last_words(pod))
-    if told and not told.good and told.reason != "Unreachable":
+    if told and not told.stored and told.reason != "Unreachable":
         return told
-    if told and told.good and told.collections:
+    if told and told.stored and told.collections:
         return told
     try:
         return await _stored(world, subject) or told or _killed(job, pod)

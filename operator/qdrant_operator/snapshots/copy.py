@@ -13,12 +13,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from qdrant_operator.domain.backups import Source, part_bytes
+from qdrant_operator.domain.backup_sources import Source
+from qdrant_operator.domain.backups import part_bytes
 from qdrant_operator.domain.conditions import timestamp
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.manifest import ShardFile
 from qdrant_operator.domain.storage import shard_file
 from qdrant_operator.domain.wire import Endpoint, ShardSnapshot
+from qdrant_operator.snapshots import observe
 from qdrant_operator.snapshots.journal import Journal
 from qdrant_operator.snapshots.leftovers import remove_local
 from qdrant_operator.snapshots.ports import Peers, Storage
@@ -40,32 +42,43 @@ class Copier:
     storage: Storage
     journal: Journal
     folder: str
+    lookout: observe.Lookout
 
     async def copy(self, source: Source, pod: str, endpoint: Endpoint) -> ShardFile:
-        """Save one shard.
+        """Save one shard from a source that is sound before and after its file is made.
 
         Raises:
-            Refused: Qdrant refused, or `ChecksumMismatch` naming collection, shard and file.
+            Refused: Qdrant refused, `ShardNotSound`, or `ChecksumMismatch` naming collection, shard and file.
+            JournalLost: the storage does not take the journal; the peer was not asked.
             Retryable: the peer or the storage did not answer, several times.
         """
+        await self.lookout.expect_sound(source)
         there = await self.peers.shard_snapshots(endpoint, source.collection, source.shard)
         before = tuple(one.name for one in there)
         await self.journal.promise(source, pod, before)
         try:
             made = await self._make(source, endpoint)
+            # The file is what it is from now on: what becomes of the replica later does not matter.
+            await self.lookout.confirm_sound(source)
             return await self._save(source, pod, endpoint, made)
         finally:
             await self._forget(source, endpoint)
 
     async def _make(self, source: Source, endpoint: Endpoint) -> ShardSnapshot:
         call = asyncio.ensure_future(self._asked(source, endpoint))
+        refuted: str | None = None
         try:
-            return await asyncio.shield(call)
+            while not (await asyncio.wait({call}, timeout=observe.WATCH_SECONDS))[0]:
+                refuted = refuted or await self.lookout.refuted(source)
         except asyncio.CancelledError:
             # Qdrant finishes the file whether we listen or not: wait a little, so that it can be deleted.
             await asyncio.wait({call}, timeout=SETTLE_SECONDS)
             call.cancel()
             raise
+        made = call.result()
+        if refuted is not None:
+            raise Refused("ShardNotSound", refuted)
+        return made
 
     async def _asked(self, source: Source, endpoint: Endpoint) -> ShardSnapshot:
         try:

@@ -56,6 +56,13 @@ class Folder:
             for several in deletion_order(self.path, keys):
                 await self._storage.delete(several)
 
+    async def keep_only(self, manifest: BackupManifest) -> None:
+        """Delete files of this run that the manifest does not list."""
+        listed = {f"{self.path}{shard.file}" for one in manifest.collections for shard in one.shards}
+        keys = [one.key for one in await self._storage.list(self.path)]
+        if await self._is_ours():
+            await self._storage.delete([key for key in keys if key not in listed | {f"{self.path}{OWNER}"}])
+
     async def _is_ours(self) -> bool:
         return load_owner(await self._storage.read(f"{self.path}{OWNER}")) == self.owner
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from qdrant_operator.domain.backups import Source, progress_line
+from qdrant_operator.domain.backup_sources import Source
+from qdrant_operator.domain.backups import progress_line
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.instruction import Instruction
 from qdrant_operator.domain.runs import JournalDocument, LocalFile, dump_journal
@@ -23,6 +24,10 @@ BEAT_SECONDS = 5.0
 """Between two writes of the progress. An interrupted run is known by a journal that has not moved for long."""
 
 log = logging.getLogger(__name__)
+
+
+class JournalLost(Retryable):
+    """The storage does not take the journal: nothing can be stored there, whatever the collection."""
 
 
 class Journal:
@@ -35,21 +40,29 @@ class Journal:
         self._writing = asyncio.Lock()
         self._files: dict[str, LocalFile] = {}
         self._expected: dict[str, int] = {}
+        self._made: dict[str, int] = {}
         self._sent: dict[str, int] = {}
         self._done: set[str] = set()
         self._error: str | None = None
 
-    def plan(self, sources: tuple[Source, ...]) -> None:
-        """What the run is going to save."""
-        self._expected = {source.label: source.bytes for source in sources}
+    def expect(self, shards: Mapping[str, int]) -> None:
+        """What the run is going to save: label of a shard → its bytes as far as they are known."""
+        self._expected = {**shards, **self._made}
 
     async def promise(self, source: Source, pod: str, before: tuple[str, ...]) -> None:
-        """Say that a peer is about to be asked for a file; on return it is written."""
+        """Say that a peer is about to be asked for a file; on return it is written.
+
+        Raises:
+            JournalLost: it could not be written, so the peer must not be asked.
+        """
         asked = datetime.now(UTC)
         self._files[source.label] = LocalFile(
             pod, source.collection, int(source.shard), asked.isoformat(), before
         )
-        await self.write()
+        try:
+            await self.write()
+        except Retryable as error:
+            raise JournalLost(str(error)) from error
 
     def promised(self, source: Source) -> LocalFile | None:
         """The file of this shard that is still to be deleted on its peer."""
@@ -58,7 +71,7 @@ class Journal:
     def made(self, source: Source, name: str, size: int) -> None:
         """The peer made the file."""
         self._files[source.label] = replace(self._files[source.label], name=name)
-        self._expected[source.label] = size
+        self._made[source.label] = self._expected[source.label] = size
 
     def kept(self, source: Source) -> None:
         """Nothing is left on the peer."""

@@ -1,104 +1,93 @@
-"""The Job's own look at the cluster: what is there, and from where each shard is taken.
-
-The look is taken when the run starts, so that the plan is as fresh as the data.
-"""
+"""The Job's own look at the cluster, taken when it starts and around every copy: the plan is as fresh as the data."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from qdrant_operator.domain.backups import (
-    Source,
-    chosen_collections,
-    newest_version,
-    plan_sources,
-)
+from qdrant_operator.domain.backup_sources import Source, source_problem, source_refuted
 from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
-from qdrant_operator.domain.instruction import Instruction
-from qdrant_operator.domain.manifest import CollectionBackup, ShardFile
 from qdrant_operator.domain.soundness import answering
-from qdrant_operator.domain.values import PeerView, Silent, View
-from qdrant_operator.domain.wire import Endpoint, Json
+from qdrant_operator.domain.values import Silent, View
+from qdrant_operator.domain.wire import Endpoint
 from qdrant_operator.snapshots.ports import Peers
 
-LOOKS = 30
+LOOKS = 75
 PAUSE_SECONDS = 4.0
-"""Two minutes for a shard to come back to a sound replica: a restarting peer or a running transfer takes less."""
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """The cluster as the run saves it."""
-
-    version: str
-    sources: tuple[Source, ...]
-    pods: Mapping[int, str]
-    """Peer → pod."""
-    descriptions: Mapping[str, Json]
-    """Collection → answer of GET /collections/{name}."""
-    aliases: Mapping[str, str]
+"""Five minutes without progress before a run gives up on a shard: a restarting peer or a transfer takes less."""
+WATCH_SECONDS = 2.0
+"""Between two looks while a peer makes a file: a replica that became Dead needs a transfer to be Active again."""
+CONFIRMATIONS = 10
+"""Looks for a source to be confirmed after its file was made: a busy peer may miss one."""
 
 
-async def observe_subject(
-    peers: Peers, instruction: Instruction, endpoints: Mapping[str, Endpoint]
-) -> Subject:
-    """Choose collections and sources, and read what describes them.
+class Lookout:
+    """Looks at all peers at once; callers that ask at the same moment share a look."""
 
-    Raises:
-        Refused: `NothingToSnapshot`, or `ShardNotSound` after two minutes of looking.
-        Retryable: no peer answers.
-    """
-    for _ in range(LOOKS - 1):
+    def __init__(self, peers: Peers, endpoints: Mapping[str, Endpoint]) -> None:
+        """`endpoints`: pod → its peer."""
+        self._peers = peers
+        self._endpoints = endpoints
+        self._looking = asyncio.Lock()
+        self._asked = self._begun = 0
+        self._seen: dict[str, View] = {}
+
+    async def look(self) -> Mapping[str, View]:
+        """Pod → what its peer says now; every answer was asked for after this call."""
+        self._asked += 1
+        ticket = self._asked
+        async with self._looking:
+            if self._begun < ticket:
+                self._begun = self._asked
+                views = await asyncio.gather(*(self._view(one) for one in self._endpoints.values()))
+                self._seen = dict(zip(self._endpoints, views, strict=True))
+            return self._seen
+
+    async def some(self) -> Mapping[str, View]:
+        """As `look`, when at least one peer answers.
+
+        Raises:
+            Unreachable: none does, and why.
+        """
+        seen = await self.look()
+        if not answering(seen.values()):
+            silent = "; ".join(view.reason for view in seen.values() if isinstance(view, Silent))
+            raise Unreachable(f"no peer answers: {silent or 'the cluster has no running pod'}")
+        return seen
+
+    async def expect_sound(self, source: Source) -> None:
+        """Look before a copy.
+
+        Raises:
+            Refused: `ShardNotSound`: the source cannot be trusted now, or nothing is known of it.
+        """
+        self._raise(source_problem(tuple((await self.look()).values()), source))
+
+    async def refuted(self, source: Source) -> str | None:
+        """What speaks against a source while its file is made."""
+        return source_refuted(tuple((await self.look()).values()), source)
+
+    async def confirm_sound(self, source: Source) -> None:
+        """Look after a file was made. Silence is asked again; what a peer says against the source is final.
+
+        Raises:
+            Refused: `ShardNotSound`: the file may lack what was acknowledged, it is not to be kept.
+        """
+        for _ in range(CONFIRMATIONS - 1):
+            views = tuple((await self.look()).values())
+            self._raise(source_refuted(views, source))
+            if source_problem(views, source) is None:
+                return
+            await asyncio.sleep(WATCH_SECONDS)
+        await self.expect_sound(source)
+
+    async def _view(self, endpoint: Endpoint) -> View:
         try:
-            return await _look(peers, instruction, endpoints)
+            return await self._peers.observe(endpoint)
         except (Retryable, Refused) as error:
-            if isinstance(error, Refused) and error.reason != "ShardNotSound":
-                raise
-            log.info("Waiting for sound shards", extra={"why": str(error)})
-        await asyncio.sleep(PAUSE_SECONDS)
-    return await _look(peers, instruction, endpoints)
+            return Silent(str(error))
 
-
-async def _look(peers: Peers, instruction: Instruction, endpoints: Mapping[str, Endpoint]) -> Subject:
-    views = await asyncio.gather(*(_view(peers, endpoint) for endpoint in endpoints.values()))
-    there = answering(views)
-    if not there:
-        silent = "; ".join(view.reason for view in views if isinstance(view, Silent))
-        raise Unreachable(f"no peer of {instruction.cluster!r} answers: {silent}")
-    existing = {collection.name for view in there for collection in view.collections}
-    chosen = chosen_collections(existing, instruction.collections)
-    sources = plan_sources(views, chosen)
-    any_peer = next(e for e, view in zip(endpoints.values(), views, strict=True) if view in there)
-    descriptions = {name: await peers.collection(any_peer, name) for name in chosen}
-    return Subject(
-        newest_version(views), sources, _pods(endpoints, views), descriptions, await peers.aliases(any_peer)
-    )
-
-
-async def _view(peers: Peers, endpoint: Endpoint) -> View:
-    try:
-        return await peers.observe(endpoint)
-    except (Retryable, Refused) as error:
-        return Silent(str(error))
-
-
-def _pods(endpoints: Mapping[str, Endpoint], views: Sequence[View]) -> dict[int, str]:
-    pairs = zip(endpoints, views, strict=True)
-    return {int(view.peer): pod for pod, view in pairs if isinstance(view, PeerView)}
-
-
-def collection_backup(subject: Subject, name: str, files: Sequence[ShardFile]) -> CollectionBackup:
-    """The manifest's part for one collection."""
-    description = subject.descriptions[name]
-    return CollectionBackup(
-        name=name,
-        config=description["config"],
-        payload_schema=description.get("payload_schema") or {},
-        aliases=tuple(sorted(alias for alias, target in subject.aliases.items() if target == name)),
-        shards=tuple(sorted(files, key=lambda file: file.shard)),
-    )
+    @staticmethod
+    def _raise(why: str | None) -> None:
+        if why is not None:
+            raise Refused("ShardNotSound", why)

@@ -1,39 +1,39 @@
 """One backup from start to end: look, copy every shard, read back, and the manifest last.
 
-A run that does not reach its end leaves no manifest, so its folder is no backup; it deletes what it stored and
-what it made on the peers, also when it is stopped.
+A run that does not reach its end, or saves no collection, leaves no manifest, so its folder is no backup; it deletes
+what it stored and what it made on the peers, also when it is stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from qdrant_operator.domain.backup_owner import Owner
-from qdrant_operator.domain.backups import Source
 from qdrant_operator.domain.conditions import timestamp
-from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.instruction import Instruction
-from qdrant_operator.domain.manifest import BackupManifest, ShardFile
+from qdrant_operator.domain.manifest import BackupManifest, MissingCollection
 from qdrant_operator.domain.runs import Result, result_of
 from qdrant_operator.domain.wire import Endpoint
 from qdrant_operator.snapshots.copy import Copier
 from qdrant_operator.snapshots.folder import Folder
 from qdrant_operator.snapshots.journal import Journal
 from qdrant_operator.snapshots.leftovers import sweep
-from qdrant_operator.snapshots.observe import Subject, collection_backup, observe_subject
+from qdrant_operator.snapshots.observe import Lookout
 from qdrant_operator.snapshots.ports import Peers, Storage
-from qdrant_operator.snapshots.verify import verify_files
+from qdrant_operator.snapshots.saver import Failure, Saver
+from qdrant_operator.snapshots.verify import Finding, verify_files
 
-PEERS_AT_A_TIME = 3
-"""Peers that make and send files at the same moment; each makes one at a time, because making one costs it
-disk and delays its optimizers."""
+NAMED = 5
+"""Damaged files of a collection that are named."""
+REASON_CHARACTERS = 300
+"""Of a missing collection's reason, which has to fit a termination message."""
 
 T = TypeVar("T")
 
@@ -80,63 +80,44 @@ class Run:
         started = _now()
         await folder.claim()
         await journal.write()
-        endpoints = self._endpoints()
+        endpoints = {peer.pod: Endpoint(peer.url, peer.pod, self.api_key) for peer in self.instruction.peers}
         await sweep(self.peers, self.storage, self.instruction, endpoints)
-        subject = await observe_subject(self.peers, self.instruction, endpoints)
-        journal.plan(subject.sources)
+        lookout = Lookout(self.peers, endpoints)
+        copier = Copier(self.peers, self.storage, journal, folder.path, lookout)
+        saver = Saver(self.instruction, self.peers, endpoints, lookout, copier, journal)
         async with journal.beating():
-            files = await self._copy_all(subject, endpoints, journal)
-            manifest = self._manifest(subject, files, folder.owner, started)
-            if self.instruction.verify:
-                await self._read_back(manifest)
+            await saver.save()
+            return await self._whole(saver, folder, started)
+
+    async def _whole(self, saver: Saver, folder: Folder, started: str) -> BackupManifest:
+        """The manifest of what can be restored; what cannot is named in it, and its files are deleted."""
+        manifest = self._manifest(saver, folder.owner, started)
+        if self.instruction.verify:
+            for name, findings in _by_collection(
+                await verify_files(self.storage, folder.path, manifest)
+            ).items():
+                saver.failed[name] = Refused(
+                    "ChecksumMismatch", f"what is stored is not what was sent: {findings}"
+                )
+            manifest = self._manifest(saver, folder.owner, started)
+        if not manifest.collections:
+            raise _of_all(saver.failed)
+        if manifest.missing:
+            await folder.keep_only(manifest)
         return manifest
 
-    def _endpoints(self) -> dict[str, Endpoint]:
-        return {peer.pod: Endpoint(peer.url, peer.pod, self.api_key) for peer in self.instruction.peers}
-
-    async def _copy_all(
-        self, subject: Subject, endpoints: dict[str, Endpoint], journal: Journal
-    ) -> tuple[tuple[str, ShardFile], ...]:
-        """Every shard, by peer: a few peers side by side, one shard after the other on each."""
-        copier = Copier(self.peers, self.storage, journal, self.instruction.folder)
-        room = asyncio.Semaphore(PEERS_AT_A_TIME)
-
-        async def from_peer(pod: str, sources: list[Source]) -> list[tuple[str, ShardFile]]:
-            async with room:
-                return [(one.collection, await copier.copy(one, pod, endpoints[pod])) for one in sources]
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(from_peer(*work)) for work in _by_pod(subject).items()]
-        except ExceptionGroup as several:
-            raise _first(several) from several
-        return tuple(file for task in tasks for file in task.result())
-
-    def _manifest(
-        self, subject: Subject, files: tuple[tuple[str, ShardFile], ...], owner: Owner, started: str
-    ) -> BackupManifest:
+    def _manifest(self, saver: Saver, owner: Owner, started: str) -> BackupManifest:
         return BackupManifest(
             namespace=self.instruction.namespace,
             cluster=self.instruction.cluster,
             snapshot=self.instruction.snapshot,
             owner=owner,
-            qdrant_version=subject.version,
+            qdrant_version=saver.version,
             started_at=started,
             completed_at=_now(),
-            collections=tuple(
-                collection_backup(subject, name, [file for owner, file in files if owner == name])
-                for name in sorted(subject.descriptions)
-            ),
+            collections=saver.collections(),
+            missing=tuple(_missing(name, why) for name, why in sorted(saver.failed.items())),
         )
-
-    async def _read_back(self, manifest: BackupManifest) -> None:
-        findings = await verify_files(self.storage, self.instruction.folder, manifest)
-        if findings:
-            raise Refused(
-                "ChecksumMismatch",
-                f"{len(findings)} of {manifest.shards} stored files are not what was sent:"
-                f" {'; '.join(str(finding) for finding in findings[:5])}",
-            )
 
     async def _leave(self, journal: Journal, folder: Folder, result: Result) -> Result:
         """Take leave: what is no backup is deleted. Best effort: the reason for failing must come out."""
@@ -169,6 +150,27 @@ def interrupted() -> Result:
     return _INTERRUPTED
 
 
+def _by_collection(findings: tuple[Finding, ...]) -> dict[str, str]:
+    names = sorted({finding.collection for finding in findings})
+    return {
+        name: "; ".join([str(finding) for finding in findings if finding.collection == name][:NAMED])
+        for name in names
+    }
+
+
+def _missing(name: str, why: Failure) -> MissingCollection:
+    return MissingCollection(name, _failure(why).reason, str(why)[:REASON_CHARACTERS])
+
+
+def _of_all(failed: Mapping[str, Failure]) -> Failure:
+    """Why there is no backup at all."""
+    why = next(iter(failed.values()))
+    if len(failed) == 1:
+        return why
+    message = f"none of {len(failed)} collections was saved; {next(iter(failed))!r}: {why}"
+    return Refused(why.reason, message) if isinstance(why, Refused) else Unreachable(message)
+
+
 def _failure(error: Exception) -> Result:
     if isinstance(error, Refused):
         return Result(error.reason, str(error))
@@ -185,19 +187,6 @@ async def _to_its_end(call: Coroutine[Any, Any, T]) -> T:
         with suppress(asyncio.CancelledError):
             await asyncio.wait({work})
     return work.result()
-
-
-def _first(several: ExceptionGroup[Exception]) -> Exception:
-    """The first of several errors; the others are mostly its echoes."""
-    error = several.exceptions[0]
-    return _first(error) if isinstance(error, ExceptionGroup) else error
-
-
-def _by_pod(subject: Subject) -> dict[str, list[Source]]:
-    work: dict[str, list[Source]] = defaultdict(list)
-    for source in subject.sources:
-        work[subject.pods[int(source.peer)]].append(source)
-    return work
 
 
 def _now() -> str:
