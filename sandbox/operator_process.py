@@ -67,6 +67,8 @@ class OperatorProcess:
             "QDRANT_OPERATOR_LEASE": LEASE,
             "QDRANT_OPERATOR_HOST": "127.0.0.1",
             "QDRANT_OPERATOR_PORT": str(self.port),
+            # The sandbox's S3 server listens on the loopback, which backups may not use elsewhere.
+            "QDRANT_OPERATOR_STORAGE_ENDPOINTS": "http://127.*",
             "POD_NAMESPACE": OPERATOR_NAMESPACE,
         }
 

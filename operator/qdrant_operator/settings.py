@@ -25,6 +25,9 @@ class Settings:
     pods: OperatorPods | None
     """Pods of the operator, which NetworkPolicies let in (POD_NAMESPACE, and QDRANT_OPERATOR_POD_LABELS as
     key=value,…); None without POD_NAMESPACE: it runs outside the Kubernetes cluster."""
+    storage_endpoints: tuple[str, ...]
+    """Patterns of the S3 endpoints that backups may use (QDRANT_OPERATOR_STORAGE_ENDPOINTS, comma-separated); empty:
+    all but loopback, link-local and metadata services."""
     log_level: str
     """QDRANT_OPERATOR_LOG_LEVEL: DEBUG, INFO, WARNING or ERROR."""
     host: str
@@ -45,18 +48,22 @@ def from_environment(environment: Mapping[str, str], version: str) -> Settings:
     level = environment.get("QDRANT_OPERATOR_LOG_LEVEL", "INFO").upper()
     if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError(f"QDRANT_OPERATOR_LOG_LEVEL is {level!r}: use DEBUG, INFO, WARNING or ERROR")
-    listed = environment.get("QDRANT_OPERATOR_NAMESPACES", "").split(",")
     return Settings(
-        namespaces=tuple(sorted({name.strip() for name in listed if name.strip()})),
+        namespaces=_words(environment.get("QDRANT_OPERATOR_NAMESPACES", "")),
         image=environment.get("QDRANT_OPERATOR_IMAGE", f"qdrant-operator:{version}"),
         identity=environment.get("POD_NAME", "qdrant-operator"),
         namespace=environment.get("POD_NAMESPACE", "default"),
         lease=environment.get("QDRANT_OPERATOR_LEASE", "qdrant-operator"),
         pods=_pods(environment.get("POD_NAMESPACE", ""), environment.get("QDRANT_OPERATOR_POD_LABELS", "")),
+        storage_endpoints=_words(environment.get("QDRANT_OPERATOR_STORAGE_ENDPOINTS", "")),
         log_level=level,
         host=environment.get("QDRANT_OPERATOR_HOST", "0.0.0.0"),  # noqa: S104 (probes come from outside the pod)
         port=int(port),
     )
+
+
+def _words(listed: str) -> tuple[str, ...]:
+    return tuple(sorted({word.strip() for word in listed.split(",") if word.strip()}))
 
 
 def _pods(namespace: str, labels: str) -> OperatorPods | None:

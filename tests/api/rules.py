@@ -293,6 +293,19 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [s3(prefix="prod/eu/"), s3(prefix="")],
         [s3(prefix="/prod"), s3(prefix="a//b")],
     ),
+    "spec.storage.s3.prefix: longer than 400 bytes": (
+        [s3(prefix="p" * 400), s3(prefix="é" * 200)],
+        [s3(prefix="p" * 401), s3(prefix="é" * 201)],
+    ),
+    "spec.storage.s3.endpoint: a link-local address or a metadata service": (
+        [s3(endpoint="http://metadata-store.example.com"), s3(endpoint="http://10.169.254.1:9000")],
+        [
+            s3(endpoint="http://169.254.169.254"),
+            s3(endpoint="http://[FE80::1]:80/"),
+            s3(endpoint="http://metadata.google.internal."),
+            s3(endpoint="https://metadata:443"),
+        ],
+    ),
     "spec.storage.s3.endpoint: not the URL of a service": (
         [s3(endpoint="http://127.0.0.1:9000"), s3(endpoint="https://s3.example.com/")],
         [s3(endpoint="s3.example.com"), s3(endpoint="https://key:secret@s3.example.com")],

@@ -31,6 +31,7 @@ FULL = {
     "topologySpreadConstraints": [
         {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
     ],
+    "storageEndpoints": ["https://s3.example.org", "http://minio.*"],
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
     "metrics": {
         "service": {"annotations": {"a": "b"}},

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from qdrant_operator.adapters import object_storage
 from qdrant_operator.adapters.object_storage import S3Storage
 from qdrant_operator.domain.backups import MIB, PART_BYTES
 from qdrant_operator.domain.errors import Refused, Unreachable
@@ -189,10 +190,10 @@ async def body():
         yield number.to_bytes(2, "big") * (MIB // 2)
 
 async def run():
-    sent = Measured(body())
+    sent = Measured(body(), total * MIB)
     await storage.upload("big", sent.chunks(), part_bytes(total * MIB))
     uploaded = peak()
-    back = Measured(storage.stream("big"))
+    back = Measured(storage.stream("big"), total * MIB)
     async for _ in back.chunks():
         pass
     assert (back.bytes, back.sha256) == (sent.bytes, sent.sha256), "read back something else"
@@ -220,3 +221,76 @@ def test_memory_stays_bounded_whatever_the_size(object_store: ObjectStore, bucke
     uploading, altogether = (int(number) for number in done.stdout.split())
     assert uploading < 100
     assert altogether < 100
+
+
+async def test_our_own_session_token_is_not_sent_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's keys are not completed from the environment: what belongs to our identity stays with us."""
+    heard: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "ours")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "our-key")
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    theirs = S3Storage(
+        S3Place("backups", "us-east-1", endpoint=endpoint), S3Credentials("their-key", "s"), patient=False
+    )
+    assert await theirs.read("a") is None
+    server.close()
+    assert b"Credential=their-key/" in heard[0]
+    assert b"ours" not in heard[0]
+    assert b"our-key" not in heard[0]
+
+
+class Endless:
+    """An S3 server whose objects and listings never end."""
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection after the other, as long as somebody reads."""
+        try:
+            while request := await reader.readuntil(b"\r\n\r\n"):
+                await (self._page if b"list-type" in request else self._object)(writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _object(self, writer: asyncio.StreamWriter) -> None:
+        head = (
+            b"HTTP/1.1 200 OK\r\nlast-modified: Sat, 28 Nov 2026 12:00:00 GMT\r\netag: x\r\n"
+            b"content-length: 99999999999\r\n\r\n"
+        )
+        writer.write(head)
+        while True:
+            writer.write(bytes(2**20))
+            await writer.drain()
+
+    async def _page(self, writer: asyncio.StreamWriter) -> None:
+        one = (
+            b"<Contents><Key>k</Key><LastModified>2026-11-28T12:00:00.000Z</LastModified><ETag>x</ETag>"
+            b"<Size>1</Size></Contents>"
+        )
+        more = b"<IsTruncated>true</IsTruncated><NextContinuationToken>n</NextContinuationToken>"
+        body = b"<ListBucketResult>" + more + one * 1000 + b"</ListBucketResult>"
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+
+
+async def test_answers_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object that should be small and a listing: both end with a reason, not with our memory."""
+    monkeypatch.setattr(object_storage, "MOST_LISTED", 3000)
+    server = await asyncio.start_server(Endless(), "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    storage = S3Storage(
+        S3Place("backups", "us-east-1", endpoint=endpoint), S3Credentials("k", "s"), patient=False
+    )
+    for call in (storage.read("manifest.json"), storage.list("a/")):
+        with pytest.raises(Refused) as refused:
+            await call
+        assert refused.value.reason == "AnswerTooLarge"
+    server.close()

@@ -36,6 +36,7 @@ class Operator:
             "QDRANT_OPERATOR_HOST": "127.0.0.1",
             "QDRANT_OPERATOR_PORT": str(self.port),
             "QDRANT_OPERATOR_LOG_LEVEL": "INFO",
+            "QDRANT_OPERATOR_STORAGE_ENDPOINTS": "http://127.*",
             "POD_NAMESPACE": "qdrant-operator",
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -112,7 +112,8 @@ class SnapshotWorld:
             storage=self._open,
         )
 
-    def _open(self, place: S3Place, credentials: S3Credentials | None) -> ObjectStorage:
+    def _open(self, place: S3Place, credentials: S3Credentials) -> ObjectStorage:
+        assert credentials is not None, "the operator has no identity of its own to give away"
         return self.storage
 
     def add_cluster(self) -> None:

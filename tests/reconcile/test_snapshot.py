@@ -432,3 +432,30 @@ async def test_pods_own_identity_needs_no_secret(world: SnapshotWorld) -> None:
     await world.look()
     assert (world.status()["phase"], world.status()["bytes"]) == ("Verified", 15000)
     assert job["spec"]["template"]["spec"]["serviceAccountName"] == "vectors"
+
+
+async def test_without_a_secret_the_operator_opens_no_storage(world: SnapshotWorld) -> None:
+    """Neither to read a manifest nor to delete: its own cloud identity is nobody else's to use. An Event says so."""
+    world.add_snapshot(storage={"s3": {"bucket": "backups"}}, deletionPolicy="Delete")
+    job = await world.start()
+    world.end(job, "Complete", "log lines instead of a result", exit_code=0)
+    await world.look()
+    assert world.status()["phase"] == "Complete"
+    assert "identity of the cluster's pods" in world.status()["message"]
+    world.remove(Kind.SNAPSHOT, "one")
+    await world.look()
+    assert world.get(Kind.SNAPSHOT, "one") is None
+    assert ("Warning", "FilesLeft") in world.recorder.events
+
+
+@pytest.mark.parametrize("secret", [True, False])
+async def test_endpoint_of_the_operators_own_surroundings_is_refused(
+    world: SnapshotWorld, secret: bool
+) -> None:
+    """A tenant's endpoint at which clouds give out credentials: nothing is sent there, and no Job is made."""
+    access = {"credentials": {"secretRef": {"name": "keys"}}} if secret else {}
+    s3 = {"bucket": "backups", "endpoint": "http://[::ffff:169.254.169.254]", **access}
+    world.add_snapshot(storage={"s3": s3})
+    await world.look()
+    assert world.condition("Ready") == ("False", "EndpointNotAllowed")
+    assert world.jobs() == []

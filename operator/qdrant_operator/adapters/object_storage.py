@@ -7,7 +7,7 @@ that fails or is cut is aborted, so that no hidden parts stay in the bucket.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,7 +24,7 @@ from qdrant_operator.domain.errors import Refused, Unreachable
 from qdrant_operator.domain.storage import S3Credentials, S3Place, StoredObject
 
 if TYPE_CHECKING:
-    from obstore.store import S3Config  # exists for type checkers only
+    from obstore.store import S3Config, S3Credential  # exist for type checkers only
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
@@ -39,6 +39,10 @@ IN_FLIGHT = 2
 """Parts of one upload that are sent at a time."""
 LISTED = 1000
 """Objects per page of a listing: S3's own limit."""
+MOST_LISTED = 200_000
+"""Most objects that are listed. A backup has one for each shard; a store that lists without end must not fill us."""
+SMALL_BYTES = 64 * 2**20
+"""Most bytes of an object that is read whole: a manifest takes some 400 bytes for each shard."""
 
 
 T = TypeVar("T")
@@ -62,10 +66,18 @@ class S3Storage:
         await self._call("list", first())
 
     async def read(self, key: str) -> bytes | None:
-        """A small object, None when there is none."""
+        """A small object, None when there is none; `Refused("AnswerTooLarge")` when it is not small."""
 
         async def whole() -> bytes:
-            return bytes(await (await obstore.get_async(self._store, key)).bytes_async())
+            content = bytearray()
+            result = await obstore.get_async(self._store, key)
+            async for chunk in result.stream(min_chunk_size=READ_BYTES):
+                content += chunk
+                if len(content) > SMALL_BYTES:
+                    raise Refused(
+                        "AnswerTooLarge", f"{self._place.url(key)} is larger than {SMALL_BYTES} bytes"
+                    )
+            return bytes(content)
 
         try:
             return await self._call(f"read {key}", whole())
@@ -73,11 +85,17 @@ class S3Storage:
             return None
 
     async def list(self, prefix: str) -> tuple[StoredObject, ...]:
-        """Objects whose key begins with this folder (a slash at its end)."""
+        """Objects whose key begins with this folder (a slash at its end); a listing without end is refused."""
 
         async def every() -> tuple[StoredObject, ...]:
-            pages = obstore.list(self._store, prefix, chunk_size=LISTED)
-            return tuple([_stored(one) async for page in pages for one in page])
+            found: list[StoredObject] = []
+            async for page in obstore.list(self._store, prefix, chunk_size=LISTED):
+                found += [_stored(one) for one in page]
+                if len(found) > MOST_LISTED:
+                    raise Refused(
+                        "AnswerTooLarge", f"{self._place.url(prefix)} has over {MOST_LISTED} objects"
+                    )
+            return tuple(found)
 
         return await self._call(f"list {prefix}", every())
 
@@ -249,18 +267,27 @@ def _first_line(text: str) -> str:
     return text.strip().splitlines()[0][:500] if text.strip() else "no reason given"
 
 
+def _only(credentials: S3Credentials) -> Callable[[], S3Credential]:
+    """These keys and nothing else."""
+    keys: S3Credential = {
+        "access_key_id": credentials.access_key,
+        "secret_access_key": credentials.secret_key,
+        "token": credentials.session_token,
+        "expires_at": None,
+    }
+    return lambda: keys
+
+
 def _store(place: S3Place, credentials: S3Credentials | None, *, patient: bool) -> S3Store:
     config: S3Config = {"region": place.region}
     if place.endpoint:
         config["endpoint"] = place.endpoint
-    if credentials:
-        config["access_key_id"] = credentials.access_key
-        config["secret_access_key"] = credentials.secret_key
-    if credentials and credentials.session_token:
-        config["session_token"] = credentials.session_token
     return S3Store(
         place.bucket,
         config=config,
+        # As plain settings the keys would be completed from our own environment: a session token that is set there
+        # would be sent to the user's endpoint.
+        credential_provider=_only(credentials) if credentials else None,
         client_options={
             "allow_http": (place.endpoint or "").startswith("http://"),
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),

@@ -20,15 +20,23 @@ _BUCKET = rules(
 )
 _PREFIX = rules(
     rule(
+        "bytes(self).size() <= 400",
+        "spec.storage.s3.prefix: longer than 400 bytes; S3 takes 1,024 bytes for a whole key, shorten it",
+    ),
+    rule(
         "!self.startsWith('/') && !self.contains('//')",
         "spec.storage.s3.prefix: must not begin with / or contain //; write it as prod/",
-    )
+    ),
 )
 _ENDPOINT = rules(
     rule(
         "self.matches('^https?://[^/?#@ ]+/?$')",
         "spec.storage.s3.endpoint: not the URL of a service; write it as https://host or http://host:port",
-    )
+    ),
+    rule(
+        "!self.matches('(?i)^https?://(169[.]254[.]|[[]fe80:|metadata([.]google[.]internal)?[.]?(:|/|$))')",
+        "spec.storage.s3.endpoint: a link-local address or a metadata service; write the S3 service's own address",
+    ),
 )
 
 

@@ -178,7 +178,11 @@ async def _process(settings: Settings) -> AsyncIterator[Process]:
             qdrant=qdrant,
             clock=clock,
             reporter=ClusterReporter(metrics, Events(acting, clock, settings.identity)),
-            options=Options(operator_image=settings.image, operator_pods=settings.pods),
+            options=Options(
+                operator_image=settings.image,
+                operator_pods=settings.pods,
+                storage_endpoints=settings.storage_endpoints,
+            ),
             storage=_open_storage,
         )
         runner = build_runner(world, metrics)
@@ -207,6 +211,6 @@ def _lease(settings: Settings, transport: Transport) -> LeaderLease | None:
     return LeaderLease(transport, settings.namespace, settings.lease, identity)
 
 
-def _open_storage(place: S3Place, credentials: S3Credentials | None) -> S3Storage:
+def _open_storage(place: S3Place, credentials: S3Credentials) -> S3Storage:
     """For the loop's own small requests: an answer within seconds, or a condition that says why not."""
     return S3Storage(place, credentials, patient=False)

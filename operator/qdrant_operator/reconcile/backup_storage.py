@@ -14,18 +14,36 @@ from qdrant_operator.domain.storage import (
     S3Credentials,
     S3Place,
 )
+from qdrant_operator.domain.storage_endpoints import endpoint_problem
 from qdrant_operator.reconcile.ports import ObjectStorage
 from qdrant_operator.reconcile.secrets import read_secret
 from qdrant_operator.reconcile.world import World
 
 
 async def open_storage(world: World, namespace: str, place: S3Place) -> ObjectStorage:
-    """The storage at a place.
+    """The storage at a place, with the keys of its Secret and never with an identity of the operator's own.
 
     Raises:
-        Refused: `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty` or `SecretValueInvalid`.
+        Refused: `EndpointNotAllowed`, `NoCredentials`, `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty` or
+            `SecretValueInvalid`.
     """
-    return world.storage(place, await _credentials(world, namespace, place.secret))
+    check_endpoint(world, place)
+    return world.storage(place, await _credentials(world, namespace, place))
+
+
+def check_endpoint(world: World, place: S3Place) -> None:
+    """Nothing is sent to an address that means something else for the operator than for the user.
+
+    Raises:
+        Refused: `EndpointNotAllowed`.
+    """
+    problem = endpoint_problem(place.endpoint, world.options.storage_endpoints)
+    if problem:
+        raise Refused(
+            "EndpointNotAllowed",
+            f"storage.s3.endpoint: {problem}; write the S3 service's own address, or let the operator's"
+            " administrator add it to storageEndpoints of the chart",
+        )
 
 
 async def probe(storage: ObjectStorage, place: S3Place) -> None:
@@ -81,9 +99,14 @@ async def _owned(storage: ObjectStorage, folder: str, uid: str) -> list[str]:
     return keys
 
 
-async def _credentials(world: World, namespace: str, secret: str | None) -> S3Credentials | None:
+async def _credentials(world: World, namespace: str, place: S3Place) -> S3Credentials:
+    secret = place.secret
     if secret is None:
-        return None
+        raise Refused(
+            "NoCredentials",
+            f"bucket {place.bucket!r} is used with the identity of the cluster's pods, which only a Job has; the"
+            " operator itself opens a bucket only with a Secret in storage.s3.credentials",
+        )
     found = await read_secret(
         world.kubernetes,
         namespace,

@@ -188,8 +188,8 @@ class ObjectStorage(Protocol):
         ...
 
 
-StorageFactory = Callable[[S3Place, S3Credentials | None], ObjectStorage]
-"""Opens a place; None for the credentials: the process's own identity. Nothing is asked before the first call."""
+StorageFactory = Callable[[S3Place, S3Credentials], ObjectStorage]
+"""Opens a place with a user's keys. Nothing is asked before the first call."""
 
 
 class Clock(Protocol):

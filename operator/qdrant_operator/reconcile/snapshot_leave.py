@@ -26,6 +26,8 @@ HOPELESS = frozenset(
         "SecretValueInvalid",
         "BucketNotFound",
         "FolderNotOwned",
+        "NoCredentials",
+        "EndpointNotAllowed",
     }
 )
 """Reasons that waiting does not change: no way to the files, as when a namespace is deleted, or not our files."""

@@ -11,7 +11,7 @@ from qdrant_operator.domain.backups import chosen_collections
 from qdrant_operator.domain.instruction import Instruction, PeerAddress
 from qdrant_operator.domain.manifests.jobs import snapshot_job
 from qdrant_operator.reconcile.access import address, cluster_access
-from qdrant_operator.reconcile.backup_storage import open_storage, probe
+from qdrant_operator.reconcile.backup_storage import check_endpoint, open_storage, probe
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.snapshot_subject import Subject
 from qdrant_operator.reconcile.world import World
@@ -21,11 +21,13 @@ async def wanted_job(world: World, subject: Subject) -> Manifest:
     """The Job of a snapshot whose prerequisites are all there.
 
     Raises:
-        Refused: `ClusterNotFound`, `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty`, `SecretValueInvalid`,
+        Refused: `ClusterNotFound`, `EndpointNotAllowed`, `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty`,
+            `SecretValueInvalid`,
             `BucketUnreachable`, `BucketNotFound`, `CredentialsRefused` or `NothingToSnapshot`.
         Retryable: the cluster has not formed, or does not answer.
     """
     access = await cluster_access(world.kubernetes, subject.namespace, subject.cluster)
+    check_endpoint(world, subject.place)
     # With the pod's own identity only the pod can tell whether the bucket lets it in.
     if subject.place.secret is not None:
         await probe(await open_storage(world, subject.namespace, subject.place), subject.place)

@@ -37,6 +37,8 @@ class Options:
     """Pause between two looks while something is under way."""
     operator_pods: OperatorPods | None = None
     """The operator's own pods, for NetworkPolicies; None: it runs outside the Kubernetes cluster."""
+    storage_endpoints: tuple[str, ...] = ()
+    """Patterns of the S3 endpoints that backups may use; empty: all but the operator's own surroundings."""
 
 
 def random_key() -> str:
@@ -44,7 +46,7 @@ def random_key() -> str:
     return secrets.token_urlsafe(32)
 
 
-def no_storage(place: S3Place, _credentials: S3Credentials | None) -> ObjectStorage:
+def no_storage(place: S3Place, _credentials: S3Credentials) -> ObjectStorage:
     """A process that was given no object storage refuses to touch any."""
     raise Refused("StorageNotConfigured", f"this process cannot open bucket {place.bucket!r}")
 

@@ -115,7 +115,7 @@ class Copier:
     async def _upload(self, source: Source, endpoint: Endpoint, made: ShardSnapshot, file: str) -> str:
         """Stream the file to storage and give its SHA-256, which must be Qdrant's."""
         body = self.peers.download_shard_snapshot(endpoint, source.collection, source.shard, made.name)
-        measured = Measured(body, lambda size: self.journal.sent(source, size))
+        measured = Measured(body, made.bytes, lambda size: self.journal.sent(source, size))
         async with aclosing(measured.chunks()) as chunks:
             await self.storage.upload(f"{self.folder}{file}", chunks, part_bytes(made.bytes))
         wrong = difference(measured, made.bytes, made.sha256)
@@ -131,9 +131,12 @@ class Copier:
 class Measured:
     """A stream that counts and hashes what passes."""
 
-    def __init__(self, body: AsyncIterator[bytes], tell: Callable[[int], None] = lambda _: None) -> None:
-        """`tell` hears the bytes so far after every chunk."""
+    def __init__(
+        self, body: AsyncIterator[bytes], limit: int, tell: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """What comes after `limit` bytes is not read; `tell` hears the bytes so far after every chunk."""
         self._body = body
+        self._limit = limit
         self._tell = tell
         self._sum = hashlib.sha256()
         self.bytes = 0
@@ -146,6 +149,8 @@ class Measured:
                 self.bytes += len(chunk)
                 self._tell(self.bytes)
                 yield chunk
+                if self.bytes > self._limit:
+                    break
         finally:
             if isinstance(self._body, AsyncGenerator):
                 await self._body.aclose()
@@ -158,6 +163,8 @@ class Measured:
 
 def difference(measured: Measured, size: int, sha256: str | None) -> str | None:
     """What differs from what was announced, in words; None when nothing does."""
+    if measured.bytes > size:
+        return f"more than {size} bytes"
     if measured.bytes != size:
         return f"{measured.bytes} bytes instead of {size}"
     if sha256 is not None and measured.sha256 != sha256:

@@ -46,7 +46,7 @@ async def verify_files(storage: Storage, folder: str, manifest: BackupManifest) 
 
 
 async def _problem(storage: Storage, folder: str, shard: ShardFile) -> str | None:
-    measured = Measured(storage.stream(f"{folder}{shard.file}"))
+    measured = Measured(storage.stream(f"{folder}{shard.file}"), shard.bytes)
     try:
         async with aclosing(measured.chunks()) as chunks:
             async for _ in chunks:
