@@ -350,6 +350,7 @@ STATUS: dict[str, Manifest] = {
         "bytes": 10**13,
         "points": 10**10,
         "collections": [{"name": "docs", "shards": 6, "points": 10**10, "bytes": 10**13}],
+        "missing": [{"name": "events", "reason": "ShardNotSound", "message": "no replica of it is sound"}],
         "progress": "24/24 shards, 9.8/9.8 GiB",
         "message": "all good",
         "job": "nightly-20261121-0200",
