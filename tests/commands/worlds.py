@@ -11,6 +11,7 @@ from qdrant_operator.commands.recording import Recording
 from qdrant_operator.domain import names
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.diff import stamped
+from qdrant_operator.domain.disruptions import Disruptions
 from qdrant_operator.domain.manifests.stateful_set import template_hash
 from qdrant_operator.domain.values import (
     CollectionView,
@@ -42,10 +43,11 @@ def recorded(
     *,
     factor: int = 2,
     spec: Manifest | None = None,
+    disruptions: Disruptions | None = None,
     **more: Any,
 ) -> Recording:
     """A formed cluster `vectors` whose collection `docs` is placed so, by ordinals; `spec` is wanted of it now."""
-    runs = desired(replicas)
+    runs = replace(desired(replicas), disruptions=disruptions or Disruptions())
     views: dict[str, View] = {
         f"pod-{n}": view(n, replicas, collections=(docs(n, placement, factor=factor, **more),))
         for n in range(replicas)
@@ -163,7 +165,7 @@ def hurt() -> Recording:
     placement = {0: (0, 1), 1: (1, 2), 2: (2, 3), 3: (0, 3)}
     copying = Transfer(ShardId(0), PeerId(100), PeerId(101), "wal_delta", keeps_source=True)
     dead = {(0, 1): ReplicaState.DEAD}
-    return silent(recorded(4, placement, states=dead, transfers=(copying,)), 3)
+    return silent(recorded(4, placement, disruptions=Disruptions(0), states=dead, transfers=(copying,)), 3)
 
 
 def shrinking() -> Recording:

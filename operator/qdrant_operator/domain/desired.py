@@ -9,6 +9,7 @@ from typing import Any
 
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.api.network import NetworkClient
+from qdrant_operator.domain.disruptions import Disruptions
 from qdrant_operator.domain.errors import Refused
 
 OWNED_CONFIG: Mapping[str, str] = {
@@ -69,6 +70,8 @@ class DesiredCluster:
     """The only pod that may start a cluster alone; empty once a cluster exists."""
     operator: OperatorPods | None = None
     """The operator's own pods; None: it runs outside the Kubernetes cluster."""
+    disruptions: Disruptions = field(default_factory=Disruptions)
+    """What node drains may evict now."""
 
     @property
     def image(self) -> str:

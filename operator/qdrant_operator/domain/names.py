@@ -25,6 +25,8 @@ LABEL_COMPONENT = "app.kubernetes.io/component"
 LABEL_CLUSTER = f"{GROUP}/cluster"
 LABEL_SNAPSHOT = f"{GROUP}/snapshot"
 LABEL_SCHEDULE = f"{GROUP}/schedule"
+LABEL_POD_NAME = "statefulset.kubernetes.io/pod-name"
+"""On pods of a StatefulSet: their own name."""
 LABEL_SERVING = f"{GROUP}/serving"
 """On peers' pods: "true" while the client Service may send requests to the pod."""
 

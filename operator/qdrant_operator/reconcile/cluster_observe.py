@@ -14,6 +14,7 @@ from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import first_pod
 from qdrant_operator.domain.collection_claims import collection_name
 from qdrant_operator.domain.desired import DesiredCluster, check_clients, check_config
+from qdrant_operator.domain.disruptions import plan_disruptions
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.members import gone_pod, pods_wanted, update_records
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, health
@@ -107,6 +108,7 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
         version=hop.version,
         first_pod=first_pod(observed.bootstrap),
         operator=world.options.operator_pods,
+        disruptions=plan_disruptions(observed),
     )
     damage = find_damage(world.kubernetes, desired) if observed.bootstrap else ()
     unwanted = find_unwanted(world.kubernetes, desired)

@@ -38,9 +38,21 @@ def client_service(cluster: DesiredCluster) -> Manifest:
 
 
 def disruption_budget(cluster: DesiredCluster) -> Manifest:
-    """At most one peer is evicted at a time, which keeps quorum from three peers on."""
-    spec = {"maxUnavailable": 1, "selector": {"matchLabels": names.peer_selector(cluster.name)}}
+    """Node drains evict one peer at a time, and none while another heals; a pod that is not ready always goes."""
+    spec = {
+        "maxUnavailable": cluster.disruptions.allowed,
+        "selector": _counted_pods(cluster),
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
     return owned(Kind.DISRUPTION_BUDGET, cluster, cluster.name, spec=spec)
+
+
+def _counted_pods(cluster: DesiredCluster) -> Manifest:
+    selector: Manifest = {"matchLabels": names.peer_selector(cluster.name)}
+    if (exempt := cluster.disruptions.exempt) is None:
+        return selector
+    other = {"key": names.LABEL_POD_NAME, "operator": "NotIn", "values": [exempt]}
+    return {**selector, "matchExpressions": [other]}
 
 
 def service_account(cluster: DesiredCluster) -> Manifest:
