@@ -92,11 +92,14 @@ class CollectionSpec(Model):
     ) = None
     """Sparse vectors by name, beside the others or alone."""
     shard_number: Annotated[int, Field(ge=1, le=10000)] | None = None
-    """Shards; absent: one per peer when the collection is made. Qdrant cannot change it in place."""
+    """Shards; absent: one per peer when the collection is made, unless spec.config.storage.collection of the
+    QdrantCluster says otherwise. Qdrant cannot change it in place."""
     replication_factor: Annotated[int, Field(ge=1, le=100)] | None = None
-    """Replicas of each shard, on different peers; absent: 1. Two or more survive the loss of a peer."""
+    """Replicas of each shard, on different peers; absent: 1, unless spec.config.storage.collection of the
+    QdrantCluster says otherwise. Two or more survive the loss of a peer."""
     write_consistency_factor: Annotated[int, Field(ge=1, le=100)] | None = None
-    """Replicas that must take a write before it is acknowledged; absent: 1."""
+    """Replicas that must take a write before it is acknowledged; absent: 1, unless spec.config.storage.collection
+    of the QdrantCluster says otherwise."""
     read_fan_out_factor: Count | None = None
     """Further replicas that a read is sent to at once; the quickest answer counts. Absent: 0."""
     sharding: Sharding | None = None

@@ -6,6 +6,7 @@ decides which pod restarts when. Claims keep the names that a plain StatefulSet 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from qdrant_operator.domain import names
@@ -114,7 +115,14 @@ def _pod_spec(cluster: DesiredCluster) -> Manifest:
         spec["imagePullSecrets"] = [{"name": secret.name} for secret in cluster.spec.image.pull_secrets]
     given = cluster.spec.pod_template.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
     given.pop("env", None)
+    given["topologySpreadConstraints"] = _spread(cluster, given.get("topologySpreadConstraints") or ())
     return {**spec, **{key: value for key, value in given.items() if value}}
+
+
+def _spread(cluster: DesiredCluster, constraints: Iterable[Manifest]) -> list[Manifest]:
+    """A constraint without a selector matches no pod in Kubernetes; here it means the peers."""
+    peers = {"matchLabels": names.peer_selector(cluster.name)}
+    return [{"labelSelector": peers, **constraint} for constraint in constraints]
 
 
 def _apart(cluster: DesiredCluster) -> Manifest:
