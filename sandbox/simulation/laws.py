@@ -147,7 +147,10 @@ class Laws:
                 self.breaks(f"the volume {write.name} of a member is deleted")
 
     def _on_stop(self, pod: Manifest) -> None:
-        """A pod that is ready is stopped only when everything else is well; others may be stopped at any time."""
+        """A pod that is ready is stopped only when everything else is well; others may be stopped at any time.
+
+        One that could load none of its replicas serves nothing: what is ill elsewhere need not wait for it.
+        """
         name = pod["metadata"]["name"]
         self.facts.look()
         if ("ready", name) not in self.facts.old("ready"):
@@ -156,9 +159,10 @@ class Laws:
         self._check_quorum(name)
         disk = self._story.node.disk_of(name)
         me = str(disk.peer) if disk else ""
+        idle = disk is not None and bool(disk.locals) and all(one.dummy for one in disk.locals.values())
         for kind in ("down", "mute", "missing", "apart", "transfer", "ill", "no leader"):
             for fact in self.facts.old(kind):
-                if fact[-1] not in (name, me):
+                if fact[-1] not in (name, me) and not (idle and kind == "ill"):
                     self.breaks(f"{name} is stopped, though: {' '.join(fact)}")
         self._check_returns(name)
         if (pod.get("status") or {}).get("podIP") in self._story.node.listed():

@@ -27,7 +27,9 @@ from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, LeavingPh
 from qdrant_operator.domain.placement import budgets, layout, recheck, wishes
 from qdrant_operator.domain.placement import planner as placement
 from qdrant_operator.domain.placement.model import Mode
+from qdrant_operator.domain.soundness import ShardHealth
 from qdrant_operator.domain.steps import Guard, Plan, RecordBootstrap
+from qdrant_operator.domain.values import PeerId
 from qdrant_operator.reconcile import cluster_act, cluster_observe, cluster_shards, collection_act
 from qdrant_operator.reconcile.change_memory import ChangeMemory
 from qdrant_operator.reconcile.creations import Creations
@@ -76,6 +78,7 @@ def _rollout() -> list[Mutant]:
             "no majority of the voters stays",
         ),
         Mutant("rollout: OneAtATime, nobody has just come back", _without_gate(rollout._nobody_just_back)),
+        Mutant("rollout: ReplicaNotSound, of other holders", _instead(rollout._may_lose, _own_is_no_loss)),
         Mutant("rollout: StillInService", _instead(cluster_observe.service_addresses, _nobody_listed)),
         Mutant("rollout: a stopping pod is let be", _instead(rollout._next, _next_of_all)),
         Mutant(
@@ -292,6 +295,11 @@ async def _no_claims(*_: object) -> tuple[str, ...]:
 def _next_of_all(outdated: Any, observed: Observed) -> Any:
     leader = observed.pod_of(observed.leader)
     return replace(min(outdated, key=lambda pod: (pod.name == leader, -pod.ordinal)), terminating=False)
+
+
+def _own_is_no_loss(shard: ShardHealth, own: PeerId | None) -> bool:
+    """As if what else its holders are did not matter."""
+    return own in shard.holders or (bool(shard.sound) and shard.sound == shard.holders)
 
 
 def _always_anew(cluster: str, observed: Observed) -> Plan:

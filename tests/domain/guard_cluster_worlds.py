@@ -76,8 +76,8 @@ def lost(placement: Placement, factor: int) -> Observed:
 
 @example(Guard.ONE_AT_A_TIME)
 def another_pod_is_not_ready() -> ClusterWorld:
-    """The template changed, and vectors-0 is not ready."""
-    return ClusterWorld(NEW, replace(settled(), pods=(pod(0, ready=False), pod(1), pod(2))))
+    """The template changed, and vectors-0, which has the new one, is not ready yet."""
+    return ClusterWorld(NEW, replace(settled(), pods=(pod(0, NEW, ready=False), pod(1), pod(2))))
 
 
 @example(Guard.PEERS_UNREACHABLE)

@@ -67,6 +67,14 @@ def test_guard_replica_not_sound() -> None:
     assert only_block(before) == Blocked("repair docs/0", Guard.REPLICA_NOT_SOUND, message)
 
 
+def test_guard_replica_not_sound_that_nobody_calls_ill() -> None:
+    """Consensus calls it Active, so Qdrant does not heal it: the sentence does not promise that."""
+    docs = shard("docs/0", [0, 1])
+    unloaded = replace(docs, replicas=(docs.replicas[0], replace(docs.replicas[1], sound=False)))
+    start = "docs/0 on vectors-1 is Active and not sound: it is not loaded (recovery mode, or a failed load)"
+    assert only_block(layout(3, unloaded)).message.startswith(start)
+
+
 def test_guard_replica_not_sound_while_draining() -> None:
     """A sound replica on a leaving peer stays until the one that heals elsewhere is sound."""
     before = layout(

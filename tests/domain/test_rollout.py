@@ -85,7 +85,7 @@ def _unsettled(observed: Observed) -> Observed:
 
 
 GUARDED: dict[Guard, Callable[[Observed], Observed]] = {
-    Guard.ONE_AT_A_TIME: lambda seen: replace(seen, pods=(pod(0, ready=False), pod(1), pod(2))),
+    Guard.ONE_AT_A_TIME: lambda seen: replace(seen, pods=(pod(0, NEW, ready=False), pod(1), pod(2))),
     Guard.PEERS_UNREACHABLE: lambda seen: silence(seen, "vectors-1"),
     Guard.CONSENSUS_UNSETTLED: _unsettled,
     Guard.TRANSFER_RUNNING: _transfer,

@@ -3,13 +3,18 @@
 Before a pod stops: every peer answers, one leader and term, nothing pending, no transfer, every replica is
 sound and will stay so, a quorum without the pod, and the client Service no longer lists it. The leader goes last. A
 pod that is down already goes first and needs no gate: that is how a bad configuration is repaired.
+
+No gate waits for what only this restart can mend. What is wrong on the pod itself (a peer that does not answer, a
+consensus thread that stopped, replicas that are not sound) holds its restart back only where the restart could take
+something away: where another holder of one of its shards is not sound either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from qdrant_operator.domain.observed import Observed, PodState, behind
+from qdrant_operator.domain.soundness import ShardHealth
 from qdrant_operator.domain.steps import (
     NOTHING,
     Blocked,
@@ -19,7 +24,7 @@ from qdrant_operator.domain.steps import (
     RestartPod,
     TakeOutOfService,
 )
-from qdrant_operator.domain.values import PeerView
+from qdrant_operator.domain.values import PeerId, PeerView
 from qdrant_operator.domain.words import named
 
 WHY = "its template changed"
@@ -58,11 +63,18 @@ def plan_rollout(
 
 
 def _next(outdated: tuple[PodState, ...], observed: Observed) -> PodState:
-    """A pod that is down first, then one that is already out of service, then followers, then the leader."""
+    """Pods that are down first, then unready ones, then one out of service, then followers, then the leader."""
     leader = observed.pod_of(observed.leader)
     return min(
         outdated,
-        key=lambda pod: (pod.terminating, not is_down(pod), pod.serving, pod.name == leader, -pod.ordinal),
+        key=lambda pod: (
+            pod.terminating,
+            not is_down(pod),
+            pod.ready,
+            pod.serving,
+            pod.name == leader,
+            -pod.ordinal,
+        ),
     )
 
 
@@ -112,13 +124,15 @@ def _holds_copies(name: str, observed: Observed) -> bool:
     return view is not None and any(view.peer in s.holders and len(s.holders) > 1 for s in observed.shards)
 
 
-def _everybody_answers(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
-    reasons = [f"{name} does not answer: {reason}" for name, reason in sorted(observed.silent.items())]
+def _everybody_answers(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    """A pod that is not ready either need not answer: a new template may be what it lacks."""
+    silent = {name: why for name, why in observed.silent.items() if name != pod.name or pod.ready}
+    reasons = [f"{name} does not answer: {reason}" for name, reason in sorted(silent.items())]
     return "; ".join(reasons) or None
 
 
-def _consensus_settled(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
-    views = observed.peers
+def _consensus_settled(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    views = _taking_part(pod, observed)
     if len({(view.leader, view.term) for view in views.values()}) != 1 or observed.leader is None:
         return "the peers do not agree on one leader and term: waiting"
     unsettled = [name for name, view in sorted(views.items()) if view.pending or not view.consensus_working]
@@ -126,6 +140,11 @@ def _consensus_settled(_pod: PodState, observed: Observed, _wanted: int) -> str 
         return f"consensus is busy or stopped on {', '.join(unsettled)}: waiting"
     late = behind(views)
     return f"{late}: waiting" if late else None
+
+
+def _taking_part(pod: PodState, observed: Observed) -> Mapping[str, PeerView]:
+    """Without the pod itself where its consensus thread has stopped: Qdrant starts it again only with the process."""
+    return {name: view for name, view in observed.peers.items() if name != pod.name or view.consensus_working}
 
 
 def _no_transfers(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
@@ -141,12 +160,40 @@ def _no_transfers(_pod: PodState, observed: Observed, _wanted: int) -> str | Non
     return None
 
 
-def _all_sound(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
+def _all_sound(pod: PodState, observed: Observed, _wanted: int) -> str | None:
     """Shards of factor 1 stop with their pod: that is the user's choice, and said in status."""
-    ill = [shard.label for shard in observed.shards if shard.sound != shard.holders or not shard.sound]
+    if _serves_nothing(pod, observed):
+        return None
+    own = _peer_of(pod, observed)
+    ill = [shard.label for shard in observed.shards if not _may_lose(shard, own)]
     if not ill:
         return None
     return f"not every replica is sound, they heal first: {named(ill)}"
+
+
+def _may_lose(shard: ShardHealth, own: PeerId | None) -> bool:
+    """Every holder is sound, or every one but the pod's own peer: what is not sound on it is no loss for anybody."""
+    others = shard.holders - {own}
+    if shard.sound == shard.holders:
+        return bool(shard.sound)
+    return own in shard.holders and bool(others) and shard.sound == others
+
+
+def _serves_nothing(pod: PodState, observed: Observed) -> bool:
+    """Its peer could load none of its replicas, as in recovery mode: nobody reads or heals from it."""
+    view = observed.peers.get(pod.name)
+    if view is None:
+        return False
+    own = [s.local for c in view.collections for s in c.shards if view.peer in s.states]
+    return bool(own) and all(local is not None and local.dummy for local in own)
+
+
+def _peer_of(pod: PodState, observed: Observed) -> PeerId | None:
+    """The pod's peer: by what it says, or by the record of members while it is silent."""
+    view = observed.peers.get(pod.name)
+    if view is not None:
+        return view.peer
+    return next((member.peer for member in observed.members_known if member.pod == pod.name), None)
 
 
 def _quorum_without(pod: PodState, observed: Observed, _wanted: int) -> str | None:

@@ -11,7 +11,7 @@ from qdrant_operator.domain.placement.census import Case, Census, fits
 from qdrant_operator.domain.placement.target import Target
 from qdrant_operator.domain.placement.wishes import Aim, state_of, why_not_there
 from qdrant_operator.domain.steps import Blocked, Guard
-from qdrant_operator.domain.values import PeerId
+from qdrant_operator.domain.values import PeerId, ReplicaState
 from qdrant_operator.domain.words import counted, named
 
 LEFT = "; it is left as it is until that is over"
@@ -68,8 +68,7 @@ def _unsound(case: Case, target: Target, census: Census) -> Iterator[tuple[Aim, 
             message = f"{pod} does not answer; its replica of {label} is waited for"
             yield Aim.REPAIR, Blocked(f"repair {label}", Guard.PEERS_UNREACHABLE, message)
         elif peer in case.coming and (below or peer in holders):
-            message = f"{label} on {pod} is {state_of(case, peer)}: Qdrant heals it from a sound replica"
-            yield Aim.REPAIR, Blocked(f"repair {label}", Guard.REPLICA_NOT_SOUND, message)
+            yield Aim.REPAIR, Blocked(f"repair {label}", Guard.REPLICA_NOT_SOUND, _ill(case, peer, pod))
         elif peer not in case.coming and below:
             why = why_not_there(case, peer, census) if peer in case.going else f"{pod} holds no sound copy"
             message = f"{why}, but only {len(case.sound)} of {case.wanted} replicas of {label} are sound"
@@ -81,6 +80,15 @@ def _unsound(case: Case, target: Target, census: Census) -> Iterator[tuple[Aim, 
             f"{label} needs another sound replica first: {len(case.sound) - len(drained)} of {case.wanted}"
         )
         yield Aim.DRAIN, Blocked(f"drain {label} on {pods}", Guard.REPLICA_NOT_SOUND, message)
+
+
+def _ill(case: Case, peer: PeerId, pod: str) -> str:
+    """Qdrant heals what consensus calls ill; of a replica that it calls Active it knows nothing."""
+    label, state = case.shard.label, state_of(case, peer)
+    if state != ReplicaState.ACTIVE:
+        return f"{label} on {pod} is {state}: Qdrant heals it from a sound replica"
+    cause = "it is not loaded (recovery mode, or a failed load), or lacks points"
+    return f"{label} on {pod} is Active and not sound: {cause}; see the log of {pod}"
 
 
 def _too_few(case: Case, target: Target, census: Census) -> tuple[Guard, str]:
