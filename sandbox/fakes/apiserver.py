@@ -9,7 +9,7 @@ value: server-side apply replaces it whole, where the real server merges contain
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from qdrant_operator.domain.wire import Kind, Manifest
 
 Path = tuple[str, ...]
 Key = tuple[Kind, str, str]
+Webhook = Callable[[Kind, Manifest], Manifest]
+"""Gives the object as it shall be stored."""
 Watcher = Callable[[Kind, str, Manifest], None]
 """Called with kind, event type (ADDED, MODIFIED, DELETED) and object."""
 
@@ -60,6 +62,8 @@ class FakeApiServer:
         self.objects: dict[Key, Manifest] = {}
         self.terminating_namespaces: set[str] = set()
         self.watchers: list[Watcher] = []
+        self.webhooks: list[Webhook] = []
+        """Mutating admission, asked in this order at every create, apply and patch."""
         self.now = now
         self._keys: dict[Kind, list[Key]] = {}
         """Names of the objects of a kind, in order, from the first question to the next change."""
@@ -78,6 +82,20 @@ class FakeApiServer:
             keys = self._keys[kind] = sorted((k for k in self.objects if k[0] is kind), key=lambda k: k[1:])
         return [self.objects[key] for key in keys if namespace in ("", key[1])]
 
+    def managed(self, manifest: Manifest) -> Manifest:
+        """The object with its managedFields, as a read from the server shows it."""
+        entries = [
+            {
+                "manager": who,
+                "operation": operation.capitalize(),
+                "fieldsType": "FieldsV1",
+                "fieldsV1": tree(paths),
+            }
+            for full, paths in self._managers.get(manifest["metadata"]["uid"], {}).items()
+            for who, _, operation in (full.partition("/"),)
+        ]
+        return _with_meta(manifest, {**manifest["metadata"], "managedFields": entries})
+
     def create(self, manifest: Manifest, manager: str) -> Manifest:
         """Create; a status is ignored where the kind has a status subresource."""
         key = key_of(manifest)
@@ -94,7 +112,7 @@ class FakeApiServer:
         if key[0] not in WITHOUT_GENERATION:
             made["metadata"]["generation"] = 1
         self._managers[made["metadata"]["uid"]] = {manager: frozenset(leaves(_owned_part(manifest)))}
-        return self._store(key, made, "ADDED")
+        return self._store(key, self._admitted(key[0], made), "ADDED")
 
     def apply(self, manifest: Manifest, manager: str) -> Manifest:
         """Server-side apply, forced: takes over what it names, drops what the manager named before only."""
@@ -112,7 +130,7 @@ class FakeApiServer:
             if not any(other[: len(path)] == path for other in mine):
                 changed = without(changed, path)
         self._claim(current, changed, f"{manager}/apply", mine)
-        return self._update(key, changed)
+        return self._update(key, self._admitted(key[0], changed))
 
     def patch(self, kind: Kind, namespace: str, name: str, body: Manifest, manager: str) -> Manifest:
         """Merge patch of everything but status."""
@@ -121,7 +139,7 @@ class FakeApiServer:
         body = copied(body) if kind in WITHOUT_STATUS else copied(_without_status(body))
         changed = merge(current, body)
         self._claim(current, changed, f"{manager}/update", frozenset(_differing(current, changed)))
-        return self._update((kind, namespace, name), changed)
+        return self._update((kind, namespace, name), self._admitted(kind, changed))
 
     def put_status(
         self, kind: Kind, namespace: str, name: str, status: Manifest, resource_version: str | None = None
@@ -207,6 +225,12 @@ class FakeApiServer:
         kept = [other for other in meta["finalizers"] if other != finalizer]
         self._update(key_of(manifest), _with_meta(manifest, {**meta, "finalizers": kept}))
 
+    def _admitted(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """What a webhook writes counts as written by whoever sent the request, as with the real server."""
+        for webhook in self.webhooks:
+            manifest = webhook(kind, manifest)
+        return manifest
+
     def _existing(self, kind: Kind, namespace: str, name: str) -> Manifest:
         current = self.objects.get((kind, namespace, name))
         if current is None:
@@ -287,6 +311,16 @@ def leaves(value: Any, path: Path = ()) -> Iterator[Path]:
             yield from leaves(inner, (*path, key))
     else:
         yield path
+
+
+def tree(paths: Iterable[Path]) -> Manifest:
+    """Paths as FieldsV1 has them."""
+    grown: Manifest = {}
+    for path in paths:
+        branch = grown
+        for part in path:
+            branch = branch.setdefault(f"f:{part}", {})
+    return grown
 
 
 def without(value: Manifest, path: Path) -> Manifest:

@@ -118,9 +118,10 @@ class FakeKubernetes:
         await asyncio.sleep(0)
         self._maybe_fail("read", kind, after=False)
         found = self.server.get(kind, namespace, name)
-        if found is not None:
-            self._store.put(kind, found)
-        return found
+        if found is None:
+            return None
+        self._store.put(kind, found)
+        return self.server.managed(found)
 
     async def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
         """Objects with all labels, live."""

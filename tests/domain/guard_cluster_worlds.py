@@ -11,9 +11,11 @@ from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.key_choice import key_changed
 from qdrant_operator.domain.members import pods_wanted
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Member, Observed, Volume
+from qdrant_operator.domain.rival_writers import Contested
 from qdrant_operator.domain.steps import Blocked, Guard
 from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId, Transfer, View
 from qdrant_operator.domain.versions import next_hop
+from qdrant_operator.domain.wire import Kind
 from tests.domain.clusters import collection, desired, pod, seen, settled, silence, view
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -261,3 +263,10 @@ def an_older_release() -> ClusterWorld:
 def a_release_too_far() -> ClusterWorld:
     """Peers run 1.19.0, and spec.version is set to v1.21.0."""
     return ClusterWorld(desired(), peers(3), next_hop("v1.21.0", {"1.19.0"}, "v1.19.0").blocked)
+
+
+@example(Guard.FIELD_CONTESTED)
+def an_image_is_rewritten() -> ClusterWorld:
+    """An admission webhook sends all images to a mirror, also that of the StatefulSet."""
+    image = Contested(Kind.STATEFUL_SET, "vectors", ("spec.template.spec.containers[qdrant].image",))
+    return ClusterWorld(desired(), replace(settled(), contested=(image,)))

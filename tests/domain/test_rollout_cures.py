@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from qdrant_operator.domain.observed import Member, Observed
 from qdrant_operator.domain.planner import plan
+from qdrant_operator.domain.rival_writers import Contested
 from qdrant_operator.domain.steps import Guard, RestartPod
 from qdrant_operator.domain.values import PeerId, ReplicaState, View
+from qdrant_operator.domain.wire import Kind
 from tests.domain.clusters import collection, desired, pod, seen, settled, silence, view
 
 NEW = desired(config={"log_level": "DEBUG"})
@@ -108,3 +110,12 @@ def test_a_stopped_consensus_thread_holds_back_other_pods_and_not_its_own() -> N
 def known() -> tuple[Member, ...]:
     """The records of three members."""
     return tuple(Member(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(3))
+
+
+def test_a_pod_is_not_restarted_while_the_statefulset_has_another_template() -> None:
+    """It would come back as it was, again and again; a contested image alone holds nothing back."""
+    hash_of = "spec.template.metadata.annotations.qdrantoperator.dev/template-hash"
+    template = Contested(Kind.STATEFUL_SET, "vectors", (hash_of,), ("argocd",))
+    image = Contested(Kind.STATEFUL_SET, "vectors", ("spec.template.spec.containers[qdrant].image",))
+    assert only_guard(replace(settled(), contested=(template,))) is Guard.FIELD_CONTESTED
+    assert restarted(replace(settled(), contested=(image,))) == ["vectors-2"]

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from qdrant_operator.domain.placement.wants import KeyWant
+from qdrant_operator.domain.rival_writers import Contested
 from qdrant_operator.domain.soundness import ShardHealth, ShardRef, answering, shard_health
 from qdrant_operator.domain.values import PeerId, PeerView, ShardKey, Silent, View
 from qdrant_operator.domain.wire import Kind, Manifest
@@ -138,6 +139,8 @@ class Observed:
     """By pod name: what its peer says, or why it says nothing."""
     damage: tuple[Damage, ...] = ()
     unwanted: tuple[Unwanted, ...] = ()
+    contested: tuple[Contested, ...] = ()
+    """Owned objects that another writer keeps changing; they are applied again after a pause."""
     members: int | None = None
     """Replicas of the StatefulSet; None when there is none."""
     claims: tuple[str, ...] = ()

@@ -48,14 +48,22 @@ def plan(desired: DesiredCluster, observed: Observed) -> Plan:
     decision = plan_decision(desired.name, observed)
     if decision.steps:
         return decision
-    objects = Plan(
-        (*(ApplyObject(one) for one in observed.damage), *(DeleteObject(one) for one in observed.unwanted))
-    )
-    objects += _remind(desired, observed)
+    objects = _objects(observed) + _remind(desired, observed)
     formation = plan_formation(desired.uid, desired.members, observed)
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         return objects + formation + _repair_template(desired, observed)
     return objects + _protect(observed) + (NOTHING if strangers(observed) else _change(desired, observed))
+
+
+def _objects(observed: Observed) -> Plan:
+    """Objects as they are wanted; those that another writer keeps changing hold nothing else up."""
+    applied = tuple(ApplyObject(one) for one in observed.damage)
+    deleted = tuple(DeleteObject(one) for one in observed.unwanted)
+    contested = tuple(
+        Blocked(f"apply {one.kind.kind} {one.name}", Guard.FIELD_CONTESTED, str(one))
+        for one in observed.contested
+    )
+    return Plan((*applied, *deleted), contested)
 
 
 def _change(desired: DesiredCluster, observed: Observed) -> Plan:
@@ -65,11 +73,25 @@ def _change(desired: DesiredCluster, observed: Observed) -> Plan:
     shards = plan_placement(layout, _policy_now(desired, observed, layout))
     members = plan_membership(desired, observed, layout)
     leaving = frozenset(peer.pod for peer in layout.peers if peer.leaving)
-    roll = plan_rollout(template_hash(desired), desired.members, observed, leaving)
+    roll = _with_our_template(
+        plan_rollout(template_hash(desired), desired.members, observed, leaving), observed
+    )
     busy = lost.steps or shards.steps or members.steps or layout.transfers or observed.leaving
     if any(isinstance(step, PutInService) for step in roll.steps):
         return roll + lost + shards + members
     return lost + (NOTHING if lost.steps else shards) + members + (_urgent(roll, observed) if busy else roll)
+
+
+def _with_our_template(roll: Plan, observed: Observed) -> Plan:
+    """A pod that is deleted while the StatefulSet has another template comes back as it was, again and again."""
+    if not any(one.holds_template for one in observed.contested):
+        return roll
+    waits = tuple(
+        Blocked(str(step), Guard.FIELD_CONTESTED, "another writer keeps changing the StatefulSet's template")
+        for step in roll.steps
+        if isinstance(step, RestartPod)
+    )
+    return Plan(tuple(step for step in roll.steps if isinstance(step, PutInService)), roll.blocked + waits)
 
 
 def _urgent(roll: Plan, observed: Observed) -> Plan:
@@ -128,7 +150,7 @@ def is_open(window: Window, now: datetime | None) -> bool:
 def _repair_template(desired: DesiredCluster, observed: Observed) -> Plan:
     """Before the cluster is formed only pods that cannot help are recreated: a wrong image, configuration or key."""
     wanted = template_hash(desired)
-    rolled = plan_rollout(wanted, desired.members, observed)
+    rolled = _with_our_template(plan_rollout(wanted, desired.members, observed), observed)
     down = {pod.name for pod in observed.pods if pod.waiting}
     steps: list[Step] = [step for step in rolled.steps if getattr(step, "pod", "") in down]
     outdated = [pod for pod in refusing(observed) if pod.template_hash != wanted and not pod.terminating]

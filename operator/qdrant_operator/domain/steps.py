@@ -41,6 +41,7 @@ class Guard(StrEnum):
     KEY_CHANGED = "KeyChanged"
     VERSION_DOWNGRADE = "VersionDowngrade"
     VERSION_SKIP = "VersionSkip"
+    FIELD_CONTESTED = "FieldContested"
 
 
 @dataclass(frozen=True, slots=True)

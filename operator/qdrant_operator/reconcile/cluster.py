@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from qdrant_operator.domain import cluster_status
-from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.errors import Conflict, Refused
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.planner import plan as plan_cluster
+from qdrant_operator.domain.rival_writers import managers_of
 from qdrant_operator.domain.steps import ApplyObject, Blocked, Plan, Step, event_reason
 from qdrant_operator.domain.values import Transfer
 from qdrant_operator.reconcile.cluster_act import act
@@ -43,6 +45,8 @@ class ClusterReconciler:
         memory = self._memory.setdefault(subject["metadata"]["uid"], Memory())
         now = self._world.clock.now()
         seen = await look(self._world, subject, lambda observed: memory.recall(observed, now))
+        await self._name_rivals(subject, seen, memory)
+        seen = replace(seen, observed=memory.contests.recall(seen.observed, now))
         plan = decide(seen)
         tries_again = bool(plan.steps) and was_refused(subject)
         if not tries_again:
@@ -54,16 +58,35 @@ class ClusterReconciler:
                 memory.asked(step)
                 await self._carry_out(subject, seen, step)
                 memory.begun(step)
+                self._compare(subject, step, memory)
         except Refused as error:
             return await self._refuse(subject, error)
         if tries_again:
             await self._report(subject, seen, plan)
-        return Again(self._pause(seen.observed, plan))
+        memory.repeats.done(batch(plan))
+        return Again(self._pause(seen.observed, plan, memory))
 
-    def _pause(self, observed: Observed, plan: Plan) -> float:
+    async def _name_rivals(self, subject: Manifest, seen: Look, memory: Memory) -> None:
+        """The caches are without managedFields; an object is read once when it turns out to be contested."""
+        namespace = subject["metadata"]["namespace"]
+        for one in memory.contests.unnamed(seen.observed):
+            live = await self._world.kubernetes.read(one.kind, namespace, one.name)
+            memory.contests.name(one, managers_of(live, one.fields) if live else ())
+            raise Conflict(f"{one.kind.kind} {one.name} was read again: looking again", after=0.1)
+
+    def _compare(self, subject: Manifest, step: Step, memory: Memory) -> None:
+        """Whether an object became what was applied."""
+        if isinstance(step, ApplyObject):
+            damage, now = step.damage, self._world.clock.now()
+            live = self._world.kubernetes.cached_one(
+                damage.kind, subject["metadata"]["namespace"], damage.name
+            )
+            memory.contests.applied(damage, live, now)
+
+    def _pause(self, observed: Observed, plan: Plan, memory: Memory) -> float:
         options = self._world.options
         if plan.steps:
-            return 0.0
+            return memory.repeats.pause
         quiet = not observed.leaving and not any(view_transfers(observed))
         settled = (
             quiet and not plan.blocked and not observed.silent and all(pod.ready for pod in observed.pods)

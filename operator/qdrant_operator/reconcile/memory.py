@@ -9,7 +9,9 @@ from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.steps import Step
 from qdrant_operator.reconcile.change_memory import ChangeMemory
 from qdrant_operator.reconcile.pod_memory import PodMemory
+from qdrant_operator.reconcile.repeat_memory import RepeatMemory
 from qdrant_operator.reconcile.return_memory import ReturnMemory
+from qdrant_operator.reconcile.rival_memory import ContestMemory
 from qdrant_operator.reconcile.service_memory import ServiceMemory
 from qdrant_operator.reconcile.transfer_memory import Target, TransferMemory
 
@@ -52,6 +54,9 @@ class Memory:
         self._transfers, self._service = TransferMemory(), ServiceMemory()
         self._pods, self._returns = PodMemory(), ReturnMemory()
         self._changes = ChangeMemory()
+        self.repeats = RepeatMemory()
+        self.contests = ContestMemory()
+        """Objects that do not stay as they are applied."""
 
     def asked(self, step: Step) -> None:
         """A step is sent now."""
