@@ -144,6 +144,66 @@ async def test_what_grew_old_in_an_outage_is_listed_at_once(monkeypatch: pytest.
     assert pauses == [1, 2, 4]
 
 
+_AHEAD = {"message": "Too large resource version: 5000, current: 3000", "code": 504}
+
+
+@pytest.mark.parametrize(
+    "restored",
+    [
+        [{"type": "ERROR", "object": {"kind": "Status", **_AHEAD}}],
+        [{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "3000"}}}],
+        [{"type": "MODIFIED", "object": _pod("a", 2900)}],
+    ],
+    ids=["the server says so", "a bookmark is older", "an event is older"],
+)
+async def test_after_etcd_was_restored_what_the_server_has_counts(restored: list[object]) -> None:
+    """Versions went back: objects of the lost time are gone, older ones are taken over, also what was deleted since."""
+    server = _Server(
+        [(5000, [_pod("a", 4000), _pod("lost", 4500)]), (3000, [_pod("a", 2000), _pod("back", 1500)])],
+        [
+            [_event("DELETED", _pod("back", 5001)), *restored],
+            [_event("MODIFIED", _pod("a", 3001)), "silence"],
+        ],
+    )
+    store = await _run(server, lambda store, _: _names(store) == ["a", "back"] and _version(store) == 3001)
+
+    assert _version(store) == 3001
+
+
+def _version(store: Store) -> int:
+    found = store.one(Kind.POD, "here", "a")
+    return int(found["metadata"]["resourceVersion"]) if found else 0
+
+
+async def test_users_objects_that_vanish_during_a_gap_are_noticed() -> None:
+    """The watches of a process include the kinds that users write: kopf is not told of such deletions."""
+    lists = [(10, ["kept", "deleted"]), (90, ["kept"])]
+    watched = asyncio.Event()
+
+    async def server(request: web.Request) -> web.StreamResponse:
+        if not request.path.endswith("/qdrantclusters"):
+            if "watch" in request.query:
+                await asyncio.Event().wait()
+            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
+        if "watch" in request.query:
+            if watched.is_set():
+                await asyncio.Event().wait()
+            watched.set()
+            return web.json_response({"message": "too old", "code": 410}, status=410)
+        version, found = lists.pop(0) if len(lists) > 1 else lists[0]
+        items = [_pod(name, 5) for name in found]
+        return web.json_response({"metadata": {"resourceVersion": str(version)}, "items": items})
+
+    store, gone = Store(), asyncio.Event()
+    store.listen(lambda _kind, _old, new: gone.set() if new is None else None)
+    async with serving(server) as transport:
+        task = asyncio.create_task(Informers(transport, store).run())
+        await asyncio.wait_for(gone.wait(), PATIENCE)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [one["metadata"]["name"] for one in store.all(Kind.CLUSTER, "here", {})] == ["kept"]
+
+
 async def test_a_silent_watch_is_opened_again() -> None:
     """A connection that died without a word is noticed on this side."""
     server = _Server([(10, [])], [["silence"], [_event("ADDED", _pod("a", 11)), "silence"]])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from qdrant_operator.adapters.apiserver import NotFound, Transport, path_of, selector
 from qdrant_operator.adapters.kubernetes import HttpKubernetes, replacement
 from qdrant_operator.adapters.store import Store
+from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Conflict, Refused, Retryable, Unreachable
 from qdrant_operator.domain.wire import Kind, Manifest
 from tests.adapters.http_stub import saying, serving, silence
@@ -76,9 +78,50 @@ async def test_a_terminating_namespace_has_its_own_reason() -> None:
 
 async def test_a_missing_namespace_or_kind_is_waited_for() -> None:
     """404 on an apply: not the object is missing but its place."""
-    async with serving(saying(404, message='namespaces "here" not found')) as transport:
+    answer = saying(404, message='namespaces "here" not found', reason="NotFound")
+    async with serving(answer) as transport:
         with pytest.raises(NotFound, match='namespaces "here" not found'):
             await _kubernetes(transport).apply(POD)
+
+
+async def test_a_404_that_is_not_about_the_object_does_not_bury_it() -> None:
+    """A proxy, or a server that is registering the kind: nothing is known, and the cache keeps what the watch told."""
+    known = {
+        **POD,
+        "metadata": {**POD["metadata"], "uid": "a", "resourceVersion": "5", "labels": names.MANAGED},
+    }
+    store = Store()
+    store.put(Kind.POD, known)
+    async with serving(saying(404, message="404 page not found")) as transport:
+        with pytest.raises(Retryable, match="page not found"):
+            await HttpKubernetes(transport, store).read(Kind.POD, "here", "vectors-0")
+    assert store.one(Kind.POD, "here", "vectors-0") == known
+
+
+async def test_a_secret_that_is_gone_is_not_kept() -> None:
+    """Neither after an answer that says so, nor beyond the time for which its content is believed."""
+    now, gone = 0.0, False
+
+    async def answer(request: web.Request) -> web.Response:
+        if gone:
+            return web.json_response({"reason": "NotFound", "message": "gone"}, status=404)
+        meta = {
+            "namespace": "here",
+            "name": request.path.rsplit("/", 1)[-1],
+            "uid": "s",
+            "resourceVersion": "1",
+        }
+        return web.json_response({"metadata": meta, "data": {"api-key": "c2VjcmV0"}})
+
+    async with serving(answer) as transport:
+        kubernetes = HttpKubernetes(transport, Store(), monotonic=lambda: now)
+        await kubernetes.read(Kind.SECRET, "here", "first")
+        now = 60.0
+        await kubernetes.read(Kind.SECRET, "here", "second")
+        assert list(vars(kubernetes)["_secrets"]) == [("here", "second")]
+        now, gone = 100.0, True
+        assert await kubernetes.read(Kind.SECRET, "here", "second") is None
+        assert vars(kubernetes)["_secrets"] == {}
 
 
 async def test_a_conflict_is_a_conflict() -> None:

@@ -61,6 +61,15 @@ def test_what_is_gone_stays_gone() -> None:
     assert _version(store) == 7
 
 
+def test_a_list_ends_a_burial() -> None:
+    """One answer of 404 that was not true does not hide an object for as long as the process lives."""
+    store = Store()
+    store.put(Kind.POD, _pod(5))
+    store.gone(Kind.POD, "here", "vectors-0", "a")
+    store.replace(Kind.POD, "", [_pod(5)], 10)
+    assert _version(store) == 5
+
+
 def test_an_object_that_lost_our_label_can_come_back() -> None:
     """Losing the label looks like DELETED to the watch; the same uid with a newer version is welcome again."""
     store = Store()

@@ -24,7 +24,7 @@ _UNTYPED: Final = "failed to create typed patch object"
 
 
 class NotFound(Retryable):
-    """The server says 404: the object, its namespace or its kind does not exist."""
+    """The server says that the object or its namespace does not exist."""
 
 
 class AlreadyExists(Refused):
@@ -136,7 +136,8 @@ def fail(method: str, kind: Kind, path: str, code: int, answer: Manifest, after:
     """Raise what an answer of 400 or more means."""
     message = f"{method} {path}: {_shortened(answer, code)}"
     reason = answer.get("reason")
-    if code == 404:
+    # Without this reason it is not the object that is missing: proxies, and kinds that are being registered, say 404.
+    if code == 404 and reason == "NotFound":
         raise NotFound(message, after=after)
     if code == 409 and reason == "AlreadyExists":
         raise AlreadyExists("AlreadyExists", message)

@@ -19,7 +19,7 @@ import aiohttp
 
 from qdrant_operator.adapters.apiserver import Transport, fail, path_of, selector
 from qdrant_operator.adapters.kubernetes import list_all
-from qdrant_operator.adapters.store import OURS, OWNED, Store
+from qdrant_operator.adapters.store import OURS, OWNED, Store, version
 from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.wire import Kind, Manifest
@@ -33,6 +33,8 @@ _BACKOFF: Final = (0.5, 10.0)
 """First and longest pause in seconds after a failure, doubled in between, jittered. While a kind is not watched the
 loop sees it as it was: after an outage of the API server nothing is put back for so long at most."""
 _EXPIRED: Final = 410
+_AHEAD: Final = "Too large resource version"
+"""The server's words (apimachinery, `NewTooLargeResourceVersionError`) when its versions went back."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,11 +47,14 @@ class Watched(NamedTuple):
 
 
 class TooOld(Exception):  # noqa: N818 (it is a state, not a defect)
-    """The server no longer knows the version that we have seen last: list again."""
+    """The server no longer knows, or does not know yet, the version that we have seen last: list again."""
 
 
 class Informers:
-    """Keeps a `Store` true for every owned kind."""
+    """Keeps a `Store` true for every kind that we make, and for those that users write.
+
+    kopf watches the latter too; its lists do not tell what vanished between two watches.
+    """
 
     def __init__(
         self,
@@ -57,7 +62,7 @@ class Informers:
         store: Store,
         *,
         namespaces: Sequence[str] = (),
-        kinds: Sequence[Kind] = OWNED,
+        kinds: Sequence[Kind] = (*OWNED, *OURS),
         silent_seconds: float = SILENT_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -71,7 +76,8 @@ class Informers:
         self._monotonic = monotonic
         self._watched = [Watched(kind, space) for kind in kinds for space in namespaces or ("",)]
         self._heard: dict[Watched, float] = {}
-        self._listed: set[Watched] = set()
+        self._listed: dict[Watched, int] = {}
+        """The highest version that was seen of each, by its list or its watch."""
         self.synced = asyncio.Event()
         """Set when every kind has been listed once."""
 
@@ -121,9 +127,12 @@ class Informers:
     async def _list(self, watched: Watched) -> str:
         query = _selected(watched.kind)
         items, taken_at = await list_all(self._transport, watched.kind, watched.namespace, query)
-        self._store.replace(watched.kind, watched.namespace, items, taken_at)
+        rewound = taken_at < self._listed.get(watched, 0)
+        if rewound:
+            _log.warning("versions of %s went back: etcd was restored", watched.kind.plural)
+        self._store.replace(watched.kind, watched.namespace, items, taken_at, rewound=rewound)
         self._heard[watched] = self._monotonic()
-        self._listed.add(watched)
+        self._listed[watched] = taken_at
         if len(self._listed) == len(self._watched):
             self.synced.set()
         return str(taken_at)
@@ -135,6 +144,10 @@ class Informers:
             manifest = event["object"]
             if event["type"] == "ERROR":
                 raise _watch_error(watched, manifest)
+            seen = version(manifest)
+            self._listed[watched] = max(seen, self._listed[watched])
+            if seen < int(since):
+                raise TooOld  # the server's versions went back
             if event["type"] == "DELETED":
                 self._store.drop(watched.kind, manifest)
             elif event["type"] != "BOOKMARK":
@@ -153,6 +166,8 @@ class Informers:
                     raise TooOld
                 if response.status >= 400:
                     answer = await response.json(content_type=None)
+                    if _AHEAD in str((answer or {}).get("message")):
+                        raise TooOld
                     fail("GET", watched.kind, path, response.status, answer or {}, 5.0)
                 async for line in lines(response.content.iter_any()):
                     yield json.loads(line)
@@ -199,6 +214,6 @@ def _query(kind: Kind, since: str) -> dict[str, str]:
 
 
 def _watch_error(watched: Watched, status: Mapping[str, Any]) -> Exception:
-    if status.get("code") == _EXPIRED:
+    if status.get("code") == _EXPIRED or _AHEAD in str(status.get("message")):
         return TooOld()
     return Retryable(f"watch of {watched.kind.plural}: {status.get('message')}")

@@ -73,11 +73,12 @@ class HttpKubernetes:
         try:
             found = await self._transport.get(kind, path_of(kind, namespace, name))
         except NotFound:
+            self._secrets.pop((namespace, name), None)
             self._forget(kind, before)
             return None
         self._store.put(kind, found)
         if kind is Kind.SECRET:
-            self._secrets[namespace, name] = (self._monotonic(), found)
+            self._remember_secret(namespace, name, found)
         return found
 
     async def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
@@ -197,6 +198,12 @@ class HttpKubernetes:
         if before is not None:
             meta = before["metadata"]
             self._store.gone(kind, meta["namespace"], meta["name"], meta["uid"])
+
+    def _remember_secret(self, namespace: str, name: str, found: Manifest) -> None:
+        """Contents of Secrets stay in memory no longer than they are believed."""
+        now = self._monotonic()
+        self._secrets = {key: one for key, one in self._secrets.items() if now - one[0] < SECRET_SECONDS}
+        self._secrets[namespace, name] = (now, found)
 
     def _known_secret(self, namespace: str, name: str) -> Manifest | None:
         since, secret = self._secrets.get((namespace, name), (-SECRET_SECONDS, None))

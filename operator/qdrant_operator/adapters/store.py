@@ -135,10 +135,25 @@ class Store:
         return self._remove(kind, old) if old is not None and old["metadata"]["uid"] == uid else None
 
     def replace(
-        self, kind: Kind, namespace: str, items: Iterable[Manifest], list_version: int
+        self,
+        kind: Kind,
+        namespace: str,
+        items: Iterable[Manifest],
+        list_version: int,
+        *,
+        rewound: bool = False,
     ) -> tuple[Change, ...]:
-        """Take over a whole list (`namespace` empty: all of them); what it lacks and is not newer is gone."""
+        """Take over a whole list (`namespace` empty: all of them); what it lacks and is not newer is gone.
+
+        A list shows what is there, so it ends a burial: if the object vanished meanwhile, the watch will say so.
+        `rewound`: the server's versions went back (etcd was restored): nothing that was known before is newer.
+        """
         listed = list(items)
+        if rewound:
+            return self._replace_whole(kind, namespace, listed)
+        for item in listed:
+            if self._tombstones.get(item["metadata"]["uid"]) == _GONE_FOR_GOOD:
+                del self._tombstones[item["metadata"]["uid"]]
         present = {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in listed}
         absent = [
             old
@@ -148,6 +163,11 @@ class Store:
         removed = [self._remove(kind, old) for old in absent]
         put = [change for item in listed if (change := self.put(kind, item))]
         return (*removed, *put)
+
+    def _replace_whole(self, kind: Kind, namespace: str, listed: list[Manifest]) -> tuple[Change, ...]:
+        self._tombstones.clear()
+        removed = [self._remove(kind, old) for _, old in self._within(kind, namespace)]
+        return (*removed, *(change for item in listed if (change := self.put(kind, item))))
 
     def _keeps(self, kind: Kind, manifest: Manifest) -> bool:
         # An owned object without our label is not watched: it would stay here for ever, unrefreshed.

@@ -14,7 +14,7 @@ from qdrant_operator.domain.steps import ApplyObject, Blocked, Plan, Step, event
 from qdrant_operator.domain.values import Transfer
 from qdrant_operator.reconcile.cluster_act import act
 from qdrant_operator.reconcile.cluster_observe import Look, look
-from qdrant_operator.reconcile.memory import Memory
+from qdrant_operator.reconcile.memory import Memories, Memory
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.status import write_status
 from qdrant_operator.reconcile.world import Again, World
@@ -29,12 +29,12 @@ class ClusterReconciler:
     def __init__(self, world: World) -> None:
         """Keep the world; all state of a cluster is in Kubernetes and in Qdrant, but for what only saves tries."""
         self._world = world
-        self._memory: dict[str, Memory] = {}
+        self._memory = Memories()
 
     async def reconcile(self, subject: Manifest) -> Again:
         """One pass. A QdrantCluster that is being deleted is left to Kubernetes' own garbage collection."""
         if "deletionTimestamp" in subject["metadata"]:
-            self._memory.pop(subject["metadata"]["uid"], None)
+            self._memory.forget(subject["metadata"]["uid"])
             return Again(self._world.options.resync_seconds)
         try:
             return await self._pass(subject)
@@ -42,8 +42,8 @@ class ClusterReconciler:
             return await self._refuse(subject, error)
 
     async def _pass(self, subject: Manifest) -> Again:
-        memory = self._memory.setdefault(subject["metadata"]["uid"], Memory())
         now = self._world.clock.now()
+        memory = self._memory.of(subject["metadata"]["uid"], now)
         seen = await look(self._world, subject, lambda observed: memory.recall(observed, now))
         await self._name_rivals(subject, seen, memory)
         seen = replace(seen, observed=memory.contests.recall(seen.observed, now))

@@ -26,6 +26,8 @@ class Creations:
             yield
         finally:
             self._running[namespace, cluster] -= 1
+            if not self._running[namespace, cluster]:
+                del self._running[namespace, cluster]
 
     def running(self, namespace: str, cluster: str) -> bool:
         """Whether any such call is on its way."""

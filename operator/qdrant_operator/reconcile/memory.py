@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.steps import Step
@@ -14,6 +14,9 @@ from qdrant_operator.reconcile.return_memory import ReturnMemory
 from qdrant_operator.reconcile.rival_memory import ContestMemory
 from qdrant_operator.reconcile.service_memory import ServiceMemory
 from qdrant_operator.reconcile.transfer_memory import Target, TransferMemory
+
+KEPT = timedelta(minutes=10)
+"""A cluster that had no pass for so long is gone: each has one every two minutes at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +80,25 @@ class Memory:
             self._changes.just_changed(now),
             self._pods.overdue(observed, now),
         )
+
+
+class Memories:
+    """The memory of each cluster; it ends some time after the cluster's last pass, however the cluster vanished."""
+
+    def __init__(self) -> None:
+        """Remember nothing."""
+        self._known: dict[str, tuple[datetime, Memory]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, uid: str, now: datetime) -> Memory:
+        """What is remembered of this QdrantCluster."""
+        _, memory = self._known.get(uid, (now, None))
+        self._known = {other: one for other, one in self._known.items() if now - one[0] < KEPT}
+        self._known[uid] = (now, memory or Memory())
+        return self._known[uid][1]
+
+    def forget(self, uid: str) -> None:
+        """The QdrantCluster is being deleted."""
+        self._known.pop(uid, None)
