@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from qdrant_operator.domain import names
 from qdrant_operator.domain.wire import Kind
 from tests.reconcile.cluster_place import Place, one_cluster
-from tests.reconcile.collection_world import CLUSTER, NAMESPACE
+from tests.reconcile.collection_world import CLUSTER, NAMESPACE, USER, manifest
 
 
 @pytest_asyncio.fixture
@@ -43,3 +44,24 @@ async def test_when_the_cause_is_gone_it_goes_on_and_says_so(place: Place) -> No
     assert "NameClash" not in place.told.guards[CLUSTER]
     await place.passes(1)
     assert place.there(Kind.STATEFUL_SET) is not None
+
+
+async def test_an_object_of_another_cluster_is_not_taken_over(place: Place) -> None:
+    """QdrantCluster vectors-peers came first: its client Service has the name of our headless one, and our label."""
+    other = place.kubernetes.server.create(
+        manifest(Kind.CLUSTER, f"{CLUSTER}-peers", {"version": "v1.19.0", "replicas": 1}), USER
+    )
+    place.kubernetes.server.delete(Kind.SERVICE, NAMESPACE, CLUSTER)
+    owner = {
+        "apiVersion": other["apiVersion"], "kind": "QdrantCluster", "controller": True,
+        "name": f"{CLUSTER}-peers", "uid": other["metadata"]["uid"],
+    }  # fmt: skip
+    made = manifest(Kind.SERVICE, f"{CLUSTER}-peers", {"type": "ClusterIP"}, dict(names.MANAGED))
+    made["metadata"]["ownerReferences"] = [owner]
+    before = place.kubernetes.server.create(made, USER)
+    await place.passes(5)
+    assert place.guards == ["NameClash"]
+    assert place.there(Kind.SERVICE, f"{CLUSTER}-peers") == before
+    place.kubernetes.server.delete(Kind.CLUSTER, NAMESPACE, f"{CLUSTER}-peers")
+    await place.passes(3)
+    assert "NameClash" not in place.guards

@@ -150,12 +150,12 @@ def is_open(window: Window, now: datetime | None) -> bool:
 def _repair_template(desired: DesiredCluster, observed: Observed) -> Plan:
     """Before the cluster is formed only pods that cannot help are recreated: a wrong image, configuration or key."""
     wanted = template_hash(desired)
-    rolled = _with_our_template(plan_rollout(wanted, desired.members, observed), observed)
+    rolled = plan_rollout(wanted, desired.members, observed)
     down = {pod.name for pod in observed.pods if pod.waiting}
     steps: list[Step] = [step for step in rolled.steps if getattr(step, "pod", "") in down]
     outdated = [pod for pod in refusing(observed) if pod.template_hash != wanted and not pod.terminating]
     steps += [RestartPod(pod.name, pod.uid, OLD_KEY) for pod in outdated]
-    return Plan(tuple(steps))
+    return _with_our_template(Plan(tuple(steps)), observed)
 
 
 def _remind(desired: DesiredCluster, observed: Observed) -> Plan:

@@ -13,9 +13,9 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import kopf
 
@@ -98,7 +98,10 @@ async def _main(settings: Settings) -> int:
             healthy=lambda: process.healthy(lag), ready=process.ready, metrics=process.metrics.page
         )
         await http.start(settings.host, settings.port)
-        background = [asyncio.create_task(lag.run()), asyncio.create_task(process.informers.run())]
+        background = [
+            asyncio.create_task(_or_end(lag.run(), "The loop is not measured any more, ending")),
+            asyncio.create_task(_or_end(process.informers.run(), "The watches ended, ending")),
+        ]
         try:
             await _lead(process, stop)
         finally:
@@ -115,28 +118,38 @@ async def _lead(process: Process, stop: asyncio.Event) -> None:
     if process.lease is None:
         await _serve(process, stop)
     elif await _unless(stop, process.lease.acquire()):
-        keeping = asyncio.create_task(_keep(process.lease))
+        keeping = asyncio.create_task(_or_end(process.lease.keep(), "The Lease cannot be kept, ending"))
         await _serve(process, stop)
         keeping.cancel()
         await process.lease.release()
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
-    """Wait for the work or for `stop`; whether the work was done."""
+    """Wait for the work or for `stop`; whether the work was done. Work that failed raises what it failed of."""
     task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
     done, pending = await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
     for other in pending:
         other.cancel()
+    if task in done:
+        task.result()
     return task in done
 
 
-async def _keep(lease: LeaderLease) -> None:
+async def _or_end(work: Awaitable[object], cannot: str) -> None:
+    """Work that lasts as long as the process; without it the process would look alive and do nothing."""
     try:
-        await lease.keep()
+        await work
     except LeadershipLost as lost:
         logger.critical("Leadership lost, ending at once", extra={"why": str(lost)})
-        logging.shutdown()
-        os._exit(3)
+        _end()
+    except Exception:
+        logger.critical(cannot, exc_info=True)
+        _end()
+
+
+def _end() -> NoReturn:
+    logging.shutdown()
+    os._exit(3)
 
 
 async def _serve(process: Process, stop: asyncio.Event) -> None:

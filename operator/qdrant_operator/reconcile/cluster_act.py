@@ -30,6 +30,7 @@ from qdrant_operator.domain.steps import (
     TakeOutOfService,
 )
 from qdrant_operator.reconcile.belonging import belongs
+from qdrant_operator.reconcile.clashes import refuse_anothers
 from qdrant_operator.reconcile.cluster_members import act_on_member
 from qdrant_operator.reconcile.cluster_observe import UID_KEY, Look, live_claims
 from qdrant_operator.reconcile.cluster_shards import act_on_peer, act_on_shard
@@ -90,6 +91,7 @@ async def _act_on_object(world: World, subject: Manifest, step: ApplyObject | De
     damage = step.damage
     if not damage.fields:
         await _refuse_foreign(world, subject, damage)
+    refuse_anothers(world.kubernetes, meta, damage.kind, damage.name)
     await world.kubernetes.apply(_as_seen(world, namespace=meta["namespace"], damage=damage))
 
 
