@@ -23,7 +23,8 @@ def refuse_anothers(kubernetes: Kubernetes, meta: Manifest, kind: Kind, name: st
     owners = [] if live is None else live["metadata"].get("ownerReferences") or []
     for owner in owners:
         if owner.get("controller") and owner["uid"] != meta["uid"] and _lives(kubernetes, meta, owner):
-            message = f"{kind.kind} {name!r} belongs to {owner['kind']} {owner['name']!r}: give one of the two another name"
+            whose = f"{owner['kind']} {owner['name']!r}"
+            message = f"{kind.kind} {name!r} belongs to {whose}: give one of the two another name"
             raise Refused("NameClash", message)
 
 
