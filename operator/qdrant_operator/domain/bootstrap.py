@@ -11,10 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qdrant_operator.domain import pod_trouble
+from qdrant_operator.domain.child_progress import Hindrance
 from qdrant_operator.domain.names import pod_name
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState
 from qdrant_operator.domain.steps import NOTHING, Blocked, Guard, MarkCluster, Plan, RecordBootstrap
 from qdrant_operator.domain.values import PeerView
+
+FIRST = (Guard.POD_NOT_RUNNING, Guard.PEERS_UNREACHABLE, Guard.PEER_NOT_JOINED)
+"""A pod that does not run comes first: the others wait for it, and say less."""
 
 
 def plan_decision(cluster: str, observed: Observed) -> Plan:
@@ -91,11 +96,14 @@ def _joined(view: PeerView | None, observed: Observed, wanted: int) -> bool:
 
 def _waiting(step: str, observed: Observed, *pods: str) -> Plan:
     found = {pod.name: pod for pod in observed.pods}
-    blocked = tuple(_blocked(step, name, found.get(name), observed) for name in pods)
-    return Plan(blocked=blocked)
+    blocked = [_blocked(step, name, found.get(name), observed) for name in pods]
+    return Plan(blocked=tuple(sorted(blocked, key=lambda wait: FIRST.index(wait.guard))))
 
 
 def _blocked(step: str, name: str, pod: PodState | None, observed: Observed) -> Blocked:
+    held_up = next((one for one in observed.held_up if one.pod == name), None)
+    if held_up is not None:
+        return Blocked(step, Guard.POD_NOT_RUNNING, held_up.why[:1024])
     if pod is None:
         return Blocked(step, Guard.POD_NOT_RUNNING, f"pod {name} does not exist yet")
     if pod.waiting:
@@ -109,4 +117,6 @@ def _blocked(step: str, name: str, pod: PodState | None, observed: Observed) -> 
 def why_down(pod: PodState) -> str:
     """Why a pod's container does not run, in the kubelet's words and the server's last ones."""
     last = f": {pod.message}" if pod.message else ""
-    return f"{pod.name} does not run: {pod.waiting}{last}"[:1024]
+    told = Hindrance("the kubelet", pod.waiting, pod.message)
+    remedy = f"; {pod_trouble.remedy(told)}" if told.has_remedy else ""
+    return f"{pod.name} does not run: {pod.waiting}{last}"[: 1024 - len(remedy)] + remedy

@@ -71,12 +71,20 @@ class Hindrance:
         said = f": {self.message}" if self.message else ""
         return f"{self.by} says {self.reason}{said}"
 
-    def remedy(self, *, resources: str, pull_secrets: str) -> str:
-        """What to do; the arguments are the fields that set the pods' resources and their pull secrets."""
+    @property
+    def has_remedy(self) -> bool:
+        """Whether its words are known."""
+        return self._known is not None
+
+    @property
+    def _known(self) -> str | None:
         text = self.message.lower()
         found = next((how for parts, how in _REMEDIES if _any_in(parts, text)), None)
-        found = found or _REMEDY_OF_REASON.get(_ALIASES.get(self.reason, self.reason))
-        return (found or "see kubectl describe of the object").format(
+        return found or _REMEDY_OF_REASON.get(_ALIASES.get(self.reason, self.reason))
+
+    def remedy(self, *, resources: str, pull_secrets: str) -> str:
+        """What to do; the arguments are the fields that set the pods' resources and their pull secrets."""
+        return (self._known or "see kubectl describe of the object").format(
             resources=resources, pull_secrets=pull_secrets
         )
 

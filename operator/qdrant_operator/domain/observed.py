@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from qdrant_operator.domain.placement.wants import KeyWant
+from qdrant_operator.domain.pod_trouble import HeldUp
 from qdrant_operator.domain.rival_writers import Contested
 from qdrant_operator.domain.soundness import ShardHealth, ShardRef, answering, shard_health
 from qdrant_operator.domain.values import PeerId, PeerView, ShardKey, Silent, View
@@ -106,6 +107,12 @@ class PodState:
     life: str = ""
     """Changes whenever its container starts or its readiness turns: what two looks at a ready pod cannot show. The
     kubelet's clock is in it, so it is only compared with itself."""
+    node: str = ""
+    """The node that it runs on."""
+    deleted: str = ""
+    """When its grace period ends, RFC 3339; empty: it is not stopping."""
+    started: bool = False
+    """Its container runs or ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +162,8 @@ class Observed:
     """Consensus was asked for a change a moment ago: only the leader surely shows it."""
     overdue: tuple[int, ...] = ()
     """Ordinals of pods that the StatefulSet counts and that nobody has made for a while."""
+    held_up: tuple[HeldUp, ...] = ()
+    """Pods that make no progress, and why."""
     mark: str | None = None
     """Uid of the QdrantCluster that the cluster's own metadata names."""
     shards: tuple[ShardHealth, ...] = field(default=())

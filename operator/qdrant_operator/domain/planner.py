@@ -177,4 +177,9 @@ def _protect(observed: Observed) -> Plan:
         for pod in observed.pods
         if pod.waiting
     )
-    return Plan(steps, down)
+    held_up = tuple(
+        Blocked(one.step, Guard.POD_NOT_RUNNING, one.why[:1024])
+        for one in observed.held_up
+        if not any(wait.step == one.step for wait in down)
+    )
+    return Plan(steps, down + held_up)

@@ -46,7 +46,10 @@ class ClusterReconciler:
         memory = self._memory.of(subject["metadata"]["uid"], now)
         seen = await look(self._world, subject, lambda observed: memory.recall(observed, now))
         await self._name_rivals(subject, seen, memory)
-        seen = replace(seen, observed=memory.contests.recall(seen.observed, now))
+        kubernetes, meta = self._world.kubernetes, subject["metadata"]
+        held_up = await memory.held_up.find(kubernetes, meta, seen.observed, now)
+        observed = memory.contests.recall(replace(seen.observed, held_up=held_up), now)
+        seen = replace(seen, observed=observed)
         plan = decide(seen)
         tries_again = bool(plan.steps) and was_refused(subject)
         if not tries_again:

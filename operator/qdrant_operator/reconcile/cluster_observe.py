@@ -222,6 +222,9 @@ def pod_state(pod: Manifest, zone_key: str | None) -> PodState:
         created=meta.get("creationTimestamp") or "",
         zone=labels.get(zone_key, "") if zone_key else "",
         life=_life(pod),
+        node=(pod.get("spec") or {}).get("nodeName") or "",
+        deleted=meta.get("deletionTimestamp") or "",
+        started=_has_started(pod),
     )
 
 
@@ -231,6 +234,11 @@ def _life(pod: Manifest) -> str:
     starts = [str(one.get("restartCount", 0)) for one in status.get("containerStatuses") or ()]
     turns = [c.get("lastTransitionTime") for c in status.get("conditions") or () if c.get("type") == "Ready"]
     return " ".join((*starts, *(str(turn) for turn in turns if turn)))
+
+
+def _has_started(pod: Manifest) -> bool:
+    containers = (pod.get("status") or {}).get("containerStatuses") or ()
+    return any("waiting" not in (one.get("state") or {"waiting": {}}) for one in containers)
 
 
 def _waiting(pod: Manifest) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.steps import Step
 from qdrant_operator.reconcile.change_memory import ChangeMemory
+from qdrant_operator.reconcile.held_up_pods import HeldUpPods
 from qdrant_operator.reconcile.pod_memory import PodMemory
 from qdrant_operator.reconcile.repeat_memory import RepeatMemory
 from qdrant_operator.reconcile.return_memory import ReturnMemory
@@ -58,6 +59,7 @@ class Memory:
         self._pods, self._returns = PodMemory(), ReturnMemory()
         self._changes = ChangeMemory()
         self.repeats = RepeatMemory()
+        self.held_up = HeldUpPods()
         self.contests = ContestMemory()
         """Objects that do not stay as they are applied."""
 

@@ -27,7 +27,7 @@ class PodMemory:
 
     def overdue(self, observed: Observed, now: datetime) -> tuple[int, ...]:
         """Ordinals of pods that have been missing for longer than it takes to make them."""
-        ages = self._missing.ages(_missing(observed), now)
+        ages = self._missing.ages(missing_pods(observed), now)
         return tuple(ordinal for ordinal, age in ages.items() if age >= PATIENCE)
 
     def begun(self, step: Step) -> None:
@@ -36,6 +36,7 @@ class PodMemory:
             self._missing.forget()
 
 
-def _missing(observed: Observed) -> list[int]:
+def missing_pods(observed: Observed) -> list[int]:
+    """Ordinals of pods that the StatefulSet counts and that are not there."""
     there = {pod.ordinal for pod in (*observed.pods, *filter(None, (observed.going,)))}
     return [ordinal for ordinal in range(observed.members or 0) if ordinal not in there]
