@@ -110,7 +110,7 @@ def test_silence_is_unknown_and_keeps_what_is_ours() -> None:
     ("change", "reason"),
     [
         ({"status": "yellow"}, "Optimizing"),
-        ({"status": "grey"}, "Optimizing"),
+        ({"status": "grey"}, "OptimizationsPending"),
         ({"optimizer": "disk is full"}, "OptimizerFailed"),
     ],
 )

@@ -96,8 +96,15 @@ class FaultyRest(QdrantRest):
         """Method, and what is raised after it had its effect; once."""
         self.refuse: dict[str, Exception] = {}
         """Method, and what is raised instead of calling; until removed."""
+        self.grey = False
+        """Every collection has optimizations to do that wait for the next write."""
         self.changes: list[str] = []
         """Calls that change something."""
+
+    async def collection(self, endpoint: Endpoint, name: str) -> Json:
+        """GET."""
+        told = await super().collection(endpoint, name)
+        return {**told, "status": "grey"} if self.grey else told
 
     async def create_collection(self, endpoint: Endpoint, name: str, body: Json) -> None:
         """PUT."""

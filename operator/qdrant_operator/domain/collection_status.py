@@ -23,6 +23,7 @@ from qdrant_operator.domain.collection_steps import (
 from qdrant_operator.domain.collection_values import Absent, Desired, Live, Observed
 from qdrant_operator.domain.collections import shown
 from qdrant_operator.domain.conditions import Condition
+from qdrant_operator.domain.optimizations import GREY
 from qdrant_operator.domain.payload_indexes import field_path
 from qdrant_operator.domain.shard_keys import declared_keys, may_hold, shown_key
 from qdrant_operator.domain.soundness import ShardHealth
@@ -47,6 +48,7 @@ class Reason(StrEnum):
     REPLICATED = "Replicated"
     OPTIMIZER_FAILED = "OptimizerFailed"
     OPTIMIZING = "Optimizing"
+    OPTIMIZATIONS_PENDING = "OptimizationsPending"
     INDEX_MISSING = "IndexMissing"
     ALL_INDEXED = "AllIndexed"
     NOT_KNOWN = "NotKnown"
@@ -176,8 +178,14 @@ def _indexed(desired: Desired, observed: Observed) -> Condition:
     failure = _optimizer_failure(live)
     if failure:
         return Condition("Indexed", False, Reason.OPTIMIZER_FAILED, failure)
+    if live.status == GREY:
+        message = (
+            "Qdrant has optimizations to do and starts them with the next write, as after each start of a peer: "
+            "searches of vectors that are not indexed are slow; the operator starts them, unless it is paused"
+        )
+        return Condition("Indexed", False, Reason.OPTIMIZATIONS_PENDING, message)
     if live.status != "green":
-        words = {"yellow": "the optimizer is running", "grey": "optimizations wait for the next write"}
+        words = {"yellow": "the optimizer is running"}
         return Condition("Indexed", False, Reason.OPTIMIZING, words.get(live.status, live.status))
     return Condition(
         "Indexed",

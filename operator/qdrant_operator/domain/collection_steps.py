@@ -224,6 +224,19 @@ class MoveAliases:
 
 
 @dataclass(frozen=True, slots=True)
+class StartOptimizations:
+    """Begin optimizations that wait for the next write, by an update of nothing."""
+
+    name: str
+    body: ClassVar[Json] = {"optimizers_config": {}}
+    reason: ClassVar[str] = "OptimizationsStarted"
+    gate: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"start the pending optimizations of collection {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteCollection:
     """Delete the collection and its data: deletionPolicy Delete."""
 
@@ -247,6 +260,7 @@ CollectionStep = (
     | ReplacePayloadIndex
     | DropPayloadIndex
     | MoveAliases
+    | StartOptimizations
     | DeleteCollection
 )
 """`reason` names the Event that follows a step; nothing after a `gate` makes sense until it is done."""

@@ -18,6 +18,7 @@ from qdrant_operator.domain.collection_values import Desired, Observed
 from qdrant_operator.domain.collections import plan as plan_collection
 from qdrant_operator.domain.collections import refused_by_qdrant
 from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.optimizations import is_settled, optimizations_to_start
 from qdrant_operator.domain.values import Silent
 from qdrant_operator.reconcile.access import ClusterAccess, cluster_access
 from qdrant_operator.reconcile.collection_act import Memory, act
@@ -80,7 +81,7 @@ class CollectionReconciler:
     async def _follow(self, subject: Manifest, wanted: Desired, seen: Look) -> Again:
         planned = plan_collection(wanted, seen.observed)
         subject = await self._report(subject, wanted, seen.observed, planned)
-        step = self._next(subject, planned)
+        step = self._next(subject, planned) or self._start(subject, wanted, seen.observed, planned)
         if step is None:
             return Again(self._pause(planned, subject))
         if await self._carry_out(subject, seen.endpoint, step):
@@ -97,6 +98,15 @@ class CollectionReconciler:
             if step.gate:
                 return None
         return None
+
+    def _start(
+        self, subject: Manifest, wanted: Desired, observed: Observed, planned: CollectionPlan
+    ) -> CollectionStep | None:
+        """Pending optimizations are no drift of the spec, so that they are not in the plan."""
+        uid, step = subject["metadata"]["uid"], optimizations_to_start(wanted, observed, planned)
+        if is_settled(observed):
+            self._memory.optimized(uid)
+        return step if step is not None and self._memory.may_start(uid, step) else None
 
     def _pause(self, planned: CollectionPlan, subject: Manifest) -> float:
         """Short while something goes on by itself: peers catch up, replicas become sound."""

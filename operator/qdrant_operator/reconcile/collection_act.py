@@ -22,6 +22,7 @@ from qdrant_operator.domain.collection_steps import (
     MoveAliases,
     RemoveShardKey,
     ReplacePayloadIndex,
+    StartOptimizations,
     TakeOver,
     UpdateCollection,
 )
@@ -37,6 +38,9 @@ REASKED_AFTER = timedelta(seconds=60)
 Asking again is harmless (each asking is one entry in the shards' queues), asking every second is not."""
 RETRIED_AFTER = timedelta(seconds=30)
 """A step that Qdrant refused is tried again at this pace: what it disliked may have changed."""
+STARTED_AGAIN = timedelta(minutes=1)
+STARTED_AT_LAST = timedelta(hours=1)
+"""Pauses before pending optimizations are started again: doubled from the first to the last, until none are left."""
 FORGOTTEN_AFTER = timedelta(minutes=10)
 """Longer than the longest pause between two passes over one object."""
 
@@ -98,8 +102,8 @@ async def ask(qdrant: Qdrant, endpoint: Endpoint, step: CollectionStep) -> None:
             await qdrant.create_collection(endpoint, name, body)
         case TakeOver(name, owner):
             await qdrant.update_collection(endpoint, name, {"metadata": {OWNER_KEY: owner}})
-        case UpdateCollection(name, body):
-            await qdrant.update_collection(endpoint, name, body)
+        case UpdateCollection() | StartOptimizations():
+            await qdrant.update_collection(endpoint, step.name, step.body)
         case CreateShardKey():
             await _create_key(qdrant, endpoint, step)
         case RemoveShardKey():
@@ -172,6 +176,9 @@ class Memory:
     def done(self, uid: str, step: CollectionStep) -> None:
         """A step was taken."""
         self._recent[uid].refused.pop(str(step), None)
+        if isinstance(step, StartOptimizations):
+            self._recent[uid].starts += 1
+            self._recent[uid].started = self._now()
         if isinstance(step, IndexStep):
             self._recent[uid].asked[step.field] = self._now()
 
@@ -183,6 +190,18 @@ class Memory:
         """Payload fields whose index was asked for a moment ago."""
         asked = self._recent[uid].asked.items()
         return frozenset(field for field, when in asked if self._now() - when < REASKED_AFTER)
+
+    def optimized(self, uid: str) -> None:
+        """Nothing is left to optimize: the next start is a first one."""
+        self._recent[uid].starts = 0
+
+    def may_start(self, uid: str, step: StartOptimizations) -> bool:
+        """Whether pending optimizations may be started now."""
+        known = self._recent[uid]
+        if known.started is None or not known.starts:
+            return not self.rests(uid, step)
+        pause = min(STARTED_AGAIN * 2 ** min(known.starts - 1, 10), STARTED_AT_LAST)
+        return self._now() - known.started >= pause and not self.rests(uid, step)
 
     def refusal(self, uid: str, step: CollectionStep) -> str | None:
         """Why a step was refused when it was last tried; None when it was not."""
@@ -201,3 +220,6 @@ class _Recent:
     begun: datetime
     asked: dict[str, datetime] = field(default_factory=dict)
     refused: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    starts: int = 0
+    """How often optimizations were started since none were left."""
+    started: datetime | None = None
