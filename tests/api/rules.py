@@ -153,6 +153,29 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         for selector in ("podSelector", "namespaceSelector")
     },
     # QdrantCollection
+    "spec.name: at most 180 bytes": (
+        [least(COLLECTION, name=name) for name in ("a" * 180, "é" * 90, "知" * 60)],
+        [least(COLLECTION, name=name) for name in ("a" * 181, "é" * 91, "知" * 61, "😀" * 46)],
+    ),
+    "spec.name: . and .. are directories": (
+        [least(COLLECTION, name=name) for name in ("...", ".docs", "docs.")],
+        [least(COLLECTION, name="."), least(COLLECTION, name="..")],
+    ),
+    "metadata.name: names the collection when spec.name is absent": (
+        [
+            named(COLLECTION, "a" * 180),
+            {**named(COLLECTION, "a" * 253), "spec": least(COLLECTION, name="d")["spec"]},
+        ],
+        [named(COLLECTION, "a" * 181)],
+    ),
+    "spec.aliases: at most 180 bytes": (
+        [least(COLLECTION, aliases=["é" * 90])],
+        [least(COLLECTION, aliases=["live", "é" * 91])],
+    ),
+    "spec.aliases: . and .. are directories": (
+        [least(COLLECTION, aliases=["..."])],
+        [least(COLLECTION, aliases=[".."])],
+    ),
     "spec.aliases: an alias must differ": (
         [least(COLLECTION, name="docs", aliases=["subject"]), least(COLLECTION, aliases=["live"])],
         [least(COLLECTION, name="docs", aliases=["docs"]), least(COLLECTION, aliases=["subject"])],

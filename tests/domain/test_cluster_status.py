@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from qdrant_operator.domain.cluster_status import Reason, conditions
 from qdrant_operator.domain.conditions import Condition
-from qdrant_operator.domain.observed import Observed
+from qdrant_operator.domain.observed import Leaving, LeavingPhase, Observed
 from qdrant_operator.domain.steps import NOTHING
 from tests.domain.clusters import desired, settled, silence, view
 
@@ -47,3 +47,26 @@ def test_an_error_that_is_over_is_no_alarm() -> None:
         then = replace(found, send_failed_at=dict.fromkeys(found.send_failures, now - ago))
         said = degraded(replace(seen, views={**seen.views, "vectors-0": then}))
         assert said.status is lasts, ago
+
+
+def stopped(observed: Observed, pod: str, error: str = "") -> Observed:
+    """The same look where a peer's consensus thread has ended."""
+    found = replace(observed.peers[pod], consensus_working=False, consensus_error=error)
+    return replace(observed, views={**observed.views, pod: found})
+
+
+def test_a_cluster_is_not_ready_when_the_consensus_of_a_peer_has_stopped() -> None:
+    """All peers answer, follow one leader and hold sound replicas: no change reaches the one that has stopped."""
+    ended = stopped(settled(), "vectors-1", "File name too long (os error 36)")
+    ready, _, broken, _ = conditions(desired(), ended, NOTHING)
+    assert (ready.status, ready.reason) == (False, Reason.CONSENSUS_STOPPED)
+    assert (broken.status, broken.reason) == (True, Reason.CONSENSUS_STOPPED)
+    assert "consensus has stopped on vectors-1: File name too long (os error 36)" in ready.message
+    assert ready.message == broken.message
+
+
+def test_a_peer_that_is_being_removed_may_stop() -> None:
+    """It is no peer of the cluster any more, and its thread ends rightly."""
+    leaving = Leaving("vectors-2", view(2).peer, "claim-2", LeavingPhase.REMOVING)
+    ended = replace(stopped(settled(), "vectors-2"), leaving=leaving)
+    assert degraded(ended).status is False

@@ -343,3 +343,37 @@ def test_a_paused_cluster_is_observed_and_not_touched() -> None:
     planned = plan(desired({"hnsw": {"m": 32}, "aliases": ["live"]}, paused=True), observed(live()))
     assert planned.steps == ()
     assert [one.guard for one in planned.blocked] == [CollectionGuard.CLUSTER_PAUSED] * 2
+
+
+LONG = "知识库" * 29
+"""87 characters, 261 bytes: Qdrant 1.19.0 commits it, and then consensus stops on every peer for good."""
+
+
+@pytest.mark.parametrize("name", [LONG, "a" * 181, "é" * 91, ".", ".."])
+def test_a_name_that_qdrant_cannot_make_files_for_is_never_sent(name: str) -> None:
+    """The CRD refuses it; one that is older than the operator does not."""
+    planned = plan(desired(name=name), observed())
+    assert planned.steps == ()
+    assert [one.guard for one in planned.blocked] == [CollectionGuard.INVALID_SPEC]
+    assert "spec.name" in planned.blocked[0].message
+
+
+@pytest.mark.parametrize("name", ["a" * 180, "é" * 90, "知" * 60, "..."])
+def test_the_longest_name_is_counted_in_bytes(name: str) -> None:
+    """What is at the bound is made."""
+    assert isinstance(plan(desired(name=name), observed()).steps[0], CreateCollection)
+
+
+def test_a_collection_that_has_a_long_name_already_is_left_as_it_is_and_reconciled() -> None:
+    """The bound holds for what is made; a collection that is there is changed as before."""
+    planned = plan(desired({"replicationFactor": 2}, name="a" * 190), observed(live()))
+    assert [type(step) for step in planned.steps] == [UpdateCollection]
+
+
+@pytest.mark.parametrize("alias", [LONG, ".."])
+def test_an_alias_that_could_not_be_a_collection_is_never_made(alias: str) -> None:
+    """An alias may become a collection's name later, and stands in paths as one does."""
+    planned = plan(desired({"aliases": [alias]}), observed(live()))
+    assert planned.steps == ()
+    assert planned.blocked[0].guard is CollectionGuard.INVALID_SPEC
+    assert "spec.aliases" in planned.blocked[0].message

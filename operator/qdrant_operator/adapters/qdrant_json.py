@@ -32,7 +32,7 @@ def peer_view(cluster: Json, telemetry: Json, *, ready: bool) -> PeerView:
         KeyError, TypeError, ValueError: the answers are not those of a peer in cluster mode.
     """
     raft = cluster["raft_info"]
-    thread = cluster["consensus_thread_status"]["consensus_thread_status"]
+    thread = cluster["consensus_thread_status"]
     return PeerView(
         peer=PeerId(cluster["peer_id"]),
         peers={PeerId(int(peer)): _uri(member["uri"]) for peer, member in cluster["peers"].items()},
@@ -41,12 +41,13 @@ def peer_view(cluster: Json, telemetry: Json, *, ready: bool) -> PeerView:
         commit=raft["commit"],
         pending=raft["pending_operations"],
         voter=raft["is_voter"],
-        consensus_working=thread == "working",
+        consensus_working=thread["consensus_thread_status"] == "working",
         version=telemetry["app"]["version"],
         collections=_collections(telemetry),
         ready=ready,
         send_failures=_send_failures(cluster),
         send_failed_at=_send_failed_at(cluster),
+        consensus_error=str(thread.get("err") or ""),
     )
 
 

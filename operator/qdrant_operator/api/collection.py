@@ -18,8 +18,41 @@ from qdrant_operator.api.sharding import KeyName, Sharding
 from qdrant_operator.api.tuning import Count, Hnsw, Optimizers, Quantization, StrictMode, Wal
 from qdrant_operator.api.vectors import SparseVector, Vector
 
-CollectionName = Annotated[str, Field(min_length=1, max_length=255, pattern=r'^[^<>:"/\\|?*\x00-\x1f]+$')]
-"""Names that Qdrant takes for collections and aliases."""
+NAME_BYTES = 180
+"""Longest name of a collection, in bytes of UTF-8.
+
+Qdrant names directories and files after it, and file systems take 255 bytes a name. Qdrant 1.19 adds at most 58:
+`-<peer>-<time>.snapshot-temp-<random>` around a snapshot of a collection (peer ids of 16 digits), and
+`-shard-<shard>-<time>.snapshot-temp-<random>` around one of a shard (shard ids of 10 digits). What is left of 197
+is room for a longer suffix in a later release.
+"""
+
+
+def _fits(field: str) -> dict[str, Any]:
+    """The rule that Qdrant can make files for this name, and that it stays one segment of a path."""
+    return rules(
+        rule(
+            f"bytes(self).size() <= {NAME_BYTES}",
+            f"spec.{field}: at most {NAME_BYTES} bytes (a character takes up to 4), because Qdrant names files after "
+            "it; choose a shorter name",
+        ),
+        rule("!(self in ['.', '..'])", f"spec.{field}: . and .. are directories; choose another name"),
+    )
+
+
+def _collection_name(field: str) -> Any:
+    return Field(
+        min_length=1,
+        max_length=255,
+        pattern=r'^[^<>:"/\\|?*\x00-\x1f]+$',
+        json_schema_extra=_fits(field),
+    )
+
+
+CollectionName = Annotated[str, _collection_name("name")]
+"""Names that Qdrant takes for collections."""
+AliasName = Annotated[str, _collection_name("aliases")]
+"""Names that Qdrant takes for aliases: those of collections, so that an alias can become one."""
 
 _FIXED_CLUSTER = rules(
     rule(
@@ -72,7 +105,7 @@ class CollectionSpec(Model):
     cluster_ref: Annotated[LocalRef, Field(json_schema_extra=_FIXED_CLUSTER)]
     """The QdrantCluster that holds it, in the same namespace."""
     name: CollectionName | None = None
-    """Name of the collection in Qdrant; absent: metadata.name. It cannot be changed."""
+    """Name of the collection in Qdrant, at most 180 bytes; absent: metadata.name. It cannot be changed."""
     vectors: Vector | None = None
     """The one unnamed vector of each point. Excludes namedVectors."""
     named_vectors: (
@@ -122,7 +155,7 @@ class CollectionSpec(Model):
     """Payload fields that can be filtered by quickly. Missing indexes are built, others are kept."""
     prune_payload_indexes: bool = False
     """True: indexes that are not declared are removed."""
-    aliases: Annotated[tuple[CollectionName, ...], Field(max_length=100, json_schema_extra=LIST_SET)] = ()
+    aliases: Annotated[tuple[AliasName, ...], Field(max_length=100, json_schema_extra=LIST_SET)] = ()
     """Other names for the collection; moved in one atomic call."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
     """What becomes of the collection and its data when this object is deleted."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from qdrant_operator.api.base import Model, rule
 from qdrant_operator.api.cluster import ClusterSpec
 from qdrant_operator.api.cluster_status import ClusterStatus
-from qdrant_operator.api.collection import CollectionSpec, CollectionStatus
+from qdrant_operator.api.collection import NAME_BYTES, CollectionSpec, CollectionStatus
 from qdrant_operator.api.snapshot import (
     SnapshotScheduleSpec,
     SnapshotScheduleStatus,
@@ -105,6 +105,11 @@ COLLECTION = CustomKind(
         AGE,
     ),
     rules=(
+        rule(
+            f"has(self.spec.name) || self.metadata.name.size() <= {NAME_BYTES}",
+            f"metadata.name: names the collection when spec.name is absent, and may then have {NAME_BYTES} characters, "
+            "because Qdrant names files after it; set spec.name to a shorter name",
+        ),
         rule(
             f"{_NAME.format('self')} == {_NAME.format('oldSelf')}",
             "spec.name: cannot be changed; put the old name back, give the collection a further name in "

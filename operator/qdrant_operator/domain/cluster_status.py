@@ -10,6 +10,7 @@ from typing import Any
 from qdrant_operator.domain import names
 from qdrant_operator.domain.advice import advice
 from qdrant_operator.domain.conditions import Condition, timestamp
+from qdrant_operator.domain.consensus import stopped_consensus
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.manifests.stateful_set import template_hash
@@ -44,6 +45,7 @@ class Reason(StrEnum):
     PEERS_APART = "PeersCannotTalk"
     NO_LEADER = "NoLeader"
     SPLIT = "SplitBrain"
+    CONSENSUS_STOPPED = "ConsensusStopped"
     REPLICAS_NOT_SOUND = "ReplicasNotSound"
     SETTLED = "Settled"
     HEALTHY = "Healthy"
@@ -176,6 +178,7 @@ def _unready(desired: DesiredCluster, observed: Observed) -> Sequence[tuple[Reas
     return (
         (Reason.FORMING, "" if _is_formed(observed) else "the peers have not formed one cluster yet"),
         (Reason.SPLIT, _split(observed)),
+        (Reason.CONSENSUS_STOPPED, stopped_consensus(observed)),
         (Reason.UPDATING, f"pods to restart: {', '.join(outdated)}" if outdated else ""),
         (Reason.SCALING, _scaling(desired, observed)),
         (Reason.PEERS_DOWN, _peers_down(observed)),
@@ -254,6 +257,7 @@ def _degraded(observed: Observed) -> Condition:
     if _is_formed(observed):
         for reason, message in (
             (Reason.SPLIT, _split(observed)),
+            (Reason.CONSENSUS_STOPPED, stopped_consensus(observed)),
             (Reason.PEERS_DOWN, _silent(observed)),
             (Reason.PEERS_APART, _apart(observed)),
             (Reason.REPLICAS_NOT_SOUND, _ill_shards(observed)),

@@ -12,6 +12,7 @@ from qdrant_operator.domain.collection_aliases import plan_aliases
 from qdrant_operator.domain.collection_body import OWNER_KEY, create_body, expected_config, update_body
 from qdrant_operator.domain.collection_factors import settle_factors, too_few_peers
 from qdrant_operator.domain.collection_fields import Change, Difference, differences
+from qdrant_operator.domain.collection_names import alias_refusals, name_refusal
 from qdrant_operator.domain.collection_steps import (
     CollectionBlocked,
     CollectionGuard,
@@ -117,7 +118,7 @@ def _custody(desired: Desired) -> CollectionPlan:
 def _collection(desired: Desired, observed: Observed) -> CollectionPlan:
     if desired.claims.rival:
         return _clash(desired, f"QdrantCollection {desired.claims.rival} is older and has it")
-    wrong = tuple(index_refusals(desired.spec))
+    wrong = (*index_refusals(desired.spec), *alias_refusals(desired.spec.aliases))
     if wrong:
         return _invalid(desired, wrong)
     match observed.collection:
@@ -161,6 +162,9 @@ def _catching_up(desired: Desired, observed: Observed, live: Live) -> Collection
 
 def _creation(desired: Desired, observed: Observed) -> CollectionPlan:
     step = f"create collection {desired.name}"
+    unfit = name_refusal(desired.name)
+    if unfit:
+        return held_back("create the collection", CollectionGuard.INVALID_SPEC, unfit)
     pointed = observed.aliases.get(desired.name)
     if pointed:
         return _clash(desired, f"it is an alias of collection {pointed}")

@@ -105,6 +105,8 @@ class PeerView:
     which a follower may never have for another one."""
     send_failed_at: Mapping[str, datetime] = field(default_factory=dict)
     """When that was, by the peer's clock."""
+    consensus_error: str = ""
+    """Why its consensus thread has stopped, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
