@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
@@ -17,6 +18,7 @@ from qdrant_operator.handlers.runner import Runner
 from qdrant_operator.handlers.wakeups import Wakeups
 from qdrant_operator.reconcile.cluster import ClusterReconciler
 from qdrant_operator.reconcile.collection import CollectionReconciler
+from qdrant_operator.reconcile.defects import report_defect
 from qdrant_operator.reconcile.world import Options, Reconciler, World
 from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
 from sandbox.qdrant_sim.core.answers import Call
@@ -87,7 +89,9 @@ class Operator:
             Kind.CLUSTER: ClusterReconciler(world),
             Kind.COLLECTION: CollectionReconciler(world),
         }
-        runner = Runner(self.kubernetes, loops, lambda _kind, _result, _seconds: None)
+        runner = Runner(
+            self.kubernetes, loops, lambda _kind, _result, _seconds: None, partial(report_defect, world)
+        )
         self.kubernetes.listen(Wakeups(runner))
         for kind in loops:
             for found in self._story.server.all(kind):

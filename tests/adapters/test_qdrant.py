@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from qdrant_operator.adapters import qdrant, qdrant_http
+from qdrant_operator.adapters import qdrant, qdrant_pools
 from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.adapters.qdrant_json import peer_view
 from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
@@ -167,7 +167,7 @@ async def test_pools_of_forgotten_pods_are_closed(
     adapter: QdrantRest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond the bound the least recently used pod's connections are closed, and it can be asked again."""
-    monkeypatch.setattr(qdrant_http, "POOLS", 2)
+    monkeypatch.setattr(qdrant_pools, "POOLS", 2)
     open_now: set[int] = set()
 
     async def note(request: web.Request) -> web.Response:

@@ -61,11 +61,15 @@ class Results:
         self.told.put_nowait(result)
 
 
+async def unreported(_kind: Kind, _namespace: str, _name: str, _error: Exception) -> None:
+    """Nobody is told of errors."""
+
+
 async def start() -> tuple[Runner, Gate, Results, FakeKubernetes]:
     """A runner with one QdrantCluster that was seen."""
     kubernetes, gate, results = FakeKubernetes(), Gate(), Results()
     await kubernetes.create(manifest())
-    runner = Runner(kubernetes, {CLUSTER: gate}, results)
+    runner = Runner(kubernetes, {CLUSTER: gate}, results, unreported)
     runner.wake(CLUSTER, "default", "vectors")
     await gate.entered.wait()
     return runner, gate, results, kubernetes

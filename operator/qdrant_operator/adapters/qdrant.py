@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 
-from qdrant_operator.adapters.qdrant_http import MayAct, ObserveLatency, PeerHttp, Request, path
+from qdrant_operator.adapters.qdrant_http import UNUSABLE, MayAct, ObserveLatency, PeerHttp, Request, path
 from qdrant_operator.adapters.qdrant_json import is_disabled, peer_view, shard_snapshot
 from qdrant_operator.domain.errors import Refused, Unreachable
 from qdrant_operator.domain.values import PeerId, PeerView, ShardId, ShardKey
@@ -71,7 +71,7 @@ class QdrantRest:
             )
         try:
             return peer_view(cluster, telemetry, ready=ready)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNUSABLE as error:
             raise Unreachable(f"the peer at {endpoint.url} gave an unusable answer: {error!r}") from error
 
     async def cluster_key(self, endpoint: Endpoint, key: str) -> Json:

@@ -7,10 +7,8 @@ raises `Unreachable` (nobody knows what happened) or `Refused` (somebody must ac
 from __future__ import annotations
 
 import json
-import socket
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -19,18 +17,20 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from qdrant_operator.adapters.capped import MIB, TooLarge, read_capped
 from qdrant_operator.adapters.qdrant_json import error_message
+from qdrant_operator.adapters.qdrant_pools import Pools
 from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.wire import Endpoint, Json
 
 CONNECT_SECONDS = 3.0
-KEEP_ALIVE_SECONDS = 4.0
-"""Shorter than the 5 s after which Qdrant's server closes an idle connection, so that we never write into one
-that is just being closed."""
-POOLS = 1024
-"""Pods whose pools are kept; the least recently used idle one goes first."""
-CONNECTIONS = 16
-"""Connections to one pod at a time."""
+ANSWER_BYTES = 32 * MIB
+"""Largest answer that is read: telemetry of 10,000 shards takes some 7 MiB."""
+ERROR_BYTES = 64 * 1024
+"""Largest error of a download."""
+READ_BYTES = 2**16
+UNUSABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What reading an answer that is not Qdrant's may raise."""
 
 READS = frozenset({"GET", "HEAD"})
 """Methods that change nothing."""
@@ -55,14 +55,15 @@ class Request:
     """Seconds for the whole call, connection included."""
 
 
-@dataclass(slots=True)
-class _Pool:
-    session: aiohttp.ClientSession
-    busy: int = 0
-
-
 def path(*segments: str | int) -> str:
-    """A path from raw segments; whatever a name contains, it stays one segment."""
+    """A path from raw segments; whatever a name contains, it stays one segment.
+
+    Raises:
+        Refused: `BadRequest` for a name that no quoting keeps a segment.
+    """
+    for segment in segments:
+        if segment in (".", ".."):
+            raise Refused("BadRequest", f"the name {segment!r} cannot stand in a URL: it means a directory")
     return "/" + "/".join(quote(str(segment), safe="") for segment in segments)
 
 
@@ -77,13 +78,11 @@ class PeerHttp:
         """Nothing is opened before the first call."""
         self._observe_latency = observe_latency
         self._may_act = may_act
-        self._pools: OrderedDict[str, _Pool] = OrderedDict()
+        self._pools = Pools()
 
     async def close(self) -> None:
         """Close every connection."""
-        pools, self._pools = self._pools, OrderedDict()
-        for pool in pools.values():
-            await pool.session.close()
+        await self._pools.close()
 
     async def json(self, endpoint: Endpoint, request: Request) -> Json:
         """The `result` of the answer.
@@ -103,7 +102,7 @@ class PeerHttp:
         result = await self.json(endpoint, request)
         try:
             return parse(result)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNUSABLE as error:
             raise Unreachable(f"{_what(endpoint, request)}: unusable answer: {error!r}") from error
 
     async def status(self, endpoint: Endpoint, request: Request, expected: tuple[int, ...]) -> int:
@@ -119,7 +118,7 @@ class PeerHttp:
         limits = aiohttp.ClientTimeout(total=request.timeout, sock_connect=CONNECT_SECONDS)
         with self._measured(request.operation):
             async with self._send(endpoint, request, limits) as response:
-                text = await response.text(errors="replace")
+                text = await _text(response, ANSWER_BYTES, _what(endpoint, request))
             if response.status in expected:
                 return response.status, None
             return response.status, _parsed(endpoint, request, response.status, text)
@@ -133,7 +132,8 @@ class PeerHttp:
         with self._measured(request.operation):
             async with self._send(endpoint, request, limits, buffer) as response:
                 if response.status >= 400:
-                    _parsed(endpoint, request, response.status, await response.text(errors="replace"))
+                    text = await _text(response, ERROR_BYTES, _what(endpoint, request))
+                    _parsed(endpoint, request, response.status, text)
                 yield response
 
     @asynccontextmanager
@@ -141,49 +141,31 @@ class PeerHttp:
         self, endpoint: Endpoint, request: Request, limits: aiohttp.ClientTimeout, buffer: int = 2**16
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send, and turn every failure to hear the whole answer into `Unreachable`."""
-        url = URL(endpoint.url.rstrip("/") + request.path, encoded=True).update_query(dict(request.query))
+        what = _what(endpoint, request)
         try:
-            async with (
-                self._session(endpoint) as session,
-                session.request(
+            async with self._session(endpoint) as session:
+                sending = session.request(
                     request.method,
-                    url,
+                    _url(endpoint, request),
                     json=request.body,
                     headers=_headers(endpoint),
                     timeout=limits,
                     read_bufsize=buffer,
                     allow_redirects=False,
-                ) as response,
-            ):
-                yield response
+                )
+                async with await _sent(sending, what) as response:
+                    yield response
         except TimeoutError as error:
-            raise Unreachable(f"{_what(endpoint, request)}: no answer in time") from error
+            raise Unreachable(f"{what}: no answer in time") from error
+        except TooLarge as error:
+            raise Unreachable(str(error)) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unreachable(f"{_what(endpoint, request)}: {str(error) or type(error).__name__}") from error
+            raise Unreachable(f"{what}: {str(error) or type(error).__name__}") from error
 
     @asynccontextmanager
     async def _session(self, endpoint: Endpoint) -> AsyncIterator[aiohttp.ClientSession]:
-        pool = await self._pool(endpoint.identity)
-        pool.busy += 1
-        try:
-            yield pool.session
-        finally:
-            pool.busy -= 1
-
-    async def _pool(self, identity: str) -> _Pool:
-        pool = self._pools.get(identity)
-        if pool is None:
-            pool = self._pools[identity] = _Pool(_session())
-            await self._evict()
-        self._pools.move_to_end(identity)
-        return pool
-
-    async def _evict(self) -> None:
-        """Forget the oldest idle pools beyond the bound; the newest one is never forgotten."""
-        surplus = len(self._pools) - POOLS
-        idle = [identity for identity, pool in list(self._pools.items())[:-1] if not pool.busy]
-        for identity in idle[: max(surplus, 0)]:
-            await self._pools.pop(identity).session.close()
+        async with self._pools.session(endpoint.identity) as session:
+            yield session
 
     def _measured(self, operation: str) -> _Measure:
         return _Measure(operation, self._observe_latency)
@@ -207,28 +189,45 @@ class _Measure:
         )
 
 
-def _session() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
-        limit=CONNECTIONS,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
-        ssl=False,
-        socket_factory=_socket,
-    )
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+def _url(endpoint: Endpoint, request: Request) -> URL:
+    try:
+        return URL(endpoint.url.rstrip("/") + request.path, encoded=True).update_query(dict(request.query))
+    except ValueError as error:
+        raise _unsendable(_what(endpoint, request)) from error
 
 
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket that notices within half a minute that the node at the other end is gone.
+async def _sent(sending: Awaitable[aiohttp.ClientResponse], what: str) -> aiohttp.ClientResponse:
+    """The beginning of the answer.
 
-    Long calls (a snapshot being made) send nothing for minutes: without probes a dead node looks busy.
+    Raises:
+        Refused: `BadRequest` for what HTTP cannot carry.
+        Unreachable: the answer is compressed.
     """
-    family, kind, protocol, *_ = address
-    opened = socket.socket(family=family, type=kind, proto=protocol)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, option):
-            opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    return opened
+    try:
+        response = await sending
+    except ValueError as error:
+        raise _unsendable(what) from error
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        response.close()
+        raise Unreachable(
+            f"{what}: unusable answer: it is compressed ({encoding[:20]}), which was not asked for"
+        )
+    return response
+
+
+def _unsendable(what: str) -> Refused:
+    """The values stay unsaid: one of them is a key."""
+    return Refused(
+        "BadRequest",
+        f"{what}: cannot be sent: the peer's address is none, or the API key has characters that a header cannot"
+        " carry; correct the Secret of the API key",
+    )
+
+
+async def _text(response: aiohttp.ClientResponse, limit: int, what: str) -> str:
+    content = await read_capped(response.content.iter_chunked(READ_BYTES), limit, what)
+    return content.decode(errors="replace")
 
 
 def _headers(endpoint: Endpoint) -> dict[str, str]:
@@ -244,7 +243,7 @@ def _what(endpoint: Endpoint, request: Request) -> str:
 def _parsed(endpoint: Endpoint, request: Request, status: int, text: str) -> Json:
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if status < 400:
         return answer

@@ -24,6 +24,9 @@ from qdrant_operator.domain.wire import Json, ShardSnapshot
 DUMMY = "dummy shard"
 """`local.variant_name` of a shard that stands in for data which could not be loaded."""
 
+MESSAGE_CHARACTERS = 2000
+"""What is kept of a message of Qdrant: it ends in conditions and Events."""
+
 
 def peer_view(cluster: Json, telemetry: Json, *, ready: bool) -> PeerView:
     """One peer's view from the results of `GET /cluster` and `GET /telemetry?details_level=3`.
@@ -47,7 +50,7 @@ def peer_view(cluster: Json, telemetry: Json, *, ready: bool) -> PeerView:
         ready=ready,
         send_failures=_send_failures(cluster),
         send_failed_at=_send_failed_at(cluster),
-        consensus_error=str(thread.get("err") or ""),
+        consensus_error=str(thread.get("err") or "")[:MESSAGE_CHARACTERS],
     )
 
 
@@ -65,7 +68,7 @@ def error_message(answer: Json, text: str) -> str:
     """Qdrant's own message in an answer that is an error; the raw text where there is none."""
     status = answer.get("status") if isinstance(answer, Mapping) else None
     message = status.get("error") if isinstance(status, Mapping) else None
-    return str(message) if message else text.strip()[:500] or "no message"
+    return str(message)[:MESSAGE_CHARACTERS] if message else text.strip()[:500] or "no message"
 
 
 def _uri(uri: str) -> str:
@@ -74,7 +77,9 @@ def _uri(uri: str) -> str:
 
 def _send_failures(cluster: Json) -> dict[str, str]:
     failures = cluster.get("message_send_failures") or {}
-    return {_uri(uri): str(failure.get("latest_error")) for uri, failure in failures.items()}
+    return {
+        _uri(uri): str(failure.get("latest_error"))[:MESSAGE_CHARACTERS] for uri, failure in failures.items()
+    }
 
 
 def _send_failed_at(cluster: Json) -> dict[str, datetime]:

@@ -26,6 +26,7 @@ class ClusterPhase(StrEnum):
     DEGRADED = "Degraded"
     BLOCKED = "Blocked"
     PAUSED = "Paused"
+    UNKNOWN = "Unknown"
 
 
 class Endpoints(Model):

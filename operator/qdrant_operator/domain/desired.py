@@ -39,7 +39,7 @@ class Credentials:
     """Key for everything; None when auth is disabled."""
     read_only: str | None = field(default=None, repr=False)
     """Key that only reads; None where the spec names none."""
-    read_only_hash: str = ""
+    read_only_hash: str = field(default="", repr=False)
     revision: int = 0
     """How often the key was exchanged before the cluster was complete."""
 

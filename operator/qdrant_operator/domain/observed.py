@@ -123,7 +123,7 @@ class Damage:
     name: str
     fields: tuple[str, ...]
     """Paths that differ; empty when the object is missing."""
-    manifest: Manifest
+    manifest: Manifest = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -56,7 +56,7 @@ class Endpoint:
     """Scheme, address and port, for example http://10.0.0.7:6333."""
     identity: str
     """The pod's uid: connections belong to it, not to the address."""
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.wire import Kind
+from qdrant_operator.reconcile.defects import reference
 from qdrant_operator.reconcile.ports import Kubernetes
 from qdrant_operator.reconcile.world import Reconciler
 
@@ -27,12 +28,18 @@ logger = logging.getLogger(__name__)
 Key = tuple[Kind, str, str]
 Observe = Callable[[str, str, float], None]
 """Told after every pass: kind, result (ok, retry, refused, error), seconds."""
+Report = Callable[[Kind, str, str, Exception], Awaitable[None]]
+"""Told of an object (kind, namespace, name) whose passes end in an error that its loop does not report itself."""
+UNREPORTED = 2
+"""Failed passes in a row after which an object's status says so: one may come of two changes that met."""
 
 
 @dataclass(slots=True)
 class _Flight:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     failures: int = 0
+    defects: int = 0
+    """Passes in a row that ended in an error which the loop did not report; a retry is not counted, and ends none."""
     task: asyncio.Task[None] | None = None
 
 
@@ -40,12 +47,17 @@ class Runner:
     """Runs every object's passes, one at a time per object."""
 
     def __init__(
-        self, kubernetes: Kubernetes, reconcilers: Mapping[Kind, Reconciler], observe: Observe
+        self,
+        kubernetes: Kubernetes,
+        reconcilers: Mapping[Kind, Reconciler],
+        observe: Observe,
+        report: Report,
     ) -> None:
-        """Keep the caches, one reconciler for each kind, and whom to tell of passes."""
+        """Keep the caches, one reconciler for each kind, and whom to tell of passes and of failed ones."""
         self._kubernetes = kubernetes
         self._reconcilers = reconcilers
         self._observe = observe
+        self._report = report
         self._flights: dict[Key, _Flight] = {}
         self._stopping = False
         self.last_pass = time.monotonic()
@@ -115,12 +127,20 @@ class Runner:
         except Retryable as error:
             return "retry", self._after(key, flight, error, error.after)
         except Refused as error:
+            await self._defect(key, flight, error)
             return "refused", self._after(key, flight, error, BACKOFF_LAST)
         except Exception as error:
-            logger.exception("Pass failed", extra={"kind": kind.kind, "object": f"{namespace}/{name}"})
+            extra = {"kind": kind.kind, "object": f"{namespace}/{name}", "reference": reference(error)}
+            logger.exception("Pass failed", extra=extra)
+            await self._defect(key, flight, error)
             return "error", self._after(key, flight, error, BACKOFF_FIRST)
-        flight.failures = 0
+        flight.failures = flight.defects = 0
         return "ok", again.after
+
+    async def _defect(self, key: Key, flight: _Flight, error: Exception) -> None:
+        flight.defects += 1
+        if flight.defects >= UNREPORTED:
+            await self._report(*key, error)
 
     def _after(self, key: Key, flight: _Flight, error: Exception, least: float) -> float:
         kind, namespace, name = key

@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn, cast
 
 import kopf
@@ -38,6 +39,7 @@ from qdrant_operator.handlers.wakeups import Wakeups
 from qdrant_operator.handlers.watches import build_registry, build_settings
 from qdrant_operator.reconcile.cluster import ClusterReconciler
 from qdrant_operator.reconcile.collection import CollectionReconciler
+from qdrant_operator.reconcile.defects import report_defect
 from qdrant_operator.reconcile.schedule import ScheduleReconciler
 from qdrant_operator.reconcile.snapshot import SnapshotReconciler
 from qdrant_operator.reconcile.world import Options, Reconciler, World
@@ -213,7 +215,7 @@ def build_runner(world: World, metrics: Metrics) -> Runner:
         Kind.SCHEDULE: ScheduleReconciler(world),
         Kind.SNAPSHOT: SnapshotReconciler(world),
     }
-    return Runner(world.kubernetes, reconcilers, metrics.reconciled)
+    return Runner(world.kubernetes, reconcilers, metrics.reconciled, partial(report_defect, world))
 
 
 def _lease(settings: Settings, transport: Transport) -> LeaderLease | None:

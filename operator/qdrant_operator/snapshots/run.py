@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -47,7 +47,7 @@ class Run:
     instruction: Instruction
     peers: Peers
     storage: Storage
-    api_key: str | None
+    api_key: str | None = field(repr=False)
 
     async def make(self) -> Result:
         """Make the backup, or leave nothing behind and say why there is none."""

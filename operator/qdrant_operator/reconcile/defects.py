@@ -1,0 +1,85 @@
+"""A pass that ended as no pass should: told where people look, instead of leaving yesterday's truth in status.
+
+What the error says stays in the log: its text may hold what users keep in Secrets.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from hashlib import sha256
+from pathlib import Path
+
+from qdrant_operator.domain.conditions import Condition
+from qdrant_operator.domain.errors import Refused
+from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.snapshot_subject import phase_of
+from qdrant_operator.reconcile.status import write_status
+from qdrant_operator.reconcile.world import World
+
+INTERNAL_ERROR = "InternalError"
+REFERENCE_CHARACTERS = 8
+PHASED = frozenset({Kind.CLUSTER, Kind.COLLECTION})
+"""Kinds whose phase has the value Unknown."""
+
+logger = logging.getLogger(__name__)
+
+
+def reference(error: BaseException) -> str:
+    """A short word for where an error came from: the same each time, so that status does not change with each try."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{Path(frame.filename).name}:{frame.name}:{frame.lineno}" for frame in frames]
+    return sha256(" ".join([type(error).__name__, *places]).encode()).hexdigest()[:REFERENCE_CHARACTERS]
+
+
+async def report_defect(world: World, kind: Kind, namespace: str, name: str, error: Exception) -> None:
+    """Say in every condition and in an Event that nothing is known of this object, and why; never raises.
+
+    It ends with the next pass that ends well: that one writes all conditions. What the last good pass saw stays in
+    the rest of status. A snapshot that is over keeps its conditions: whether it can be restored is no matter of passes.
+    """
+    subject = world.kubernetes.cached_one(kind, namespace, name)
+    if subject is None:
+        return
+    reason, message = _said(error)
+    try:
+        if _news(subject, message):
+            await world.reporter.event(subject, kind="Warning", reason=reason, message=message)
+        if kind is not Kind.SNAPSHOT or not phase_of(subject).over:
+            await write_status(
+                world, kind, subject, _facts(kind, subject), _conditions(kind, subject, reason, message)
+            )
+    except Exception as failure:
+        extra = {"kind": kind.kind, "object": f"{namespace}/{name}", "why": str(failure)}
+        logger.warning("A failed pass was not reported", extra=extra)
+
+
+def _said(error: Exception) -> tuple[str, str]:
+    if isinstance(error, Refused):
+        return error.reason, error.message
+    return INTERNAL_ERROR, (
+        f"the operator met an unexpected {type(error).__name__} and cannot reconcile this object; what runs is left as"
+        f" it is, and the rest of status is older. Find reference {reference(error)} in the operator's log, and report"
+        " it with that entry"
+    )
+
+
+def _news(subject: Manifest, message: str) -> bool:
+    return all(one.get("message") != message for one in _present(subject))
+
+
+def _present(subject: Manifest) -> list[Manifest]:
+    return list((subject.get("status") or {}).get("conditions") or ())
+
+
+def _conditions(kind: Kind, subject: Manifest, reason: str, message: str) -> tuple[Condition, ...]:
+    """A snapshot that is not over cannot be restored: that stays certain."""
+    certain = False if kind is Kind.SNAPSHOT else None
+    types = ["Ready", *(str(one["type"]) for one in _present(subject))]
+    return tuple(Condition(one, certain, reason, message) for one in dict.fromkeys(types))
+
+
+def _facts(kind: Kind, subject: Manifest) -> Manifest:
+    status = subject.get("status") or {}
+    known = {key: value for key, value in status.items() if key not in ("conditions", "observedGeneration")}
+    return {**known, "phase": "Unknown"} if kind in PHASED else known
