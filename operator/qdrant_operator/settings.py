@@ -31,7 +31,7 @@ class Settings:
     log_level: str
     """QDRANT_OPERATOR_LOG_LEVEL: DEBUG, INFO, WARNING or ERROR."""
     host: str
-    """Address of the health and metrics endpoint (QDRANT_OPERATOR_HOST)."""
+    """Address of the health and metrics endpoint (QDRANT_OPERATOR_HOST); empty: all of the pod's, of both families."""
     port: int
     """Its port (QDRANT_OPERATOR_PORT)."""
 
@@ -57,7 +57,7 @@ def from_environment(environment: Mapping[str, str], version: str) -> Settings:
         pods=_pods(environment.get("POD_NAMESPACE", ""), environment.get("QDRANT_OPERATOR_POD_LABELS", "")),
         storage_endpoints=_words(environment.get("QDRANT_OPERATOR_STORAGE_ENDPOINTS", "")),
         log_level=level,
-        host=environment.get("QDRANT_OPERATOR_HOST", "0.0.0.0"),  # noqa: S104 (probes come from outside the pod)
+        host=environment.get("QDRANT_OPERATOR_HOST", ""),
         port=int(port),
     )
 

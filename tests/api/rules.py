@@ -113,8 +113,12 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [labels({"app.kubernetes.io/name": "mine"}), labels({"qdrantoperator.dev/serving": "true"})],
     ),
     "spec.podTemplate.spec.env: variables that begin with QDRANT__": (
-        [env("RUST_LOG")],
-        [env("QDRANT__CLUSTER__ENABLED")],
+        [env("RUST_LOG"), env("QDRANT_LOG"), env("my.setting-1")],
+        [env("QDRANT__CLUSTER__ENABLED"), env("qdrant__service__api_key"), env("Qdrant__SERVICE.API_KEY")],
+    ),
+    "spec.podTemplate.spec.env: the variables of the start script": (
+        [env("POD_UID")],
+        [env("POD_NAME"), env("pod_ips"), env("QDRANT_FIRST_POD")],
     ),
     "spec.networkPolicy.clients: ipBlock takes a range": (
         [

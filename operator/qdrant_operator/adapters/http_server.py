@@ -6,6 +6,8 @@ Answers from memory only: a probe must not depend on the API server or on Qdrant
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -55,14 +57,26 @@ class HttpServer:
         self._runner = web.AppRunner(application, access_log=None)
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port that was opened (for `port` 0: a free one)."""
+        """Listen at this address, or at all when it is empty; the port that was opened (for `port` 0: a free one)."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        site = web.TCPSite(self._runner, host, port) if host else web.SockSite(self._runner, everywhere(port))
+        await site.start()
         return int(self._runner.addresses[0][1])
 
     async def close(self) -> None:
         """Stop listening."""
         await self._runner.cleanup()
+
+
+def everywhere(port: int) -> socket.socket:
+    """A socket at every address of this machine, of IPv6 and of IPv4; of IPv4 alone where the kernel has no IPv6."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        except OSError as error:
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise
+    return socket.create_server(("0.0.0.0", port))  # noqa: S104 (probes come from outside the pod)
 
 
 def _probe(check: Check) -> Handler:

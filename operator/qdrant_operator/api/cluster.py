@@ -169,8 +169,10 @@ class ClusterSpec(Model):
     """The volume of each peer."""
     auth: Auth = Field(default_factory=Auth)
     """Who may use the cluster."""
-    config: Annotated[Mapping[str, Any], Field(json_schema_extra=FREE_FORM)] = Field(default_factory=dict)
-    """Merged into Qdrant's own configuration, in its words, for example storage: {performance: {…}}."""
+    config: Annotated[Mapping[str, Any], Field(max_length=64, json_schema_extra=FREE_FORM)] = Field(
+        default_factory=dict
+    )
+    """Merged into Qdrant's own configuration, in its words, for example storage: {performance: {…}}; at most 64 KiB."""
     pod_template: PodTemplate = Field(default_factory=PodTemplate)
     """What is added to the peers' pods."""
     service: Service = Field(default_factory=Service)

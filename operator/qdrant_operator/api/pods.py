@@ -84,15 +84,22 @@ class EnvVar(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "!self.name.startsWith('QDRANT__')",
-                "spec.podTemplate.spec.env: variables that begin with QDRANT__ would override what the operator "
-                "sets; put the setting into spec.config",
+                "!self.name.upperAscii().startsWith('QDRANT__')",
+                "spec.podTemplate.spec.env: variables that begin with QDRANT__, in any case, would override what the "
+                "operator sets; put the setting into spec.config",
+                field=".name",
+            ),
+            rule(
+                "!(self.name.upperAscii() in ['POD_NAME', 'POD_IPS', 'QDRANT_PEER_URI', 'QDRANT_FIRST_POD', "
+                "'QDRANT_INIT_FILE_PATH'])",
+                "spec.podTemplate.spec.env: the variables of the start script belong to the operator; choose another "
+                "name",
                 field=".name",
             ),
         )
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+    name: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
     """Name of the variable."""
     value: Annotated[str, Field(max_length=32768)] = ""
     """Its value, as it is."""

@@ -96,7 +96,7 @@ def facts(desired: DesiredCluster, observed: Observed, plan: Plan) -> dict[str, 
 def _endpoint(desired: DesiredCluster) -> dict[str, str]:
     host = names.service_host(desired.name, desired.namespace)
     return {
-        "rest": f"http://{host}:{names.REST_PORT}",
+        "rest": names.rest_url(host),
         "grpc": f"{host}:{names.GRPC_PORT}",
         "secretName": names.auth_secret(desired.name),
     }

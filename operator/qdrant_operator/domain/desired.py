@@ -5,30 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any
 
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.api.network import NetworkClient
 from qdrant_operator.domain.disruptions import Disruptions
 from qdrant_operator.domain.errors import Refused
-
-OWNED_CONFIG: Mapping[str, str] = {
-    "cluster.enabled": "every cluster here is a Raft cluster",
-    "cluster.peer_id": "Qdrant chooses it",
-    "cluster.p2p.port": "the Services use 6335",
-    "cluster.p2p.enable_tls": "encryption between peers is not offered yet",
-    "service.host": "peers listen on every address of their pod",
-    "service.http_port": "the Services use 6333",
-    "service.grpc_port": "the Services use 6334",
-    "service.enable_tls": "encryption of the API is not offered yet",
-    "service.api_key": "use spec.auth.apiKey",
-    "service.alt_api_key": "it is kept for the operator's own key rotation",
-    "service.read_only_api_key": "use spec.auth.readOnlyApiKey",
-    "storage.storage_path": "it is where the volume is mounted",
-    "storage.snapshots_path": "it is where the operator looks for snapshots",
-    "tls": "encryption is not offered yet",
-}
-"""Keys of Qdrant's configuration that the operator sets itself, and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +60,6 @@ class DesiredCluster:
         return f"{self.spec.image.repository}:{self.version}"
 
 
-def check_config(config: Mapping[str, Any]) -> None:
-    """Refuse keys of Qdrant's configuration that the operator owns.
-
-    Raises:
-        Refused: `InvalidConfig`, naming the field and what to use instead.
-    """
-    for path, remedy in OWNED_CONFIG.items():
-        if _has(config, path.split(".")):
-            raise Refused("InvalidConfig", f"spec.config.{path} is set by the operator: {remedy}; remove it")
-
-
 def check_clients(clients: Sequence[NetworkClient]) -> None:
     """Refuse ranges of addresses that Kubernetes would not take in a NetworkPolicy.
 
@@ -120,11 +90,3 @@ def _is_part(part: IPv4Network | IPv6Network, whole: IPv4Network | IPv6Network) 
     if part.version != whole.version or part.prefixlen <= whole.prefixlen:
         return False
     return part.supernet(new_prefix=whole.prefixlen) == whole
-
-
-def _has(config: Any, path: list[str]) -> bool:
-    for step in path:
-        if not isinstance(config, Mapping) or step not in config:
-            return False
-        config = config[step]
-    return True

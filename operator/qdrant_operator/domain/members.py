@@ -75,10 +75,18 @@ def _common(observed: Observed, records: Collection[Member]) -> frozenset[PeerId
 
 
 def _pod_of(cluster: str, uri: str, hosts: Mapping[str, str]) -> str:
-    host = urlsplit(uri).hostname or ""
+    host = _host(uri)
     name = host.split(".")[0]
     tail = name.removeprefix(f"{cluster}-")
     return name if tail != name and tail.isdigit() else hosts.get(host, "")
+
+
+def _host(uri: str) -> str:
+    """The host in a URI that a peer announces; empty where it is none."""
+    try:
+        return urlsplit(uri).hostname or ""
+    except ValueError:
+        return ""
 
 
 def ordinal_of(pod: str) -> int:

@@ -99,6 +99,11 @@ def peer_host(cluster: str, namespace: str, pod: str) -> str:
     return f"{pod}.{headless_service(cluster)}.{namespace}.svc"
 
 
+def rest_url(host: str) -> str:
+    """URL of the REST API at a name or an address; an address of IPv6 stands in brackets."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{REST_PORT}"
+
+
 def peer_uri(cluster: str, namespace: str, pod: str) -> str:
     """URI that a peer announces to the others."""
     return f"http://{peer_host(cluster, namespace, pod)}:{P2P_PORT}"

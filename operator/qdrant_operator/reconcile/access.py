@@ -88,6 +88,13 @@ def address(pod: Manifest) -> str | None:
     return None if gone else status.get("podIP")
 
 
+def addresses(pod: Manifest) -> frozenset[str]:
+    """All addresses of the pod: one of each family where the network has two."""
+    status = pod.get("status") or {}
+    several = {one.get("ip") for one in status.get("podIPs") or ()}
+    return frozenset(one for one in (*several, status.get("podIP")) if one)
+
+
 def is_ready(pod: Manifest) -> bool:
     """Whether the kubelet calls the pod Ready."""
     conditions = (pod.get("status") or {}).get("conditions") or []
@@ -101,4 +108,4 @@ def ordinal(pod: Manifest) -> int:
 
 def endpoint(pod: Manifest, key: str | None) -> Endpoint:
     """Where the peer in this pod answers."""
-    return Endpoint(f"http://{address(pod)}:{names.REST_PORT}", str(pod["metadata"]["uid"]), key)
+    return Endpoint(names.rest_url(address(pod) or ""), str(pod["metadata"]["uid"]), key)

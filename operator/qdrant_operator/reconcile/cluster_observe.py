@@ -13,11 +13,12 @@ from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import first_pod
 from qdrant_operator.domain.collection_claims import collection_name
-from qdrant_operator.domain.desired import DesiredCluster, check_clients, check_config
+from qdrant_operator.domain.desired import DesiredCluster, check_clients
 from qdrant_operator.domain.disruptions import plan_disruptions
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.members import gone_pod, pods_wanted, update_records
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, health
+from qdrant_operator.domain.owned_settings import FREE_BYTES, check_config, check_environment, check_size
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.schedules import next_due
 from qdrant_operator.domain.steps import Blocked
@@ -66,6 +67,11 @@ def parse_spec(subject: Manifest, now: datetime) -> ClusterSpec:
         field = ".".join(str(part) for part in problem["loc"])
         raise Refused("InvalidSpec", f"spec.{field}: {problem['msg']}{OLD_CRDS}") from error
     check_config(spec.config)
+    check_environment(item.name for item in spec.pod_template.spec.env)
+    template = subject["spec"].get("podTemplate")
+    check_size(
+        template, "spec.podTemplate", "InvalidSpec", FREE_BYTES, "shorten annotations, variables or affinity"
+    )
     check_clients(spec.network_policy.clients or ())
     if spec.shards.window:
         next_due(spec.shards.window.schedule, spec.shards.window.time_zone, now)
@@ -258,7 +264,7 @@ def _waiting(pod: Manifest) -> tuple[str, str]:
 
 def _endpoints(pods: tuple[PodState, ...], key: str | None) -> dict[str, Endpoint]:
     return {
-        pod.name: Endpoint(f"http://{pod.address}:{names.REST_PORT}", pod.uid, key)
+        pod.name: Endpoint(names.rest_url(pod.address), pod.uid, key)
         for pod in pods
         if pod.address and not pod.terminating
     }
@@ -291,7 +297,11 @@ async def service_addresses(world: World, subject: Manifest) -> frozenset[str]:
     labels = {"kubernetes.io/service-name": meta["name"]}
     slices = await world.kubernetes.list(Kind.ENDPOINT_SLICE, meta["namespace"], labels)
     endpoints = (endpoint for part in slices for endpoint in part.get("endpoints") or ())
-    return frozenset(address for endpoint in endpoints for address in endpoint.get("addresses") or ())
+    listed = {address for endpoint in endpoints for address in endpoint.get("addresses") or ()}
+    # A Service may list the other family's address of a pod than the one that we talk to.
+    pods = world.kubernetes.cached(Kind.POD, meta["namespace"], names.peer_selector(meta["name"]))
+    known = (pod for pod in pods if not listed.isdisjoint(access.addresses(pod)))
+    return frozenset(listed | {primary for pod in known if (primary := access.address(pod))})
 
 
 async def _mark(

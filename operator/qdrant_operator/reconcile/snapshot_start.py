@@ -63,4 +63,4 @@ def _peers(world: World, subject: Subject) -> tuple[PeerAddress, ...]:
 
 
 def _url(subject: Subject, pod: str) -> str:
-    return f"http://{names.peer_host(subject.cluster, subject.namespace, pod)}:{names.REST_PORT}"
+    return names.rest_url(names.peer_host(subject.cluster, subject.namespace, pod))

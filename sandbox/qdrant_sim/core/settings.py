@@ -39,9 +39,9 @@ def parse(args: Sequence[str], env: Mapping[str, str], read: Callable[[str], str
     path = flags.get("config-path")
     tree = yaml.safe_load(read(path) or "") if path else None
     values = _flatten(tree or {}) | {
-        name.removeprefix("QDRANT__").lower(): value
+        name.lower().removeprefix("qdrant__"): value
         for name, value in env.items()
-        if name.startswith("QDRANT__")
+        if name.lower().startswith("qdrant__")
     }
     return Settings(
         uri=flags.get("uri") or env.get("QDRANT_URI") or None,

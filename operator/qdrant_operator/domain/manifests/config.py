@@ -23,6 +23,12 @@ START_SCRIPT = f"""#!/bin/sh
 # in every other case it joins through another member, or fails and waits for the kubelet's next try.
 set -eu
 cd /qdrant
+# Qdrant listens on 0.0.0.0 by default. On Linux :: takes connections of both families; it exists only where IPv6 does.
+case "${{POD_IPS:-}}" in
+  *:*) QDRANT__SERVICE__HOST=:: ;;
+  *) QDRANT__SERVICE__HOST="${{QDRANT__SERVICE__HOST:-0.0.0.0}}" ;;
+esac
+export QDRANT__SERVICE__HOST
 set -- --config-path {OPERATOR_PATH}/config.yaml --uri "$QDRANT_PEER_URI"
 if [ "${{QDRANT_FIRST_POD:-}}" = "$POD_NAME" ]; then
   exec ./qdrant "$@"
@@ -56,14 +62,19 @@ def config_map(cluster: DesiredCluster) -> Manifest:
 
 def qdrant_config(cluster: DesiredCluster) -> dict[str, Any]:
     """The user's configuration with the operator's own keys on top."""
-    return _merged(cluster.spec.config or {}, _OWN)
+    return _merged(cluster.spec.config or {}, OWN)
 
 
-_OWN: Mapping[str, Any] = {
-    "cluster": {"enabled": True, "p2p": {"port": names.P2P_PORT}},
-    "service": {"http_port": names.REST_PORT, "grpc_port": names.GRPC_PORT},
-    "storage": {"storage_path": STORAGE_PATH, "snapshots_path": f"{STORAGE_PATH}/snapshots"},
+OWN: Mapping[str, Any] = {
+    "cluster": {"enabled": True, "p2p": {"port": names.P2P_PORT, "enable_tls": False}},
+    "service": {"http_port": names.REST_PORT, "grpc_port": names.GRPC_PORT, "enable_tls": False},
+    "storage": {
+        "storage_path": STORAGE_PATH,
+        "snapshots_path": f"{STORAGE_PATH}/snapshots",
+        "snapshots_config": {"snapshots_storage": "local"},
+    },
 }
+"""What the operator sets, in the file and in the environment; service.host is set by the start script."""
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def connection_secret(cluster: DesiredCluster) -> Manifest:
         "host": host,
         "port": str(names.REST_PORT),
         "grpc-port": str(names.GRPC_PORT),
-        "uri": f"http://{host}:{names.REST_PORT}",
+        "uri": names.rest_url(host),
         "grpc-uri": f"{host}:{names.GRPC_PORT}",
     }
     if cluster.credentials.api_key:

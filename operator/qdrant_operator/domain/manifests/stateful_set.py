@@ -16,10 +16,12 @@ from qdrant_operator.domain.manifests.common import owned
 from qdrant_operator.domain.manifests.config import (
     INIT_PATH,
     OPERATOR_PATH,
+    OWN,
     STORAGE_PATH,
     qdrant_config,
 )
 from qdrant_operator.domain.manifests.secrets import PEER_KEY, PEER_READ_ONLY_KEY
+from qdrant_operator.domain.owned_settings import owned_environment
 from qdrant_operator.domain.wire import Kind, Manifest
 
 QDRANT_USER = 1000
@@ -178,16 +180,21 @@ def _readiness() -> Manifest:
 
 
 def _environment(cluster: DesiredCluster) -> list[dict[str, Any]]:
-    pod_field = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}
     own: list[dict[str, Any]] = [
-        {"name": "POD_NAME", "valueFrom": pod_field},
+        _from_pod("POD_NAME", "metadata.name"),
+        _from_pod("POD_IPS", "status.podIPs"),
         {"name": "QDRANT_PEER_URI", "value": names.peer_uri(cluster.name, cluster.namespace, "$(POD_NAME)")},
         {"name": "QDRANT_INIT_FILE_PATH", "value": f"{INIT_PATH}/initialized"},
         *_keys(cluster),
     ]
     taken = {item["name"] for item in own}
     given = [{"name": item.name, "value": item.value} for item in cluster.spec.pod_template.spec.env or ()]
-    return [*own, *(item for item in given if item["name"] not in taken)]
+    settings = [{"name": name, "value": value} for name, value in owned_environment(OWN)]
+    return [*own, *(item for item in given if item["name"] not in taken), *settings]
+
+
+def _from_pod(variable: str, path: str) -> dict[str, Any]:
+    return {"name": variable, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
 
 
 def _keys(cluster: DesiredCluster) -> list[dict[str, Any]]:
