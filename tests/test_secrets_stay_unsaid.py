@@ -55,7 +55,7 @@ def test_no_dataclass_prints_a_field_that_holds_a_secret() -> None:
 
 def test_values_that_carry_a_key_print_without_it() -> None:
     """Also where the key is inside something else: a look, a step, a Secret that is to be applied."""
-    credentials = Credentials(SECRET, ("mine", "key"), SECRET)
+    credentials = Credentials(SECRET, SECRET, SECRET)
     cluster = dataclasses.replace(desired(), credentials=credentials)
     secret = peer_auth_secret(cluster)
     encoded = base64.b64encode(SECRET.encode()).decode()
