@@ -41,6 +41,7 @@ SOMEBODY |= {one.guard for one in REFUSALS if one.guard != "ClusterNotReady"}
 """Guards that nothing but a person ends."""
 READERS = (
     "domain/desired.py",
+    "domain/owned_settings.py",
     "domain/schedules.py",
     "domain/secret_values.py",
     "reconcile/access.py",
