@@ -30,7 +30,7 @@ from qdrant_operator.domain.observed import Leaving, LeavingPhase
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.values import PeerId
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.domain.wire import Kind, Manifest
 from qdrant_operator.reconcile.cluster_observe import read_pods
 from qdrant_operator.reconcile.world import World
 from sandbox.fakes.kubernetes import FakeKubernetes
@@ -279,6 +279,30 @@ def test_every_word_of_a_closed_set_is_used() -> None:
     assert unused == []
 
 
+BACKED_UP: Mapping[Kind, list[Manifest]] = {
+    Kind.CLUSTER: [{"metadata": {"namespace": "default", "name": "vectors", "uid": "1"}}],
+    Kind.SNAPSHOT: [
+        {
+            "metadata": {"namespace": "default", "name": "nightly"},
+            "spec": {"clusterRef": {"name": "vectors"}},
+            "status": {
+                "phase": "Verified",
+                "completedAt": "2026-11-21T12:00:00Z",
+                "bytes": 7,
+                "clusterUid": "1",
+            },
+        }
+    ],
+    Kind.SCHEDULE: [
+        {
+            "metadata": {"namespace": "default", "name": "nightly"},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        }
+    ],
+}
+"""A cluster, its backup, and the schedule that made it."""
+
+
 def test_every_metric_is_written_by_the_operator() -> None:
     """Each way of writing one is used in the package, and together they fill every metric that is served."""
     metrics = Metrics()
@@ -287,7 +311,7 @@ def test_every_metric_is_written_by_the_operator() -> None:
     metrics.step("QdrantCluster", "MoveShard", "done")
     metrics.called("observe", "ok", 0.1)
     metrics.blocked("QdrantCluster", "default", "vectors", ["OneAtATime"])
-    metrics.snapshot("default", "vectors", completed=NOON, size=7)
+    metrics.watch_backups(lambda kind: BACKED_UP[kind])
     metrics.leading(holder=True)
     page = metrics.page().decode()
     served = set(re.findall(r"^# TYPE (qdrant_\w+)", page, re.MULTILINE))

@@ -75,6 +75,13 @@ class FakeApiServer:
         """The object as it is."""
         return self.objects.get((kind, namespace, name))
 
+    def namespace(self, name: str) -> Manifest:
+        """A namespace: each is there, and active unless it is being deleted."""
+        going = name in self.terminating_namespaces
+        deleted = {"deletionTimestamp": timestamp(self.now())} if going else {}
+        phase = "Terminating" if going else "Active"
+        return {"metadata": {"name": name, **deleted}, "status": {"phase": phase}}
+
     def all(self, kind: Kind, namespace: str = "") -> list[Manifest]:
         """Objects of a kind by namespace and name; an empty namespace means all."""
         keys = self._keys.get(kind)

@@ -113,10 +113,13 @@ class FakeKubernetes:
         """One object from the cache."""
         return self._store.one(kind, namespace, name)
 
-    async def read(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
-        """One object, live."""
+    async def read(self, kind: Kind, namespace: str, name: str, *, fresh: bool = False) -> Manifest | None:
+        """One object, live; a Secret is always fresh here."""
+        del fresh
         await asyncio.sleep(0)
         self._maybe_fail("read", kind, after=False)
+        if kind is Kind.NAMESPACE:
+            return self.server.namespace(name)
         found = self.server.get(kind, namespace, name)
         if found is None:
             return None

@@ -58,9 +58,6 @@ class Quiet:
     def blocked(self, kind: str, namespace: str, name: str, guards: tuple[str, ...]) -> None:
         """Tell nobody."""
 
-    def snapshot(self, namespace: str, cluster: str, *, completed: object, size: int) -> None:
-        """Remember nothing."""
-
 
 class Operator:
     """One process."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import aiohttp
 import pytest
 
@@ -66,22 +64,15 @@ def test_a_guard_that_lets_go_leaves_no_series() -> None:
     assert _lines(metrics, "qdrant_operator_blocked{") == []
 
 
-def test_the_newest_snapshot_of_a_cluster_is_shown_until_the_cluster_is_gone() -> None:
-    """Time and size per cluster; a forgotten cluster raises no alert about old backups."""
+def test_what_tells_of_a_cluster_ends_with_it() -> None:
+    """A forgotten cluster holds nothing back."""
     metrics = Metrics()
-    for cluster in ("vectors", "other"):
-        metrics.snapshot("here", cluster, completed=datetime(2026, 1, 1, tzinfo=UTC), size=1000)
-    for name in ("other", "never-seen"):
-        gone = {"metadata": {"namespace": "here", "name": name}}
-        metrics.blocked("QdrantCluster", "here", name, ("NoQuorum",))
-        metrics.on_change(Kind.CLUSTER, gone, None)
-        metrics.on_change(Kind.POD, {"metadata": {"namespace": "here", "name": "vectors"}}, None)
+    metrics.blocked("QdrantCluster", "here", "other", ("NoQuorum",))
+    metrics.on_change(Kind.POD, {"metadata": {"namespace": "here", "name": "other"}}, None)
+    assert len(_lines(metrics, "qdrant_operator_blocked{")) == 1
+    metrics.on_change(Kind.CLUSTER, {"metadata": {"namespace": "here", "name": "other"}}, None)
 
     assert _lines(metrics, "qdrant_operator_blocked{") == []
-    assert _lines(metrics, "qdrant_operator_snapshot") == [
-        'snapshot_completed_timestamp_seconds{cluster="vectors",namespace="here"} 1.7672256e+09',
-        'snapshot_size_bytes{cluster="vectors",namespace="here"} 1000.0',
-    ]
 
 
 def test_leadership_and_watch_ages_are_as_they_are_now() -> None:

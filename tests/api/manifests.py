@@ -138,6 +138,13 @@ INDEXES: list[Manifest] = [
         "phraseMatching": True,
     },
 ]
+JOB: Manifest = {
+    "activeDeadlineSeconds": 7200,
+    "resources": {
+        "requests": {"cpu": "200m", "memory": "256Mi"},
+        "limits": {"cpu": "1", "memory": "512Mi"},
+    },
+}
 _FULL: dict[str, Manifest] = {
     "QdrantCluster": {
         "version": "v1.19.0",
@@ -236,6 +243,7 @@ _FULL: dict[str, Manifest] = {
         "storage": S3,
         "retention": {"keepLast": 7},
         "verify": {"mode": "None"},
+        "job": JOB,
         "deletionPolicy": "Retain",
     },
     "QdrantSnapshot": {
@@ -243,6 +251,7 @@ _FULL: dict[str, Manifest] = {
         "collections": ["docs"],
         "storage": S3,
         "verify": {"mode": "Checksum"},
+        "job": JOB,
         "deletionPolicy": "Delete",
     },
 }
@@ -354,6 +363,9 @@ STATUS: dict[str, Manifest] = {
         "progress": "24/24 shards, 9.8/9.8 GiB",
         "message": "all good",
         "job": "nightly-20261121-0200",
+        "clusterUid": "3f0c1a52-8f2e-4c57-9f6e-0b7a4a1f4c11",
+        "scheduleUid": "5d1b1a0e-7e0c-4f4f-8a55-0c7d1f2b9a22",
+        "retention": {"uid": "8c9e2b34-1d6f-4b7e-a1c3-2f5e6d7c8b33", "decidedAt": _TIME},
     },
 }
 """Statuses that set every field there is."""

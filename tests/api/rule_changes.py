@@ -30,8 +30,14 @@ CHANGES: dict[str, tuple[list[tuple[Manifest, Manifest]], list[tuple[Manifest, M
         ],
     ),
     "spec.clusterRef: cannot be changed": (
-        [(least(COLLECTION), least(COLLECTION, shardNumber=2))],
-        [(least(COLLECTION), least(COLLECTION, clusterRef={"name": "other"}))],
+        [
+            (least(COLLECTION), least(COLLECTION, shardNumber=2)),
+            (least(SCHEDULE), least(SCHEDULE, suspend=True)),
+        ],
+        [
+            (least(COLLECTION), least(COLLECTION, clusterRef={"name": "other"})),
+            (least(SCHEDULE), least(SCHEDULE, clusterRef={"name": "other"})),
+        ],
     ),
     "spec.name: cannot be changed": (
         [(least(COLLECTION), least(COLLECTION, name="subject"))],
@@ -55,6 +61,7 @@ CHANGES: dict[str, tuple[list[tuple[Manifest, Manifest]], list[tuple[Manifest, M
             (snapshot(), snapshot(collections=["a"])),
             (snapshot(), snapshot(storage={"s3": {"bucket": "elsewhere"}})),
             (snapshot(), snapshot(verify={"mode": "None"})),
+            (snapshot(), snapshot(job={"activeDeadlineSeconds": 60})),
         ],
     ),
 }

@@ -85,6 +85,11 @@ def s3(**settings: Any) -> Manifest:
     return least(SNAPSHOT, storage={"s3": {**STORAGE["s3"], **settings}})
 
 
+def worked(**settings: Any) -> Manifest:
+    """A QdrantSnapshot with settings for its Job."""
+    return least(SNAPSHOT, job=settings)
+
+
 def cron(expression: str) -> Manifest:
     """A QdrantSnapshotSchedule with this schedule."""
     return least(SCHEDULE, schedule=expression)

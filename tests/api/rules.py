@@ -28,6 +28,7 @@ from tests.api.rule_manifests import (
     s3,
     sharded,
     vectors,
+    worked,
 )
 
 VECTOR = {"size": 4, "distance": "Dot"}
@@ -311,6 +312,16 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
     "metadata.name: at most 56 characters": (
         [named(SNAPSHOT, "a" * 56)],
         [named(SNAPSHOT, "a" * 57)],
+    ),
+    "spec.job.resources: a request is larger than its limit": (
+        [
+            worked(resources={"limits": {"cpu": "100m", "memory": "160Mi"}}),
+            worked(resources={"requests": {"memory": "1Gi"}, "limits": {}}),
+        ],
+        [
+            worked(resources={"limits": {"cpu": "50m"}}),
+            worked(resources={"requests": {"memory": "1Gi"}}),
+        ],
     ),
     "spec.storage.s3.bucket: not a bucket's name": (
         [s3(bucket="my-backups.eu")],

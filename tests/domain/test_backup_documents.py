@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qdrant_operator.api import Storage
+from qdrant_operator.api import ClusterSpec, SnapshotJob, Storage
 from qdrant_operator.domain.backup_owner import Owner
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.instruction import RESULT_BYTES, Instruction, PeerAddress
@@ -156,9 +157,48 @@ def test_names_of_jobs_differ_by_uid_and_fit_a_label() -> None:
     assert len(job_name("x" * 253, "a")) <= 57
 
 
+def cluster_spec(**fields: Any) -> ClusterSpec:
+    """Spec of the QdrantCluster."""
+    return ClusterSpec.model_validate({"version": "v1.19.0", **fields})
+
+
+def test_job_gets_what_lets_the_peers_pods_start() -> None:
+    """Pull secrets, node selector, tolerations and identity of the cluster; nothing that spreads or ranks peers."""
+    toleration = {"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}
+    template = {
+        "nodeSelector": {"pool": "search"},
+        "tolerations": [toleration],
+        "serviceAccountName": "backup",
+        "priorityClassName": "high",
+        "affinity": {"podAntiAffinity": {}},
+    }
+    cluster = cluster_spec(image={"pullSecrets": [{"name": "registry"}]}, podTemplate={"spec": template})
+    pod = snapshot_job(INSTRUCTION, "operator:1", cluster, SnapshotJob())["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert (pod["nodeSelector"], pod["tolerations"]) == ({"pool": "search"}, [toleration])
+    assert pod["serviceAccountName"] == "backup"
+    assert not {"priorityClassName", "affinity"} & pod.keys()
+
+
+def test_job_has_the_resources_and_the_deadline_of_its_snapshot() -> None:
+    """What a quota wants can be given; without a word there is a deadline and a bound on memory."""
+    default = snapshot_job(INSTRUCTION, "operator:1", cluster_spec(), SnapshotJob())["spec"]
+    assert default["activeDeadlineSeconds"] == 86_400
+    assert default["template"]["spec"]["containers"][0]["resources"]["limits"] == {"memory": "512Mi"}
+    settings = {"activeDeadlineSeconds": 3600, "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
+    given = snapshot_job(INSTRUCTION, "operator:1", cluster_spec(), SnapshotJob.model_validate(settings))[
+        "spec"
+    ]
+    assert given["activeDeadlineSeconds"] == 3600
+    assert given["template"]["spec"]["containers"][0]["resources"] == {
+        "requests": {"cpu": "100m", "memory": "160Mi"},
+        "limits": {"cpu": "1", "memory": "1Gi"},
+    }
+
+
 def test_job_holds_no_secret_and_has_no_rights() -> None:
     """Secrets come by reference, the root file system is read-only, and Kubernetes gives no token."""
-    job = snapshot_job(INSTRUCTION, "operator:1", service_account="vectors", authenticated=True)
+    job = snapshot_job(INSTRUCTION, "operator:1", cluster_spec(), SnapshotJob())
     pod = job["spec"]["template"]["spec"]
     container = pod["containers"][0]
     by_reference = {one["name"]: one["valueFrom"]["secretKeyRef"]["name"] for one in container["env"][2:]}

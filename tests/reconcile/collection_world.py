@@ -81,10 +81,6 @@ class Recorder:
         """Guards now."""
         self.guards[name] = guards
 
-    def snapshot(self, namespace: str, cluster: str, *, completed: datetime, size: int) -> None:
-        """No collection makes backups."""
-        raise AssertionError("a collection told of a backup")
-
 
 class FaultyRest(QdrantRest):
     """The real adapter over a network that loses answers, and a Qdrant that says no."""

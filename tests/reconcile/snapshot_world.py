@@ -54,7 +54,6 @@ class Recorder:
     """Keeps what the loop told."""
 
     events: list[tuple[str, str]] = field(default_factory=list)
-    newest: dict[str, tuple[datetime, int]] = field(default_factory=dict)
 
     async def event(self, about: Manifest, *, kind: str, reason: str, message: str) -> None:
         """One Event; a Warning must say something."""
@@ -66,10 +65,6 @@ class Recorder:
 
     def blocked(self, kind: str, namespace: str, name: str, guards: tuple[str, ...]) -> None:
         """Nothing of this is ever blocked."""
-
-    def snapshot(self, namespace: str, cluster: str, *, completed: datetime, size: int) -> None:
-        """The newest backup of a cluster."""
-        self.newest[cluster] = (completed, size)
 
 
 class Collections:
@@ -118,16 +113,20 @@ class SnapshotWorld:
 
     def add_cluster(self) -> None:
         """A formed cluster and its pods."""
-        cluster = self._create(Kind.CLUSTER, CLUSTER, spec={"version": "v1.19.0", "replicas": 3})
-        self.server.put_status(
-            Kind.CLUSTER, NAMESPACE, CLUSTER, {"bootstrap": {"phase": "Complete"}}, _version(cluster)
-        )
+        self.add_bare_cluster()
         for ordinal in range(3):
             name = names.pod_name(CLUSTER, ordinal)
             labels = {**names.cluster_labels(CLUSTER), **names.peer_selector(CLUSTER)}
             self._create(Kind.POD, name, labels=labels, spec={})
             status = {"phase": "Running", "podIP": f"10.0.0.{ordinal}"}
             self.server.put_status(Kind.POD, NAMESPACE, name, status)
+
+    def add_bare_cluster(self) -> None:
+        """The QdrantCluster alone."""
+        cluster = self._create(Kind.CLUSTER, CLUSTER, spec={"version": "v1.19.0", "replicas": 3})
+        self.server.put_status(
+            Kind.CLUSTER, NAMESPACE, CLUSTER, {"bootstrap": {"phase": "Complete"}}, _version(cluster)
+        )
 
     def add_secret(self, name: str, values: dict[str, str], labels: Any = None) -> None:
         """A Secret."""
@@ -183,8 +182,9 @@ class SnapshotWorld:
         return self.server.all(Kind.JOB)
 
     def snapshots(self) -> list[str]:
-        """Names of all QdrantSnapshots."""
-        return [one["metadata"]["name"] for one in self.server.all(Kind.SNAPSHOT)]
+        """Names of all QdrantSnapshots that are not being deleted."""
+        found = (one["metadata"] for one in self.server.all(Kind.SNAPSHOT))
+        return [meta["name"] for meta in found if "deletionTimestamp" not in meta]
 
     async def look(self, name: str = "one", kind: Kind = Kind.SNAPSHOT) -> Again | None:
         """One pass of a loop that has just been started; None when the object is gone."""
@@ -199,10 +199,11 @@ class SnapshotWorld:
 
     async def start(self, name: str = "one") -> Manifest:
         """Passes until the Job is there."""
-        for _ in range(3):
+        for _ in range(4):
             await self.look(name)
-        assert self.jobs(), self.status(name)
-        return self.jobs()[-1]
+        made = [one for one in self.jobs() if one["metadata"]["labels"][names.LABEL_SNAPSHOT] == name]
+        assert made, self.status(name)
+        return made[-1]
 
     async def run(self, job: Manifest) -> Result:
         """The Job controller and the pod: the real data path on the peers and the storage in memory."""
@@ -214,20 +215,50 @@ class SnapshotWorld:
 
     def end(self, job: Manifest, condition: str, message: str | None, *, exit_code: int = 1) -> None:
         """The Job is over; its pod's last words are `message`."""
-        pod = f"{job['metadata']['name']}-abcde"
-        owner = {"kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
-        labels = job["spec"]["template"]["metadata"]["labels"]
-        self._create(Kind.POD, pod, labels=labels, owners=[owner], spec={})
         terminated = {"exitCode": exit_code, "reason": "Error", "message": message}
-        self.server.put_status(
-            Kind.POD, NAMESPACE, pod, {"containerStatuses": [{"state": {"terminated": terminated}}]}
-        )
+        self.show_pod(job, own={"terminated": terminated})
         self.end_job(job, condition)
 
-    def end_job(self, job: Manifest, condition: str) -> None:
+    def show_pod(
+        self, job: Manifest, *, own: Manifest, beside: Manifest | None = None, **status: Any
+    ) -> None:
+        """The kubelet reports the Job's pod: its own container, and one that somebody put beside it."""
+        pod = f"{job['metadata']['name']}-abcde"
+        if self.get(Kind.POD, pod) is None:
+            owner = {"kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
+            labels = job["spec"]["template"]["metadata"]["labels"]
+            self._create(Kind.POD, pod, labels=labels, owners=[owner], spec={})
+        states = {**({"istio-proxy": beside} if beside else {}), "snapshot": own}
+        containers = [{"name": name, "state": state} for name, state in sorted(states.items())]
+        self.server.put_status(Kind.POD, NAMESPACE, pod, {"containerStatuses": containers, **status})
+
+    def tell(self, about: Manifest, reason: str, note: str) -> None:
+        """A controller writes a warning about an object."""
+        regarding = {"kind": about["kind"], "uid": about["metadata"]["uid"]}
+        said = {"reason": reason, "note": note, "type": "Warning", "regarding": regarding}
+        name = f"{about['metadata']['name']}.{len(self.server.all(Kind.EVENT))}"
+        self._create(Kind.EVENT, name, reportingController="job-controller", **said)
+
+    def end_job(self, job: Manifest, condition: str, reason: str = "BackoffLimitExceeded") -> None:
         """Only the Job's own word."""
-        told = {"type": condition, "status": "True", "message": "Job has reached the specified backoff limit"}
+        said = "Job has reached the specified backoff limit"
+        told = {"type": condition, "status": "True", "reason": reason, "message": said}
         self.server.put_status(Kind.JOB, NAMESPACE, job["metadata"]["name"], {"conditions": [told]})
+
+    def finish(self, name: str, phase: str) -> None:
+        """A snapshot of the cluster that is there ends, as its own loop would say."""
+        done = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        cluster = self.get(Kind.CLUSTER, CLUSTER)
+        of = {"clusterUid": cluster["metadata"]["uid"]} if cluster and phase != "Failed" else {}
+        status = {**self.status(name), **of, "phase": phase, "completedAt": done, "job": f"job-{name}"}
+        self.server.put_status(Kind.SNAPSHOT, NAMESPACE, name, status)
+
+    async def leave(self, name: str) -> None:
+        """Somebody deletes a snapshot, and its loop has the time that it takes before it touches files."""
+        self.remove(Kind.SNAPSHOT, name)
+        await self.look(name)
+        self.clock.pass_by(seconds=11)
+        await self.look(name)
 
     async def make(self, name: str = "one") -> None:
         """A whole snapshot."""

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from qdrant_operator.domain import names
 from qdrant_operator.domain.wire import Kind
-from qdrant_operator.reconcile.schedule import SCHEDULED_AT
 from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
 from tests.reconcile.snapshot_world import NAMESPACE, SnapshotWorld
 
@@ -28,8 +28,7 @@ async def at(world: SnapshotWorld, day: int, hour: int, minute: int = 0) -> floa
 
 def finish(world: SnapshotWorld, name: str, phase: str) -> None:
     """A snapshot ends, as its own loop would say."""
-    done = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-    world.server.put_status(Kind.SNAPSHOT, NAMESPACE, name, {"phase": phase, "completedAt": done})
+    world.finish(name, phase)
 
 
 async def night(world: SnapshotWorld, day: int, phase: str) -> None:
@@ -51,7 +50,8 @@ async def test_snapshot_is_made_when_it_is_due(world: SnapshotWorld) -> None:
     assert world.snapshots() == ["nightly-20261122-0200"]
     made = world.get(Kind.SNAPSHOT, "nightly-20261122-0200") or {}
     assert made["spec"]["collections"] == ["docs", "events-*"]
-    assert (made["spec"]["verify"], made["spec"]["deletionPolicy"]) == ({"mode": "None"}, "Delete")
+    assert (made["spec"]["verify"], made["spec"]["deletionPolicy"]) == ({"mode": "None"}, "Retain")
+    assert made["status"]["scheduleUid"] == (world.get(Kind.SCHEDULE, "nightly") or {})["metadata"]["uid"]
     status = world.status("nightly", Kind.SCHEDULE)
     assert (status["lastScheduleTime"], status["active"]) == (
         "2026-11-22T02:00:00Z",
@@ -170,6 +170,7 @@ async def test_pruned_snapshot_takes_its_files_along(world: SnapshotWorld) -> No
         await at(world, day, 2)
         await world.make(f"nightly-202611{day}-0200")
     await at(world, 23, 3)
+    world.clock.pass_by(seconds=11)
     await world.look("nightly-20261122-0200")
     assert world.snapshots() == ["nightly-20261123-0200"]
     assert world.storage.keys("prod/default/vectors/nightly-20261122-0200/") == []
@@ -227,7 +228,7 @@ async def test_crash_before_status_is_remembered_by_the_snapshot(world: Snapshot
     world.add_schedule()
     await at(world, 22, 2)
     made = world.get(Kind.SNAPSHOT, "nightly-20261122-0200") or {}
-    assert made["metadata"]["annotations"][SCHEDULED_AT] == "2026-11-22T02:00:00Z"
+    assert made["metadata"]["annotations"][names.ANNOTATION_SCHEDULED_AT] == "2026-11-22T02:00:00Z"
     world.server.put_status(Kind.SCHEDULE, NAMESPACE, "nightly", {})
     finish(world, "nightly-20261122-0200", "Verified")
     await at(world, 22, 3)

@@ -65,9 +65,9 @@ class HttpKubernetes:
         else:
             self._store.put(kind, manifest)
 
-    async def read(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
-        """One object, live (a Secret: at most `SECRET_SECONDS` old); None when it does not exist."""
-        if kind is Kind.SECRET and (known := self._known_secret(namespace, name)):
+    async def read(self, kind: Kind, namespace: str, name: str, *, fresh: bool = False) -> Manifest | None:
+        """One object, live; None when it does not exist. A Secret is up to `SECRET_SECONDS` old unless `fresh`."""
+        if kind is Kind.SECRET and not fresh and (known := self._known_secret(namespace, name)):
             return known
         before = self._store.one(kind, namespace, name)
         try:
@@ -75,6 +75,7 @@ class HttpKubernetes:
         except NotFound:
             self._secrets.pop((namespace, name), None)
             self._forget(kind, before)
+            self._secrets.pop((namespace, name), None)
             return None
         self._store.put(kind, found)
         if kind is Kind.SECRET:

@@ -7,13 +7,12 @@ what it tells of is gone, so that no alert fires for a ghost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from qdrant_operator.adapters.backup_metrics import BackupMetrics, Objects
 from qdrant_operator.adapters.events import Events
 from qdrant_operator.domain.wire import Kind, Manifest
 
@@ -29,6 +28,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._blocked: dict[tuple[str, str, str], tuple[str, ...]] = {}
+        self._backups = BackupMetrics()
+        self.registry.register(self._backups)
         self._passes()
         self._facts()
 
@@ -64,18 +65,6 @@ class Metrics:
             ["kind", "namespace", "name", "guard"],
             registry=self.registry,
         )
-        self._completed = Gauge(
-            "qdrant_operator_snapshot_completed_timestamp_seconds",
-            "When the newest complete snapshot of the cluster was completed (Unix time).",
-            ["namespace", "cluster"],
-            registry=self.registry,
-        )
-        self._size = Gauge(
-            "qdrant_operator_snapshot_size_bytes",
-            "Size of the newest complete snapshot of the cluster.",
-            ["namespace", "cluster"],
-            registry=self.registry,
-        )
         self._leader = Gauge(
             "qdrant_operator_leader", "1 while this process holds the lease.", registry=self.registry
         )
@@ -105,20 +94,12 @@ class Metrics:
         if now:
             self._blocked[subject] = now
 
-    def snapshot(self, namespace: str, cluster: str, *, completed: datetime, size: int) -> None:
-        """Remember the newest complete snapshot of a cluster."""
-        self._completed.labels(namespace, cluster).set(completed.timestamp())
-        self._size.labels(namespace, cluster).set(size)
-
     def on_change(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> None:
         """Listen to the store: what tells of an object ends with the object."""
         if old is None or new is not None:
             return
         meta = old["metadata"]
         self.blocked(kind.kind, meta["namespace"], meta["name"], ())
-        for gauge in (self._completed, self._size) if kind is Kind.CLUSTER else ():
-            with suppress(KeyError):  # a cluster that never had a snapshot
-                gauge.remove(meta["namespace"], meta["name"])
 
     def leading(self, holder: bool) -> None:
         """Tell whether this process holds the lease."""
@@ -127,6 +108,10 @@ class Metrics:
     def watch_ages(self, ages: Callable[[], Mapping[tuple[str, str], float]]) -> None:
         """Report at each scrape what `ages` says: (kind, namespace) → seconds since its watch spoke."""
         self.registry.register(_WatchAges(ages))
+
+    def watch_backups(self, objects: Objects) -> None:
+        """Report at each scrape what the objects that `objects` gives say of backups."""
+        self._backups.objects = objects
 
     def page(self) -> bytes:
         """The metrics page in Prometheus' text format."""
@@ -167,7 +152,3 @@ class ClusterReporter:
     def blocked(self, kind: str, namespace: str, name: str, guards: tuple[str, ...]) -> None:
         """Tell which guards hold something back now (empty: none)."""
         self._metrics.blocked(kind, namespace, name, guards)
-
-    def snapshot(self, namespace: str, cluster: str, *, completed: datetime, size: int) -> None:
-        """Remember the newest complete snapshot of a cluster."""
-        self._metrics.snapshot(namespace, cluster, completed=completed, size=size)

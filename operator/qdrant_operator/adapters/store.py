@@ -106,6 +106,10 @@ class Store:
         found = [item for item in candidates.items() if has_labels(item[1], labels)]
         return tuple(manifest for _, manifest in sorted(found, key=lambda item: item[0]))
 
+    def every(self, kind: Kind) -> tuple[Manifest, ...]:
+        """All known objects of a watched kind, in no order."""
+        return tuple(one for space in self._objects[kind].values() for one in space.values())
+
     def put(self, kind: Kind, manifest: Manifest) -> Change | None:
         """Remember the object unless something newer is known; the change, or None where there was none."""
         if not self._keeps(kind, manifest):

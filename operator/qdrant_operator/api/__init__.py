@@ -24,6 +24,7 @@ from qdrant_operator.api.sharding import KeyPeers, Sharding, ShardingKey
 from qdrant_operator.api.snapshot import (
     Retention,
     SnapshotCollection,
+    SnapshotJob,
     SnapshotMissing,
     SnapshotPhase,
     SnapshotScheduleSpec,
@@ -76,6 +77,7 @@ __all__ = [
     "Sharding",
     "ShardingKey",
     "SnapshotCollection",
+    "SnapshotJob",
     "SnapshotMissing",
     "SnapshotPhase",
     "SnapshotScheduleSpec",

@@ -61,6 +61,7 @@ WORK: Final = (
         "owner references that block the owner's deletion, where the API server checks that right (OpenShift)",
     ),
     Rule("", ("configmaps", "secrets", "serviceaccounts", "services"), _KEPT, "parts of a QdrantCluster"),
+    Rule("", ("namespaces",), ("get",), "a namespace that is being deleted takes no backups along"),
     Rule("", ("pods",), (*_WATCHED, "patch", "delete"), "in and out of the Service; restarts in a roll"),
     Rule(
         "",

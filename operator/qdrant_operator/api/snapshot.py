@@ -5,13 +5,24 @@ No I/O here. The schedule speaks CronJob's words.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from qdrant_operator.api.base import LIST_SET, LocalRef, Model, Status, list_map, rule, rules
+from qdrant_operator.api.base import (
+    LIST_SET,
+    LocalRef,
+    Model,
+    Quantity,
+    Status,
+    list_map,
+    quantity_order,
+    rule,
+    rules,
+)
 from qdrant_operator.api.storage import Storage, Verify
 from qdrant_operator.api.tuning import Count
 
@@ -53,18 +64,57 @@ _ZONE_RULE = rules(
 )
 
 
+_FIXED_CLUSTER = rules(
+    rule(
+        "self == oldSelf",
+        "spec.clusterRef: cannot be changed; put the old name back, or make another QdrantSnapshotSchedule for "
+        "the other cluster",
+    )
+)
+
+
+class JobResources(Model):
+    """CPU and memory of a snapshot's run. Memory is buffers, whatever the size of a shard."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.requests.all(name, !(name in self.limits) || "
+                + quantity_order("self.requests[name]", "self.limits[name]")
+                + " <= 0)",
+                "spec.job.resources: a request is larger than its limit; raise spec.job.resources.limits or lower "
+                "spec.job.resources.requests",
+            ),
+        )
+    )
+
+    requests: Annotated[Mapping[str, Quantity], Field(max_length=32)] = {"cpu": "100m", "memory": "160Mi"}
+    """What the scheduler sets aside."""
+    limits: Annotated[Mapping[str, Quantity], Field(max_length=32)] = {"memory": "512Mi"}
+    """What a run may not exceed. Add cpu where a ResourceQuota wants it."""
+
+
+class SnapshotJob(Model):
+    """The Job that makes a snapshot. Pull secrets, node selector and tolerations come from the QdrantCluster."""
+
+    active_deadline_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 86_400
+    """A run that has not ended so long after its Job was made fails, in seconds."""
+    resources: JobResources = Field(default_factory=JobResources)
+    """CPU and memory of its container."""
+
+
 class Retention(Model):
     """Which snapshots of the schedule are kept."""
 
     keep_last: Annotated[int, Field(ge=1, le=10000)]
-    """How many complete snapshots are kept. Failed ones do not count."""
+    """How many complete snapshots are kept. Failed ones do not count; the newest Verified one always stays."""
 
 
 class SnapshotScheduleSpec(Model):
     """When snapshots are made, of what, and where they go."""
 
-    cluster_ref: LocalRef
-    """The QdrantCluster, in the same namespace."""
+    cluster_ref: Annotated[LocalRef, Field(json_schema_extra=_FIXED_CLUSTER)]
+    """The QdrantCluster, in the same namespace. It cannot be changed."""
     schedule: Annotated[str, Field(max_length=128, json_schema_extra=_CRON_RULE)]
     """Cron expression of five fields: minute, hour, day of month, month, day of week; or @daily and the like."""
     time_zone: Annotated[
@@ -85,8 +135,11 @@ class SnapshotScheduleSpec(Model):
     """Which snapshots are kept; absent: all."""
     verify: Verify = Field(default_factory=Verify)
     """How a snapshot is checked before it counts."""
+    job: SnapshotJob = Field(default_factory=SnapshotJob)
+    """The Jobs that make the snapshots."""
     deletion_policy: Literal["Retain", "Delete"] = "Delete"
-    """What becomes of the stored files when a snapshot of the schedule is deleted, also by retention."""
+    """What becomes of the stored files of a snapshot that retention deletes. Whatever else deletes a snapshot of
+    the schedule leaves its files."""
 
 
 class SnapshotScheduleStatus(Status):
@@ -111,7 +164,7 @@ class SnapshotSpec(Model):
         json_schema_extra=rules(
             rule(
                 "self.clusterRef == oldSelf.clusterRef && self.collections == oldSelf.collections && "
-                "self.storage == oldSelf.storage && self.verify == oldSelf.verify",
+                "self.storage == oldSelf.storage && self.verify == oldSelf.verify && self.job == oldSelf.job",
                 "spec: cannot be changed, except deletionPolicy; make another QdrantSnapshot",
             ),
         )
@@ -125,8 +178,11 @@ class SnapshotSpec(Model):
     """Where the snapshot is kept."""
     verify: Verify = Field(default_factory=Verify)
     """How the snapshot is checked before it counts."""
+    job: SnapshotJob = Field(default_factory=SnapshotJob)
+    """The Job that makes it."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
-    """What becomes of the stored files when this object is deleted."""
+    """What becomes of the stored files when you delete this object. Delete counts while its QdrantCluster exists
+    and neither that nor the namespace is being deleted."""
 
 
 class SnapshotPhase(StrEnum):
@@ -164,6 +220,15 @@ class SnapshotMissing(Model):
     """What went wrong."""
 
 
+class SnapshotRetention(Model):
+    """A decision of a schedule's retention."""
+
+    uid: str
+    """The uid of the QdrantSnapshot that it is about: a copied status decides nothing."""
+    decided_at: datetime
+    """When it was decided."""
+
+
 class SnapshotStatus(Status):
     """What became of the snapshot."""
 
@@ -171,7 +236,7 @@ class SnapshotStatus(Status):
     """How far it is. Complete: the manifest is written. Verified: the files were read back and agree.
     PartiallyFailed: some collections are saved, those in missing are not. Failed: nothing is saved."""
     started_at: datetime | None = None
-    """When the first file was begun."""
+    """When the run began."""
     completed_at: datetime | None = None
     """When the manifest was written."""
     location: str | None = None
@@ -190,3 +255,9 @@ class SnapshotStatus(Status):
     """What went wrong, and what to do."""
     job: str | None = None
     """The Job that does the work."""
+    cluster_uid: str | None = None
+    """The uid of the QdrantCluster whose data is saved."""
+    schedule_uid: str | None = None
+    """The uid of the QdrantSnapshotSchedule that made it; absent: it was made by hand."""
+    retention: SnapshotRetention | None = None
+    """Retention of the schedule deletes this object, and its stored files with it; absent: it has not decided so."""

@@ -101,16 +101,19 @@ def prune(snapshots: Iterable[Kept], keep_last: int | None) -> tuple[str, ...]:
     """Names of the snapshots to delete, oldest first.
 
     Only good ones (Complete or Verified) count as kept, so failures never push a good one out, and the last good
-    one always stays. As many partial ones are kept beside them. Of the failed ones, which hold no data, the newest
-    few stay to be read. What is not over is not touched. Without `keep_last` no data is ever deleted.
+    one always stays; so does the last Verified one, however many were made since without reading them back. As many
+    partial ones are kept beside them. Of the failed ones, which hold no data, the newest few stay to be read. What
+    is not over is not touched. Without `keep_last` no data is ever deleted.
     """
     newest_first = sorted(snapshots, key=lambda one: (one.created, one.name), reverse=True)
     good = [one for one in newest_first if one.phase.good]
     failed = [one for one in newest_first if one.phase is Phase.FAILED]
     partial = [one for one in newest_first if one.phase is Phase.PARTIALLY_FAILED]
+    proven = [one for one in good if one.phase is Phase.VERIFIED][:1]
     kept = len(newest_first) if keep_last is None else max(keep_last, 1)
+    surplus = [one for one in good[kept:] if one not in proven]
     doomed = sorted(
-        [*good[kept:], *partial[kept:], *failed[KEEP_FAILED:]], key=lambda one: (one.created, one.name)
+        [*surplus, *partial[kept:], *failed[KEEP_FAILED:]], key=lambda one: (one.created, one.name)
     )
     return tuple(one.name for one in doomed)
 

@@ -40,6 +40,10 @@ ANNOTATION_KEY_REVISION = f"{GROUP}/key-revision"
 """On the Secrets with the API key: how often it was exchanged before the cluster was complete."""
 ANNOTATION_OPERATOR = f"{GROUP}/operator-pods"
 """On a NetworkPolicy that must let the operator in: which pods it is, so that whoever reads it can tell."""
+ANNOTATION_SCHEDULE = f"{GROUP}/schedule-uid"
+"""On a QdrantSnapshot that a schedule made: that schedule's uid."""
+ANNOTATION_SCHEDULED_AT = f"{GROUP}/scheduled-at"
+"""On the same: the time it was due. Tells a pass after a crash what was done already."""
 
 MANAGED: Mapping[str, str] = {LABEL_MANAGED_BY: FIELD_MANAGER}
 

@@ -30,6 +30,7 @@ class Kind(Enum):
     JOB = ("batch/v1", "Job", "jobs")
     ENDPOINT_SLICE = ("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
     EVENT = ("events.k8s.io/v1", "Event", "events")
+    NAMESPACE = ("v1", "Namespace", "namespaces")
     LEASE = ("coordination.k8s.io/v1", "Lease", "leases")
 
     @property

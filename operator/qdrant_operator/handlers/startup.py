@@ -187,6 +187,7 @@ async def _process(settings: Settings) -> AsyncIterator[Process]:
         kubernetes = HttpKubernetes(acting, store)
         informers = Informers(Transport(watching, server.url), store, namespaces=settings.namespaces)
         metrics.watch_ages(informers.ages)
+        metrics.watch_backups(store.every)
         qdrant = QdrantRest(metrics.called, may_act=may_act)
         world = World(
             kubernetes=kubernetes,

@@ -32,9 +32,9 @@ async def cluster_access(kubernetes: Kubernetes, namespace: str, cluster: str) -
         Refused: `ClusterNotFound`, or `SecretNotFound` when its API key's Secret is missing.
         Retryable: the cluster has not formed yet, or no pod of it has an address.
     """
-    found = await _find_cluster(kubernetes, namespace, cluster)
+    found = await find_cluster(kubernetes, namespace, cluster)
     if found is None:
-        raise _not_found(namespace, cluster)
+        raise cluster_not_found(namespace, cluster)
     if (found.get("status") or {}).get("bootstrap", {}).get("phase") != "Complete":
         raise Retryable(f"QdrantCluster {cluster!r} has not formed yet", after=2.0)
     key = await api_key(kubernetes, found)
@@ -47,19 +47,14 @@ async def cluster_access(kubernetes: Kubernetes, namespace: str, cluster: str) -
     return ClusterAccess(found, tuple(endpoint(pod, key) for pod in reachable))
 
 
-async def missing_cluster(kubernetes: Kubernetes, namespace: str, cluster: str) -> Refused | None:
-    """`ClusterNotFound`, in words, when there is no such cluster; None when there is one."""
-    found = await _find_cluster(kubernetes, namespace, cluster)
-    return None if found else _not_found(namespace, cluster)
-
-
-async def _find_cluster(kubernetes: Kubernetes, namespace: str, cluster: str) -> Manifest | None:
-    """The watches of our kinds start one after another: only a live answer proves that there is no cluster."""
+async def find_cluster(kubernetes: Kubernetes, namespace: str, cluster: str) -> Manifest | None:
+    """A cluster, or None. The watches of our kinds start one after another: only a live answer proves its absence."""
     found = kubernetes.cached_one(Kind.CLUSTER, namespace, cluster)
     return found or await kubernetes.read(Kind.CLUSTER, namespace, cluster)
 
 
-def _not_found(namespace: str, cluster: str) -> Refused:
+def cluster_not_found(namespace: str, cluster: str) -> Refused:
+    """`ClusterNotFound`, in words."""
     return Refused(
         "ClusterNotFound",
         f"QdrantCluster {cluster!r} does not exist in namespace {namespace!r}: create it, or correct"

@@ -43,8 +43,8 @@ class Kubernetes(Protocol):
         """One object of a watched kind from the cache; no request."""
         ...
 
-    async def read(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
-        """One object, live; None when it does not exist."""
+    async def read(self, kind: Kind, namespace: str, name: str, *, fresh: bool = False) -> Manifest | None:
+        """One object, live; None when it does not exist. A Secret may be some seconds old unless `fresh`."""
         ...
 
     async def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
@@ -215,8 +215,4 @@ class Reporter(Protocol):
 
     def blocked(self, kind: str, namespace: str, name: str, guards: tuple[str, ...]) -> None:
         """Tell which guards hold something back now (empty: none)."""
-        ...
-
-    def snapshot(self, namespace: str, cluster: str, *, completed: datetime, size: int) -> None:
-        """Remember the newest complete snapshot of a cluster."""
         ...

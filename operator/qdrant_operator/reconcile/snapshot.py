@@ -17,8 +17,15 @@ from qdrant_operator.domain.runs import Result
 from qdrant_operator.reconcile.backup_storage import delete_fragments, open_storage
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.snapshot_leave import hold, leave
-from qdrant_operator.reconcile.snapshot_outcome import ended, outcome, progress
-from qdrant_operator.reconcile.snapshot_start import wanted_job
+from qdrant_operator.reconcile.snapshot_outcome import (
+    ended,
+    outcome,
+    own_state,
+    progress,
+    run_ended,
+    run_pod,
+)
+from qdrant_operator.reconcile.snapshot_start import not_started, start_trouble, wanted_job
 from qdrant_operator.reconcile.snapshot_subject import Subject, moment, read_subject
 from qdrant_operator.reconcile.status import write_status
 from qdrant_operator.reconcile.world import Again, World
@@ -28,6 +35,10 @@ REFUSED_PATIENCE = timedelta(minutes=10)
 short enough that a schedule's next run is not held up for long."""
 WAIT_PATIENCE = timedelta(hours=1)
 """How long it waits for what comes by itself: a cluster that is still forming."""
+START_PATIENCE = timedelta(minutes=15)
+"""How long a Job's pod may take to start: a new node and a large image fit in."""
+OVERDUE = timedelta(minutes=10)
+"""How long after its deadline a Job is awaited: its controller waits for the pod, which may be on a dead node."""
 PROGRESS_SECONDS = 5.0
 """Between two looks at a running Job; its journal is written as often."""
 
@@ -44,11 +55,11 @@ class SnapshotReconciler:
         read = read_subject(subject)
         if "deletionTimestamp" in subject["metadata"]:
             return await leave(self._world, read)
-        if read.cleans_up and not read.held and read.phase is not Phase.FAILED:
-            await hold(self._world, read, held=True)
+        if read.held is not read.cleans_up and (read.held or read.phase is not Phase.FAILED):
+            await hold(self._world, subject, held=read.cleans_up)
             return Again(0)
         if read.phase.over:
-            return self._remember(read)
+            return await self._rest(read)
         return await self._advance(read)
 
     async def _advance(self, subject: Subject) -> Again:
@@ -59,17 +70,41 @@ class SnapshotReconciler:
                 return await self._end(subject, _orphaned(subject))
         if job is None:
             return await self._start(subject)
-        if ended(job):
-            return await self._end(subject, await outcome(self._world, subject, job))
-        return await self._follow(subject)
+        return await self._watch(subject, job)
+
+    async def _watch(self, subject: Subject, job: Manifest) -> Again:
+        """A Job that is there: over, too late, not started, or under way."""
+        pod = run_pod(self._world, subject, job)
+        late = self._age(job) > timedelta(seconds=subject.spec.job.active_deadline_seconds) + OVERDUE
+        if run_ended(job, pod) or late:
+            return await self._end(subject, await outcome(self._world, subject, job, overdue=late))
+        if subject.status.get("startedAt") or (pod is not None and own_state(pod).get("running") is not None):
+            return await self._follow(subject)
+        return await self._await_start(subject, job, pod)
+
+    async def _await_start(self, subject: Subject, job: Manifest, pod: Manifest | None) -> Again:
+        """Say what holds the pod back; a run that does not start for too long is ended, with the reason in status."""
+        given_up = self._age(job) > START_PATIENCE
+        trouble = await start_trouble(self._world, job, pod)
+        if trouble is None and not given_up:
+            return await self._report(subject, "Running", "the Job is starting")
+        why = not_started(subject, job, trouble)
+        again = await self._report(subject, why.reason, why.message)
+        if not given_up:
+            return again
+        await self._stop(subject, job)
+        done = self._world.kubernetes.cached_one(Kind.SNAPSHOT, subject.namespace, subject.name)
+        return await self._end(read_subject(done), why) if done else again
 
     async def _start(self, subject: Subject) -> Again:
         try:
-            job = await wanted_job(self._world, subject)
+            job, cluster_uid = await wanted_job(self._world, subject)
         except Refused as error:
             return await self._wait(subject, error.reason, error.message, REFUSED_PATIENCE)
         except Retryable as error:
             return await self._wait(subject, "ClusterNotReady", str(error), WAIT_PATIENCE)
+        if subject.cluster_uid != cluster_uid:
+            return await self._record_cluster(subject, cluster_uid)
         try:
             await self._world.kubernetes.create(job)
         except Refused as error:
@@ -80,18 +115,25 @@ class SnapshotReconciler:
         await self._say(
             subject, "Normal", "SnapshotStarted", f"job {subject.job} saves to {subject.location}"
         )
-        return await self._follow(subject)
+        return await self._report(subject, "Running", "the Job is starting")
+
+    async def _record_cluster(self, subject: Subject, uid: str) -> Again:
+        """Before anything is saved: which cluster's data it is decides later about its deletion."""
+        facts = {"phase": Phase.PENDING, "clusterUid": uid}
+        await self._write(subject, facts, _conditions(False, "Running", "the Job is about to be made"))
+        return Again(0)
 
     async def _follow(self, subject: Subject) -> Again:
         line = await progress(self._world, subject) or subject.status.get("progress")
-        facts = {
-            "phase": Phase.RUNNING,
-            "job": subject.job,
-            "location": subject.location,
-            "startedAt": subject.status.get("startedAt") or _stamp(self._world),
-            "progress": line,
-        }
-        await self._write(subject, facts, _conditions(False, "Running", line or "the Job is starting"))
+        began = subject.status.get("startedAt") or _stamp(self._world)
+        return await self._report(subject, "Running", line or "the run began", startedAt=began, progress=line)
+
+    async def _report(self, subject: Subject, reason: str, message: str, **facts: str | None) -> Again:
+        """The Job is there, and so far there is no backup."""
+        if reason not in ("Running", subject.reason):
+            await self._say(subject, "Warning", reason, message)
+        known = {"phase": Phase.RUNNING, "job": subject.job, "location": subject.location, **facts}
+        await self._write(subject, known, _conditions(False, reason, message))
         return Again(PROGRESS_SECONDS)
 
     async def _wait(self, subject: Subject, reason: str, message: str, patience: timedelta) -> Again:
@@ -115,7 +157,7 @@ class SnapshotReconciler:
         said = result.message if result.good else f"{result.reason}: {result.message}"
         await self._say(subject, kind, reason, said)
         self._world.reporter.step(Kind.SNAPSHOT.kind, "Snapshot", "done" if result.good else "failed")
-        return self._remember(read_subject(done))
+        return await self._rest(read_subject(done))
 
     async def _drop_fragments(self, subject: Subject) -> None:
         """Best effort: fragments are no backup, and no reason to hold back the news that there is none."""
@@ -125,27 +167,34 @@ class SnapshotReconciler:
             storage = await open_storage(self._world, subject.namespace, subject.place)
             await delete_fragments(storage, subject.folder, subject.uid)
 
-    def _remember(self, subject: Subject) -> Again:
-        """Tell the metrics, also after a restart of the operator."""
-        done = subject.status.get("completedAt")
-        if subject.phase.good and done:
-            self._world.reporter.snapshot(
-                subject.namespace,
-                subject.cluster,
-                completed=moment(done),
-                size=int(subject.status.get("bytes") or 0),
-            )
+    async def _rest(self, subject: Subject) -> Again:
+        """A snapshot that is over has no Job that runs on: a sidecar in its pod may never end by itself."""
+        job = self._world.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
+        if job is not None and not ended(job):
+            await self._stop(subject, job)
         return Again(self._world.options.resync_seconds)
+
+    async def _stop(self, subject: Subject, job: Manifest) -> None:
+        if "deletionTimestamp" not in job["metadata"]:
+            await self._world.kubernetes.delete(
+                Kind.JOB, subject.namespace, subject.job, uid=job["metadata"]["uid"]
+            )
+
+    def _age(self, job: Manifest) -> timedelta:
+        return self._world.clock.now() - moment(job["metadata"]["creationTimestamp"])
 
     async def _say(self, subject: Subject, kind: str, reason: str, message: str) -> None:
         await self._world.reporter.event(subject.manifest, kind=kind, reason=reason, message=message)
 
     async def _write(self, subject: Subject, facts: Manifest, conditions: tuple[Condition, ...]) -> Manifest:
-        return await write_status(self._world, Kind.SNAPSHOT, subject.manifest, facts, conditions)
+        said = {**subject.origin, **facts}
+        return await write_status(self._world, Kind.SNAPSHOT, subject.manifest, said, conditions)
 
 
 def _orphaned(subject: Subject) -> Result:
-    """The Job was deleted by somebody."""
+    """The Job was deleted: by us, when its pod did not start, or by somebody."""
+    if subject.reason == "JobNotStarted":
+        return Result(subject.reason, subject.ready_message)
     return Result(
         "JobDeleted",
         f"job {subject.job} was deleted before its end; there is no backup: make another snapshot",

@@ -1,4 +1,4 @@
-"""Deleting a QdrantSnapshot whose files go with it: the Job first, then the files, then our finalizer.
+"""Deleting a QdrantSnapshot: whether its files go with it, then the Job, the files, and our finalizer.
 
 A deletion never hangs: what cannot be deleted within ten minutes is left where it is and named in an Event. A
 Secret or bucket that is gone cannot come back in time either, so then the object is let go at once.
@@ -12,12 +12,16 @@ from qdrant_operator.domain import names
 from qdrant_operator.domain.backups import Phase
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.reconcile.backup_storage import delete_backup, delete_fragments, open_storage
-from qdrant_operator.reconcile.ports import Kind
+from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.snapshot_outcome import ended
+from qdrant_operator.reconcile.snapshot_right import kept_because
 from qdrant_operator.reconcile.snapshot_subject import Subject, moment
 from qdrant_operator.reconcile.world import Again, World
 
 PATIENCE = timedelta(minutes=10)
+SETTLING = timedelta(seconds=10)
+"""Files are deleted only so long after their object: whoever deletes a folder of manifests, or a release of a chart,
+deletes the QdrantCluster within the same seconds, and then the files stay."""
 HOPELESS = frozenset(
     {
         "SecretNotFound",
@@ -37,25 +41,24 @@ async def leave(world: World, subject: Subject) -> Again:
     """One pass over a snapshot that is being deleted."""
     if not subject.held:
         return Again(world.options.resync_seconds)
-    if await _job_stands(world, subject):
-        return Again(world.options.busy_seconds)
-    left = None if subject.phase is Phase.PENDING else await _delete_files(world, subject)
-    if left is not None and not _given_up(world, subject, left):
-        raise left
-    if left is not None:
-        await world.reporter.event(
-            subject.manifest,
-            kind="Warning",
-            reason="FilesLeft",
-            message=f"the files at {subject.location} were not deleted: {left}",
-        )
-    await hold(world, subject, held=False)
-    return Again(world.options.resync_seconds)
+    if not subject.cleans_up or not _stored(subject):
+        return await _let_go(world, subject)
+    try:
+        why = await kept_because(world, subject)
+    except (Refused, Retryable) as error:
+        return await _left(world, subject, error)
+    if why is not None:
+        await _say_left(world, subject, why)
+        return await _let_go(world, subject)
+    wait = SETTLING - _age(world, subject)
+    if wait > timedelta():
+        return Again(wait.total_seconds())
+    return await _delete(world, subject)
 
 
-async def hold(world: World, subject: Subject, *, held: bool) -> None:
-    """Put our finalizer on exactly the version that was read, or take it off; others' stay."""
-    meta = subject.manifest["metadata"]
+async def hold(world: World, manifest: Manifest, *, held: bool) -> Manifest:
+    """Put our finalizer on exactly the version that was read, or take it off; others' stay. As it is afterwards."""
+    meta = manifest["metadata"]
     others = [one for one in meta.get("finalizers") or () if one != names.FINALIZER]
     body = {
         "metadata": {
@@ -63,7 +66,36 @@ async def hold(world: World, subject: Subject, *, held: bool) -> None:
             "finalizers": [*others, names.FINALIZER] if held else others,
         }
     }
-    await world.kubernetes.patch(Kind.SNAPSHOT, subject.namespace, subject.name, body)
+    return await world.kubernetes.patch(Kind.SNAPSHOT, meta["namespace"], meta["name"], body)
+
+
+async def _delete(world: World, subject: Subject) -> Again:
+    if await _job_stands(world, subject):
+        return Again(world.options.busy_seconds)
+    try:
+        await _delete_files(world, subject)
+    except (Refused, Retryable) as error:
+        return await _left(world, subject, error)
+    return await _let_go(world, subject)
+
+
+async def _left(world: World, subject: Subject, error: Refused | Retryable) -> Again:
+    """What could not be done is tried again for a while, then named."""
+    hopeless = isinstance(error, Refused) and error.reason in HOPELESS
+    if not hopeless and not _late(world, subject):
+        raise error
+    await _say_left(world, subject, str(error))
+    return await _let_go(world, subject)
+
+
+async def _let_go(world: World, subject: Subject) -> Again:
+    await hold(world, subject.manifest, held=False)
+    return Again(world.options.resync_seconds)
+
+
+async def _say_left(world: World, subject: Subject, why: str) -> None:
+    message = f"the files at {subject.location} were not deleted: {why}"
+    await world.reporter.event(subject.manifest, kind="Warning", reason="FilesLeft", message=message)
 
 
 async def _job_stands(world: World, subject: Subject) -> bool:
@@ -78,23 +110,25 @@ async def _job_stands(world: World, subject: Subject) -> bool:
     return True
 
 
-async def _delete_files(world: World, subject: Subject) -> Refused | Retryable | None:
-    """Delete the files; what could not be done is given back."""
-    try:
-        storage = await open_storage(world, subject.namespace, subject.place)
-        if subject.phase.stored:
-            await delete_backup(storage, subject.folder, subject.uid)
-        else:
-            await delete_fragments(storage, subject.folder, subject.uid)
-    except (Refused, Retryable) as error:
-        return error
-    return None
+async def _delete_files(world: World, subject: Subject) -> None:
+    if secret := subject.place.secret:
+        # What was read before the Secret was deleted must not open the bucket now.
+        await world.kubernetes.read(Kind.SECRET, subject.namespace, secret, fresh=True)
+    storage = await open_storage(world, subject.namespace, subject.place)
+    if subject.phase.stored:
+        await delete_backup(storage, subject.folder, subject.uid)
+    else:
+        await delete_fragments(storage, subject.folder, subject.uid)
 
 
-def _given_up(world: World, subject: Subject, error: Refused | Retryable) -> bool:
-    return _late(world, subject) or (isinstance(error, Refused) and error.reason in HOPELESS)
+def _stored(subject: Subject) -> bool:
+    """Whether a run may have stored files: without a Job there was none."""
+    return subject.phase is not Phase.PENDING and bool(subject.status.get("job"))
 
 
 def _late(world: World, subject: Subject) -> bool:
-    since = moment(subject.manifest["metadata"]["deletionTimestamp"])
-    return world.clock.now() - since > PATIENCE
+    return _age(world, subject) > PATIENCE
+
+
+def _age(world: World, subject: Subject) -> timedelta:
+    return world.clock.now() - moment(subject.manifest["metadata"]["deletionTimestamp"])

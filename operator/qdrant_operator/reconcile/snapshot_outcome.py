@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.manifest import load_manifest
-from qdrant_operator.domain.manifests.jobs import snapshot_labels
+from qdrant_operator.domain.manifests.jobs import CONTAINER, snapshot_labels
 from qdrant_operator.domain.runs import Result, load_journal, load_result, result_of
 from qdrant_operator.domain.storage import MANIFEST
 from qdrant_operator.reconcile.backup_storage import open_storage
@@ -21,23 +21,37 @@ def ended(job: Manifest) -> bool:
     return _condition(job, "Complete") is not None or _condition(job, "Failed") is not None
 
 
-async def outcome(world: World, subject: Subject, job: Manifest) -> Result:
-    """How a Job that is over ended.
+def run_ended(job: Manifest, pod: Manifest | None) -> bool:
+    """The run is over: its own container has ended, although another one in its pod may run on."""
+    return ended(job) or (pod is not None and own_state(pod).get("terminated") is not None)
+
+
+def own_state(pod: Manifest) -> Manifest:
+    """State of the container that makes the backup, as the kubelet reports it; empty before its first report."""
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        if status.get("name") == CONTAINER:
+            return status.get("state") or {}
+    return {}
+
+
+async def outcome(world: World, subject: Subject, job: Manifest, *, overdue: bool = False) -> Result:
+    """How a run that is over ended, or one that is `overdue` and is not awaited any longer.
 
     Raises:
         Retryable: only the storage could say, and it does not answer.
     """
-    pod = _pod(world, subject, job)
+    pod = run_pod(world, subject, job)
     told = load_result(_last_words(pod))
-    if told and not told.stored and told.reason != "Unreachable":
+    late = _too_late(subject) if overdue or _deadline_exceeded(job) else None
+    if told and not told.stored and told.reason != "Unreachable" and late is None:
         return told
     if told and told.stored and told.collections:
         return told
     try:
-        return await _stored(world, subject) or told or _killed(job, pod)
+        return await _stored(world, subject) or late or told or _killed(job, pod)
     except Refused as error:
         # Without a way into the storage the Job's own word must do: a Job that completed wrote its manifest.
-        return told or (_unread(subject, error) if _condition(job, "Complete") else _killed(job, pod))
+        return late or told or (_unread(subject, error) if _condition(job, "Complete") else _killed(job, pod))
 
 
 async def progress(world: World, subject: Subject) -> str | None:
@@ -86,7 +100,22 @@ def _killed(job: Manifest, pod: Manifest | None) -> Result:
     return Result("JobFailed", f"the run was killed: {why}; there is no manifest, so there is no backup")
 
 
-def _pod(world: World, subject: Subject, job: Manifest) -> Manifest | None:
+def _deadline_exceeded(job: Manifest) -> bool:
+    return (_condition(job, "Failed") or {}).get("reason") == "DeadlineExceeded"
+
+
+def _too_late(subject: Subject) -> Result:
+    seconds = subject.spec.job.active_deadline_seconds
+    return Result(
+        "DeadlineExceeded",
+        f"the run did not end within {seconds} s (spec.job.activeDeadlineSeconds); last progress:"
+        f" {subject.status.get('progress') or 'none'}; raise the deadline if the data needs longer, or see the"
+        " log of its pod",
+    )
+
+
+def run_pod(world: World, subject: Subject, job: Manifest) -> Manifest | None:
+    """The Job's pod, as the cache shows it."""
     labels = snapshot_labels(subject.cluster, subject.name)
     pods = world.kubernetes.cached(Kind.POD, subject.namespace, labels)
     owned = [pod for pod in pods if _owned(pod, job)]
@@ -99,8 +128,7 @@ def _owned(pod: Manifest, job: Manifest) -> bool:
 
 
 def _terminated(pod: Manifest) -> Manifest | None:
-    statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
-    found: Manifest | None = (statuses[0].get("state") or {}).get("terminated")
+    found: Manifest | None = own_state(pod).get("terminated")
     return found
 
 

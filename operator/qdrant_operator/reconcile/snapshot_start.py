@@ -8,17 +8,20 @@ from __future__ import annotations
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
 from qdrant_operator.domain.backups import chosen_collections
+from qdrant_operator.domain.child_progress import Hindrance
 from qdrant_operator.domain.instruction import Instruction, PeerAddress
 from qdrant_operator.domain.manifests.jobs import snapshot_job
+from qdrant_operator.domain.runs import Result
 from qdrant_operator.reconcile.access import address, cluster_access
 from qdrant_operator.reconcile.backup_storage import check_endpoint, open_storage, probe
+from qdrant_operator.reconcile.child_events import child_refusal, pod_trouble
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.snapshot_subject import Subject
 from qdrant_operator.reconcile.world import World
 
 
-async def wanted_job(world: World, subject: Subject) -> Manifest:
-    """The Job of a snapshot whose prerequisites are all there.
+async def wanted_job(world: World, subject: Subject) -> tuple[Manifest, str]:
+    """The Job of a snapshot whose prerequisites are all there, and the uid of its QdrantCluster.
 
     Raises:
         Refused: `ClusterNotFound`, `EndpointNotAllowed`, `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty`,
@@ -33,12 +36,31 @@ async def wanted_job(world: World, subject: Subject) -> Manifest:
         await probe(await open_storage(world, subject.namespace, subject.place), subject.place)
     chosen_collections(await world.qdrant.collections(access.any), subject.spec.collections)
     spec = ClusterSpec.model_validate(access.cluster["spec"])
-    return snapshot_job(
+    job = snapshot_job(
         _instruction(world, subject, str(access.cluster["metadata"]["uid"])),
         world.options.operator_image,
-        service_account=spec.pod_template.spec.service_account_name or subject.cluster,
-        authenticated=not spec.auth.disabled,
+        spec,
+        subject.spec.job,
     )
+    return job, str(access.cluster["metadata"]["uid"])
+
+
+async def start_trouble(world: World, job: Manifest, pod: Manifest | None) -> Hindrance | None:
+    """What keeps a Job's pod from starting, in the words of Kubernetes; None when it says nothing."""
+    if pod is None:
+        return await child_refusal(world.kubernetes, job)
+    return await pod_trouble(world.kubernetes, pod)
+
+
+def not_started(subject: Subject, job: Manifest, trouble: Hindrance | None) -> Result:
+    """Why there is no run, with the remedy."""
+    fields = {
+        "resources": "spec.job.resources",
+        "pull_secrets": "spec.image.pullSecrets of the QdrantCluster",
+    }
+    words = f"{trouble.words}; {trouble.remedy(**fields)}" if trouble else "see kubectl describe job"
+    since = job["metadata"]["creationTimestamp"]
+    return Result("JobNotStarted", f"the pod of job {subject.job}, made at {since}, does not start: {words}")
 
 
 def _instruction(world: World, subject: Subject, cluster_uid: str) -> Instruction:

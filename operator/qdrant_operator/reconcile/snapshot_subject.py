@@ -89,13 +89,44 @@ class Subject:
     @property
     def reason(self) -> str:
         """Reason of its Ready condition."""
-        found = (c.get("reason") for c in self.status.get("conditions") or () if c.get("type") == "Ready")
-        return next(found, None) or ""
+        return str(self._ready.get("reason") or "")
+
+    @property
+    def ready_message(self) -> str:
+        """Sentence of its Ready condition."""
+        return str(self._ready.get("message") or "")
+
+    @property
+    def _ready(self) -> dict[str, Any]:
+        conditions = self.status.get("conditions") or ()
+        return next((one for one in conditions if one.get("type") == "Ready"), {})
+
+    @property
+    def cluster_uid(self) -> str | None:
+        """Uid of the QdrantCluster whose data it holds; None before its Job."""
+        return self.status.get("clusterUid")
+
+    @property
+    def expired(self) -> bool:
+        """Retention decided that its files go with it: on this very object, not on one that it was copied from."""
+        return bool((self.status.get("retention") or {}).get("uid") == self.uid)
 
     @property
     def cleans_up(self) -> bool:
-        """Its files go with it."""
-        return self.spec.deletion_policy == "Delete"
+        """Its files go with it: retention says so, or its user wrote `deletionPolicy: Delete`."""
+        return self.expired or (self.spec.deletion_policy == "Delete" and not self._inherits)
+
+    @property
+    def _inherits(self) -> bool:
+        """Made by the schedule of an earlier release, which copied its own policy: nobody wrote it on this object."""
+        notes = self.manifest["metadata"].get("annotations") or {}
+        return names.ANNOTATION_SCHEDULED_AT in notes and names.ANNOTATION_SCHEDULE not in notes
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What its status says for good: whose data it holds, who made it, and that retention is done with it."""
+        kept = ("clusterUid", "scheduleUid", "retention")
+        return {key: self.status[key] for key in kept if key in self.status}
 
 
 def read_subject(manifest: Manifest) -> Subject:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from qdrant_operator.api import ClusterSpec, SnapshotJob
 from qdrant_operator.domain import names
 from qdrant_operator.domain.instruction import (
     INSTRUCTION,
@@ -26,6 +27,8 @@ USER = 65532
 """The unprivileged user of the operator's image."""
 GRACE_SECONDS = 60
 """For a stopped run to delete the files it made on the peers and in storage."""
+CONTAINER = "snapshot"
+"""The container that makes the backup; others may have been put beside it by an admission webhook."""
 LABEL_CHARACTERS = 63
 NAME_CHARACTERS = 40
 """Of the snapshot's name in the Job's: its pods' names must stay within a label's length."""
@@ -47,18 +50,19 @@ def snapshot_labels(cluster: str, snapshot: str) -> dict[str, str]:
 
 
 def snapshot_job(
-    instruction: Instruction, image: str, *, service_account: str, authenticated: bool
+    instruction: Instruction, image: str, cluster: ClusterSpec, settings: SnapshotJob
 ) -> Manifest:
     """The Job of one QdrantSnapshot.
 
     Args:
         instruction: what it is to do; also names and owns it.
         image: the operator's own image.
-        service_account: the pod's identity for storage without a Secret; it gets no token for Kubernetes.
-        authenticated: the peers want an API key.
+        cluster: where the peers' pods may run, and as whom: the run's pod goes the same way, but it gets no token
+            for Kubernetes. Its ServiceAccount is the identity for storage without a Secret.
+        settings: the Job's own.
     """
     labels = snapshot_labels(instruction.cluster, instruction.snapshot)
-    pod = _pod(instruction, image, service_account, authenticated=authenticated)
+    pod = _pod(instruction, image, cluster, settings)
     return {
         "apiVersion": Kind.JOB.api_version,
         "kind": Kind.JOB.kind,
@@ -72,15 +76,16 @@ def snapshot_job(
             "backoffLimit": 0,
             "completions": 1,
             "parallelism": 1,
+            "activeDeadlineSeconds": settings.active_deadline_seconds,
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
 
 
-def _pod(instruction: Instruction, image: str, service_account: str, *, authenticated: bool) -> Manifest:
+def _pod(instruction: Instruction, image: str, cluster: ClusterSpec, settings: SnapshotJob) -> Manifest:
     return {
         "restartPolicy": "Never",
-        "serviceAccountName": service_account,
+        "serviceAccountName": cluster.pod_template.spec.service_account_name or instruction.cluster,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -90,19 +95,16 @@ def _pod(instruction: Instruction, image: str, service_account: str, *, authenti
             "runAsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        **_whereabouts(cluster),
         "containers": [
             {
-                "name": "snapshot",
+                "name": CONTAINER,
                 "image": image,
                 "args": ["snapshot", "run"],
-                "env": _environment(instruction, authenticated=authenticated),
+                "env": _environment(instruction, authenticated=not cluster.auth.disabled),
                 "terminationMessagePath": RESULT_PATH,
                 "terminationMessagePolicy": "FallbackToLogsOnError",
-                # Memory is buffers: parallel uploads of a few parts each.
-                "resources": {
-                    "requests": {"cpu": "100m", "memory": "160Mi"},
-                    "limits": {"memory": "512Mi"},
-                },
+                "resources": settings.resources.manifest(),
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
                     "readOnlyRootFilesystem": True,
@@ -113,6 +115,14 @@ def _pod(instruction: Instruction, image: str, service_account: str, *, authenti
         ],
         "volumes": [{"name": "tmp", "emptyDir": {}}],
     }
+
+
+def _whereabouts(cluster: ClusterSpec) -> Manifest:
+    """What lets the peers' pods start in this namespace lets the run's pod start too."""
+    given = cluster.pod_template.spec.manifest()
+    found = {key: given.get(key) for key in ("nodeSelector", "tolerations")}
+    found["imagePullSecrets"] = [secret.manifest() for secret in cluster.image.pull_secrets]
+    return {key: value for key, value in found.items() if value}
 
 
 def _environment(instruction: Instruction, *, authenticated: bool) -> list[Manifest]:

@@ -1,0 +1,103 @@
+"""What a schedule's pass sees: its spec, its cluster, and the snapshots that it made itself.
+
+A label is a user's to copy. A snapshot is the schedule's when its status says so with the schedule's uid; one whose
+status does not say so yet is claimed when its name and its annotations are those that this schedule would give it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from qdrant_operator.api import SnapshotScheduleSpec
+from qdrant_operator.domain import names
+from qdrant_operator.domain.schedules import run_name
+from qdrant_operator.reconcile.access import find_cluster
+from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.snapshot_subject import moment, phase_of
+from qdrant_operator.reconcile.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A schedule and its snapshots, as of now."""
+
+    manifest: Manifest
+    spec: SnapshotScheduleSpec
+    snapshots: tuple[Manifest, ...]
+    """Those that it made and that are not being deleted."""
+    cluster: Manifest | None
+    """Its QdrantCluster; None: there is none."""
+    now: datetime
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.manifest["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace, which is its cluster's."""
+        return str(self.manifest["metadata"]["namespace"])
+
+    @property
+    def uid(self) -> str:
+        """Unique for ever."""
+        return str(self.manifest["metadata"]["uid"])
+
+    @property
+    def unclaimed(self) -> tuple[Manifest, ...]:
+        """Snapshots that it made and whose status does not say so yet."""
+        return tuple(one for one in self.snapshots if _maker(one) is None)
+
+    @property
+    def last(self) -> datetime | None:
+        """The newest due time that was acted on: status says it, or a snapshot that status knows nothing of."""
+        said = (self.manifest.get("status") or {}).get("lastScheduleTime")
+        texts = [said, *(_notes(one).get(names.ANNOTATION_SCHEDULED_AT) for one in self.snapshots)]
+        return max((moment(text) for text in texts if text), default=None)
+
+    @property
+    def since(self) -> datetime:
+        """Due times up to here are settled."""
+        born = moment(self.manifest["metadata"]["creationTimestamp"])
+        return max(born, self.last) if self.last else born
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """Names of its snapshots that are not over."""
+        return tuple(s["metadata"]["name"] for s in self.snapshots if not phase_of(s).over)
+
+
+async def look_at(world: World, subject: Manifest) -> Look:
+    """Read everything that a pass decides by."""
+    meta = subject["metadata"]
+    spec = SnapshotScheduleSpec.model_validate(subject["spec"])
+    labels = {names.LABEL_SCHEDULE: meta["name"]}
+    found = world.kubernetes.cached(Kind.SNAPSHOT, meta["namespace"], labels)
+    staying = (one for one in found if "deletionTimestamp" not in one["metadata"])
+    made = tuple(one for one in staying if made_by(one, meta["name"], meta["uid"]))
+    cluster = await find_cluster(world.kubernetes, meta["namespace"], spec.cluster_ref.name)
+    return Look(subject, spec, made, cluster, world.clock.now())
+
+
+def made_by(snapshot: Manifest, schedule: str, uid: str) -> bool:
+    """Whether the schedule with this name and uid made the snapshot."""
+    maker = _maker(snapshot)
+    return maker == uid if maker is not None else _named_by(snapshot, schedule, uid)
+
+
+def _named_by(snapshot: Manifest, schedule: str, uid: str) -> bool:
+    notes = _notes(snapshot)
+    due = notes.get(names.ANNOTATION_SCHEDULED_AT)
+    if notes.get(names.ANNOTATION_SCHEDULE) != uid or not due:
+        return False
+    return bool(snapshot["metadata"]["name"] == run_name(schedule, moment(due)))
+
+
+def _maker(snapshot: Manifest) -> str | None:
+    return (snapshot.get("status") or {}).get("scheduleUid")
+
+
+def _notes(snapshot: Manifest) -> Manifest:
+    return snapshot["metadata"].get("annotations") or {}
