@@ -204,6 +204,26 @@ async def test_a_secret_is_asked_for_once_in_thirty_seconds() -> None:
     assert asked == 4, "a write of ours makes the next read live"
 
 
+async def test_a_secret_that_is_gone_is_not_remembered_by_who_asks_for_it_fresh() -> None:
+    """A fresh read asks the server at once, and what it says counts for everybody after it."""
+    there = True
+
+    async def answer(_request: aiohttp.web.Request) -> aiohttp.web.Response:
+        meta = {"namespace": "here", "name": "key", "uid": "u", "resourceVersion": "1"}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": meta}
+        return aiohttp.web.json_response(
+            body if there else {"reason": "NotFound"}, status=200 if there else 404
+        )
+
+    async with serving(answer) as transport:
+        kubernetes = HttpKubernetes(transport, Store(), monotonic=lambda: 0.0)
+        assert await kubernetes.read(Kind.SECRET, "here", "key") is not None
+        there = False
+        assert await kubernetes.read(Kind.SECRET, "here", "key") is not None
+        assert await kubernetes.read(Kind.SECRET, "here", "key", fresh=True) is None
+        assert await kubernetes.read(Kind.SECRET, "here", "key") is None
+
+
 async def test_a_list_is_read_to_its_last_page() -> None:
     """Continue tokens are followed; items say what they are although the list's items do not."""
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ class Home:
     name: str
     s3: ObjectStore
     node: NodeHandle
+    kubeconfig: Path
 
     @property
     def peers(self) -> Peers:
@@ -75,7 +77,7 @@ class Home:
 def home(operator: Operator, sandbox: Sandbox, kube: Kube) -> Iterator[Home]:
     """A formed cluster with data, and a schedule that is due every minute and keeps one."""
     assert sandbox.s3 is not None
-    place = Home(kube, f"backed-{secrets.token_hex(4)}", sandbox.s3, sandbox.node)
+    place = Home(kube, f"backed-{secrets.token_hex(4)}", sandbox.s3, sandbox.node, sandbox.kubeconfig)
     kubectl(sandbox.kubeconfig, "create", "namespace", place.name)
     place.s3.create_bucket(place.name)
     given = {"accessKeyId": place.s3.access_key, "secretAccessKey": place.s3.secret_key}
@@ -87,7 +89,7 @@ def home(operator: Operator, sandbox: Sandbox, kube: Kube) -> Iterator[Home]:
     every_minute = place.spec(schedule="* * * * *", retention={"keepLast": 1})
     kube.create(manifests.custom(Kind.SCHEDULE, "often", every_minute), place.name)
     yield place
-    kubectl(sandbox.kubeconfig, "delete", "namespace", place.name, "--wait=false")
+    kubectl(sandbox.kubeconfig, "delete", "namespace", place.name, "--wait=false", "--ignore-not-found")
 
 
 def test_a_snapshot_has_every_shard_once_and_leaves_nothing_on_the_peers(home: Home) -> None:
@@ -151,6 +153,38 @@ def test_a_schedule_makes_snapshots_and_keeps_the_newest(home: Home) -> None:
     kept = eventually(lambda: made()[0] if len(made()) == 1 else None, 60)
     assert "manifest.json" in home.stored(kept)
     assert home.stored(first) == []
+
+
+def test_a_quota_that_refuses_the_pod_is_told_and_can_be_met(home: Home) -> None:
+    """The Job controller's own words stand in status; with the resources that it names the next run goes through."""
+    meta = {"name": "team", "namespace": home.name}
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": meta,
+        "spec": {"hard": {"limits.cpu": "20"}},
+    }
+    kubectl(home.kubeconfig, "create", "-f", "-", stdin=json.dumps(quota))
+    try:
+        home.kube.create(manifests.custom(SNAPSHOT, "refused", home.spec()), home.name)
+        told = home.kube.wait_reason(SNAPSHOT, home.name, "refused", "Ready", "JobNotStarted", 60)
+        assert "FailedCreate" in told
+        assert "must specify limits.cpu for: snapshot" in told
+        assert "spec.job.resources" in told
+        limits = {"cpu": "1", "memory": "512Mi"}
+        assert home.take("met", job={"resources": {"limits": limits}})["status"]["phase"] == "Verified"
+    finally:
+        kubectl(home.kubeconfig, "delete", "resourcequota", "team", "-n", home.name)
+    kubectl(home.kubeconfig, "delete", "qdrantsnapshot", "refused", "-n", home.name, "--timeout=30s")
+
+
+def test_a_deleted_namespace_leaves_its_backups(home: Home) -> None:
+    """Cluster, snapshots that say Delete, and the keys of the bucket go with it, soon; no byte of a backup does."""
+    home.take("kept", deletionPolicy="Delete")
+    before = sorted(home.s3.keys(home.name))
+    kubectl(home.kubeconfig, "delete", "namespace", home.name, "--timeout=90s", timeout=100)
+    assert sorted(home.s3.keys(home.name)) == before
+    assert "manifest.json" in home.stored("kept")
 
 
 def _running(home: Home, snapshot: str) -> str | None:

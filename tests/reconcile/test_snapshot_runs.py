@@ -149,9 +149,26 @@ async def test_sidecar_that_runs_on_does_not_hold_the_snapshot(world: SnapshotWo
     done = {"terminated": {"exitCode": 0, "reason": "Completed", "message": words if said else ""}}
     world.show_pod(job, own=done, beside=RUNNING)
     await world.look()
-    await world.look()
     assert (world.status()["phase"], world.status()["points"]) == ("Verified", 3000)
+    assert len(world.jobs()) == 1
+    world.clock.pass_by(minutes=2)
+    await world.look()
     assert world.jobs() == []
+
+
+async def test_job_that_ends_by_itself_keeps_its_log(world: SnapshotWorld) -> None:
+    """The kubelet reports the container before the Job controller closes the Job: it is not deleted for that."""
+    world.add_snapshot()
+    job = await world.start()
+    world.show_pod(job, own={"terminated": {"exitCode": 1, "reason": "Error", "message": "a traceback"}})
+    again = await world.look()
+    assert again is not None
+    assert again.after <= 60
+    assert world.condition("Failed") == ("True", "JobFailed")
+    world.end_job(job, "Failed")
+    world.clock.pass_by(minutes=2)
+    await world.look()
+    assert len(world.jobs()) == 1
 
 
 async def test_end_of_a_sidecar_is_not_the_end_of_the_run(world: SnapshotWorld) -> None:
@@ -175,10 +192,12 @@ async def test_job_that_runs_on_after_a_crash_is_ended(world: SnapshotWorld) -> 
     job = await world.start()
     words = await copied(world, job)
     world.show_pod(job, own={"terminated": {"exitCode": 0, "message": words}}, beside=RUNNING)
+    await world.look()
+    assert world.status()["phase"] == "Verified"
+    world.clock.pass_by(minutes=2)
     world.kubernetes.fail_next(Crash(), operation="delete", kind=Kind.JOB)
     with pytest.raises(Crash):
         await world.look()
-    assert world.status()["phase"] == "Verified"
     await world.look()
     assert world.jobs() == []
 
@@ -218,4 +237,6 @@ async def test_job_that_its_controller_cannot_end_is_ended(world: SnapshotWorld)
     world.clock.pass_by(minutes=6)
     await world.look()
     assert world.condition("Failed") == ("True", "DeadlineExceeded")
+    world.clock.pass_by(minutes=2)
+    await world.look()
     assert world.jobs() == []

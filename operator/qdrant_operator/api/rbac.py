@@ -74,7 +74,7 @@ WORK: Final = (
         "batch",
         ("jobs",),
         (*_WATCHED, "create", "delete"),
-        "runs a snapshot, never changed; stopped when the snapshot is deleted",
+        "runs a snapshot, never changed; stopped when it does not start or end, or its snapshot is deleted",
     ),
     Rule("policy", ("poddisruptionbudgets",), _KEPT, "one voluntary disruption at a time"),
     Rule(

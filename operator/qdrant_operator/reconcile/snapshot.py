@@ -39,6 +39,8 @@ START_PATIENCE = timedelta(minutes=15)
 """How long a Job's pod may take to start: a new node and a large image fit in."""
 OVERDUE = timedelta(minutes=10)
 """How long after its deadline a Job is awaited: its controller waits for the pod, which may be on a dead node."""
+END_PATIENCE = timedelta(minutes=1)
+"""How long the Job of a snapshot that is over may take to end by itself."""
 PROGRESS_SECONDS = 5.0
 """Between two looks at a running Job; its journal is written as often."""
 
@@ -168,9 +170,15 @@ class SnapshotReconciler:
             await delete_fragments(storage, subject.folder, subject.uid)
 
     async def _rest(self, subject: Subject) -> Again:
-        """A snapshot that is over has no Job that runs on: a sidecar in its pod may never end by itself."""
+        """A snapshot that is over has no Job that runs on: a sidecar in its pod may never end by itself.
+
+        A Job that ends by itself stays, with its pod's log.
+        """
         job = self._world.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
         if job is not None and not ended(job):
+            over = self._world.clock.now() - subject.over_since
+            if over < END_PATIENCE:
+                return Again((END_PATIENCE - over).total_seconds())
             await self._stop(subject, job)
         return Again(self._world.options.resync_seconds)
 

@@ -97,6 +97,11 @@ class Subject:
         return str(self._ready.get("message") or "")
 
     @property
+    def over_since(self) -> datetime:
+        """When its loop saw that it is over, by the operator's own clock: `Ready` or `Failed` turned true then."""
+        return max(moment(one["lastTransitionTime"]) for one in self.status["conditions"])
+
+    @property
     def _ready(self) -> dict[str, Any]:
         conditions = self.status.get("conditions") or ()
         return next((one for one in conditions if one.get("type") == "Ready"), {})
