@@ -132,10 +132,18 @@ class Line:
 class SimulatedHttp(PeerHttp):
     """The operator's HTTP client over a `Line`."""
 
-    def __init__(self, line: Line, before: Callable[[str, Call], Callable[[], None]]) -> None:
-        """`before(host, call)` may raise (the process dies, the peer is out of reach); what it returns runs after."""
+    def __init__(
+        self,
+        line: Line,
+        before: Callable[[str, Call], Callable[[], None]],
+        resolve: Callable[[str], str] = str,
+    ) -> None:
+        """`before(host, call)` may raise (the process dies, the peer is out of reach); what it returns runs after.
+
+        `resolve` gives the address of a host's name.
+        """
         super().__init__(lambda _operation, _outcome, _seconds: None, always)
-        self._line, self._before = line, before
+        self._line, self._before, self._resolve = line, before, resolve
 
     async def json(self, endpoint: Endpoint, request: Request) -> Json:
         """One request, as the real client makes it."""
@@ -154,7 +162,7 @@ class SimulatedHttp(PeerHttp):
         return answer.status
 
     async def _answer(self, endpoint: Endpoint, request: Request) -> Answer:
-        host = urlsplit(endpoint.url).hostname or ""
+        host = self._resolve(urlsplit(endpoint.url).hostname or "")
         call = Call(
             request.method,
             tuple(unquote(part) for part in request.path.strip("/").split("/")),

@@ -90,6 +90,11 @@ class VirtualNode:
         found = self._server.get(Kind.POD, self._namespace, pod)
         return self.running.get(found["metadata"]["uid"]) if found else None
 
+    def address_of(self, host: str) -> str:
+        """The address of a pod by its stable name; empty while it has none."""
+        found = self._server.get(Kind.POD, self._namespace, host.split(".", maxsplit=1)[0])
+        return str(((found or {}).get("status") or {}).get("podIP") or "")
+
     def disk_of(self, pod: str) -> Disk | None:
         """The volume of a pod."""
         claim = self._server.get(Kind.CLAIM, self._namespace, claim_of(pod))

@@ -19,6 +19,8 @@ from qdrant_operator.handlers.wakeups import Wakeups
 from qdrant_operator.reconcile.cluster import ClusterReconciler
 from qdrant_operator.reconcile.collection import CollectionReconciler
 from qdrant_operator.reconcile.defects import report_defect
+from qdrant_operator.reconcile.schedule import ScheduleReconciler
+from qdrant_operator.reconcile.snapshot import SnapshotReconciler
 from qdrant_operator.reconcile.world import Options, Reconciler, World
 from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
 from sandbox.qdrant_sim.core.answers import Call
@@ -81,10 +83,13 @@ class Operator:
             reporter=Quiet(),
             options=Options(operator_image="operator"),
             new_key=lambda: f"key-{self._story.seed}",
+            storage=self._story.backups.storage(self._lives),
         )
         loops: dict[Kind, Reconciler] = {
             Kind.CLUSTER: ClusterReconciler(world),
             Kind.COLLECTION: CollectionReconciler(world),
+            Kind.SNAPSHOT: SnapshotReconciler(world),
+            Kind.SCHEDULE: ScheduleReconciler(world),
         }
         runner = Runner(
             self.kubernetes, loops, lambda _kind, _result, _seconds: None, partial(report_defect, world)
@@ -123,6 +128,10 @@ class Operator:
         self.dead = True
         if not self._died.done():
             self._died.set_result(None)
+
+    def _lives(self) -> None:
+        if self.dead:
+            raise Crash
 
     def _before_call(self, host: str, call: Call) -> Callable[[], None]:
         if self.dead:
@@ -189,7 +198,7 @@ class ItsKubernetes(FakeKubernetes):
         return answer
 
     async def _carried_out(self, write: Write, act: Callable[[], Manifest]) -> Manifest:
-        self._story.laws.before_write(write)
+        self._story.before_write(write)
         if self._story.trouble and self._story.random.random() < 0.02:
             self._unheard.add(id(write))
         return await super()._write(write, act)
@@ -205,7 +214,7 @@ class ItsKubernetes(FakeKubernetes):
         found = self.server.get(write.kind, write.namespace, write.name)
         if write.operation == "delete" and (found is None or found["metadata"]["uid"] != uid):
             return
-        self._story.laws.before_write(write)
+        self._story.before_write(write)
         try:
             act()
         except (Refused, Retryable) as error:

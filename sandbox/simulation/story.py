@@ -13,7 +13,10 @@ from random import Random
 from typing import Any
 
 from sandbox.fakes.apiserver import FakeApiServer
+from sandbox.fakes.kubernetes import Write
+from sandbox.simulation.backups import Backups
 from sandbox.simulation.clock import VirtualClock
+from sandbox.simulation.early_losses import EarlyLosses
 from sandbox.simulation.laws import Laws
 from sandbox.simulation.network import VirtualUniverse, Weather
 from sandbox.simulation.node import VirtualNode
@@ -50,6 +53,7 @@ class Story:
         self.user = User(self)
         self.writer = Writer(self)
         self.laws = Laws(self)
+        self.backups, self.early_losses = Backups(self), EarlyLosses(self)
         self.troubles = Trouble(self)
         self.operator: Operator | None = None
         self._writes = writes
@@ -58,10 +62,13 @@ class Story:
     async def live(self) -> None:
         """Create the cluster, make trouble, end it, and see it settle; ends at the first broken law."""
         self.began = True
-        self.server.watchers += [self.laws.on_change, self.troubles.mishaps.on_change]
+        watching = (self.laws, self.troubles.mishaps, self.early_losses)
+        self.server.watchers += [one.on_change for one in watching]
         self.peers.universe.on_commit = self.laws.on_commit
         self.node.on_start = self.laws.on_start
         self.user.create_cluster(self.random.choice((1, 2, 3, 3, 3, 4, 5)))
+        self.backups.begin()
+        self.early_losses.begin()
         self.background(self.node.live())
         self.background(self._operate())
         if self._writes:
@@ -69,10 +76,16 @@ class Story:
         try:
             if await self._make_trouble():
                 await Settling(self).wait()
+                await self.backups.end()
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def before_write(self, write: Write) -> None:
+        """An operator's write reaches the API server now."""
+        self.laws.before_write(write)
+        self.backups.laws.before_write(write)
 
     def tell(self, what: str) -> None:
         """Add a line to the story."""
