@@ -31,7 +31,7 @@ class Settling:
         story = self._story
         end, excused = story.clock.seconds() + SETTLE_SECONDS, 0.0
         while not story.laws.broken:
-            wrong = list(self._wrong())
+            wrong = [one for one in self._wrong() if not self._is_contested(one)]
             if not wrong:
                 break
             self._obey()
@@ -43,6 +43,11 @@ class Settling:
                 story.laws.breaks(f"not settled: {'; '.join(wrong[:8])}; blocked: {self._blocked()}")
             await story.look_on(2.0)
         story.laws.check_points()
+
+    def _is_contested(self, wrong: str) -> bool:
+        """Somebody else still writes an object of ours: all but that must be as it shall be."""
+        contested = self._story.rivals.at_work and "FieldContested" in self._said()
+        return contested and wrong.startswith(f"{CLUSTER} is not Ready")
 
     def _obey(self) -> None:
         """The user does what the operator asks for: delete a volume that is no member's, a collection that is lost."""

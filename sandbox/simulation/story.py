@@ -21,6 +21,7 @@ from sandbox.simulation.laws import Laws
 from sandbox.simulation.network import VirtualUniverse, Weather
 from sandbox.simulation.node import VirtualNode
 from sandbox.simulation.operators import Operator
+from sandbox.simulation.rivals import Rivals
 from sandbox.simulation.settling import Settling
 from sandbox.simulation.trouble import Trouble
 from sandbox.simulation.user import CLUSTER, NAMESPACE, User
@@ -53,7 +54,7 @@ class Story:
         self.user = User(self)
         self.writer = Writer(self)
         self.laws = Laws(self)
-        self.backups, self.early_losses = Backups(self), EarlyLosses(self)
+        self.backups, self.early_losses, self.rivals = Backups(self), EarlyLosses(self), Rivals(self)
         self.troubles = Trouble(self)
         self.operator: Operator | None = None
         self._writes = writes
@@ -67,8 +68,8 @@ class Story:
         self.peers.universe.on_commit = self.laws.on_commit
         self.node.on_start = self.laws.on_start
         self.user.create_cluster(self.random.choice((1, 2, 3, 3, 3, 4, 5)))
-        self.backups.begin()
-        self.early_losses.begin()
+        for events in (self.backups, self.early_losses, self.rivals):
+            events.begin()
         self.background(self.node.live())
         self.background(self._operate())
         if self._writes:
@@ -84,8 +85,8 @@ class Story:
 
     def before_write(self, write: Write) -> None:
         """An operator's write reaches the API server now."""
-        self.laws.before_write(write)
-        self.backups.laws.before_write(write)
+        for watching in (self.laws, self.backups.laws, self.rivals):
+            watching.before_write(write)
 
     def tell(self, what: str) -> None:
         """Add a line to the story."""
@@ -113,6 +114,7 @@ class Story:
             self.troubles.one()
             self.laws.check_points()
         self.troubles.end()
+        self.rivals.end()
         return not self.laws.broken
 
     async def look_on(self, seconds: float) -> None:

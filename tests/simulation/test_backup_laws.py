@@ -36,7 +36,7 @@ def sealed(*points: int, policy: str = "Delete") -> tuple[Story, Manifest]:
     )
     story.writer.acknowledged = {("docs", 1): 7, ("docs", 2): 8}
     story.backups.laws.expect(FOLDER, snapshot["metadata"]["uid"])
-    rows = {one: Point(one, [1.0], {"value": 6 + one}) for one in points}
+    rows: dict[int | str, Point] = {one: Point(one, [1.0], {"value": 6 + one}) for one in points}
     content = b"".join(take("a", "now", {0: Local("uuid", dict(rows))}, 0).chunks())
     manifest = {"collections": [{"name": "docs", "shards": [{"file": "docs-0"}]}]}
     story.backups.bucket.put(FILE, content)
