@@ -129,6 +129,12 @@ def too_few_voters() -> ClusterWorld:
     return ClusterWorld(NEW, told(settled(), "vectors-1", voter=False))
 
 
+@example(Guard.BACKUP_RUNNING)
+def a_backup_is_being_made() -> ClusterWorld:
+    """The template changed while the Job of a QdrantSnapshot copies shards."""
+    return ClusterWorld(NEW, replace(settled(), backups=("nightly-20261121-0200",)))
+
+
 @example(Guard.STILL_IN_SERVICE)
 def the_service_lists_it() -> ClusterWorld:
     """Pod vectors-2 was just taken out of the client Service to be restarted; requests may still reach it."""

@@ -10,9 +10,17 @@ import pytest
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.placement.layout import unsettled
 from qdrant_operator.domain.planner import plan
-from qdrant_operator.domain.steps import Guard, PutInService, RestartPod, TakeOutOfService
+from qdrant_operator.domain.steps import (
+    Guard,
+    MoveShard,
+    PutInService,
+    ReplicateShard,
+    RestartPod,
+    TakeOutOfService,
+)
 from qdrant_operator.domain.values import PeerId, ShardId, Transfer
 from tests.domain.clusters import collection, desired, pod, seen, settled, silence, view
+from tests.domain.guard_cluster_worlds import peers
 
 NEW = desired(config={"log_level": "DEBUG"})
 
@@ -91,6 +99,7 @@ GUARDED: dict[Guard, Callable[[Observed], Observed]] = {
     Guard.TRANSFER_RUNNING: _transfer,
     Guard.REPLICA_NOT_SOUND: _dead_copy,
     Guard.NO_QUORUM_WITHOUT: _no_voters,
+    Guard.BACKUP_RUNNING: lambda seen: replace(seen, backups=("nightly",)),
 }
 
 
@@ -102,6 +111,28 @@ def test_each_guard_holds_the_restart_back_and_says_so(guard: Guard) -> None:
     (wait,) = [wait for wait in result.blocked if wait.step.startswith("restart")]
     assert wait.guard is guard
     assert 0 < len(wait.message) <= 1024
+
+
+def test_a_backup_holds_back_neither_repair_nor_what_has_begun() -> None:
+    """A pod that is down, and one that clients have left already, are restarted although a backup runs."""
+    broken = pod(1, waiting="CrashLoopBackOff", ready=False)
+    down = silence(replace(settled(), pods=(pod(0), broken, pod(2)), backups=("nightly",)), "vectors-1")
+    assert plan(NEW, down).steps == (RestartPod("vectors-1", "pod-1", "its template changed"),)
+    left = replace(settled(), pods=(pod(0), pod(1), pod(2, serving=False)), backups=("nightly",))
+    assert plan(NEW, left).steps == (RestartPod("vectors-2", "pod-2", "its template changed"),)
+
+
+def test_a_backup_holds_back_moves_and_no_repair() -> None:
+    """A new peer's share waits, by name; a shard that lost a replica gets another one at once."""
+    wanted, level = desired(4), peers(4)
+    moves = [step for step in plan(wanted, level).steps if isinstance(step, MoveShard)]
+    assert moves
+    held = plan(wanted, replace(level, backups=("nightly",)))
+    assert not [step for step in held.steps if isinstance(step, MoveShard)]
+    assert {str(moves[0])} <= {wait.step for wait in held.blocked if wait.guard is Guard.BACKUP_RUNNING}
+    thin = peers(4, {0: (0,), 1: (1, 2), 2: (0, 2)})
+    held = plan(wanted, replace(thin, backups=("nightly",)))
+    assert [step for step in held.steps if isinstance(step, ReplicateShard)]
 
 
 def _lagging(by: int) -> Observed:

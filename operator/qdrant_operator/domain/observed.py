@@ -183,6 +183,8 @@ class Observed:
     """Shards and targets whose last transfer was aborted a moment ago."""
     stale: frozenset[tuple[ShardRef, PeerId]] = frozenset()
     """Dead replicas that nobody will heal."""
+    backups: tuple[str, ...] = ()
+    """QdrantSnapshots that copy shards now, as far as restarts and moves wait for them."""
     now: datetime | None = None
     """When this look began; None: nothing that depends on time happens."""
 

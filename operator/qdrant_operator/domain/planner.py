@@ -23,7 +23,7 @@ from qdrant_operator.domain.observed import BootstrapPhase, Observed
 from qdrant_operator.domain.placement.layout import build_layout
 from qdrant_operator.domain.placement.model import Layout, Method, Mode, Policy
 from qdrant_operator.domain.placement.planner import plan_placement
-from qdrant_operator.domain.rollout import plan_rollout, strangers
+from qdrant_operator.domain.rollout import backup_words, plan_rollout, strangers
 from qdrant_operator.domain.schedules import due_times
 from qdrant_operator.domain.steps import (
     NOTHING,
@@ -31,6 +31,7 @@ from qdrant_operator.domain.steps import (
     Blocked,
     DeleteObject,
     Guard,
+    MoveShard,
     Plan,
     PutInService,
     RemindStatefulSet,
@@ -70,7 +71,7 @@ def _change(desired: DesiredCluster, observed: Observed) -> Plan:
     """Peers, shards and pods; what takes a pod down waits until no shard is on its way."""
     layout = build_layout(observed, roles(desired, observed))
     lost = plan_lost(desired, observed, layout) + plan_strays(observed, layout)
-    shards = plan_placement(layout, _policy_now(desired, observed, layout))
+    shards = _beside_backups(plan_placement(layout, _policy_now(desired, observed, layout)), observed)
     members = plan_membership(desired, observed, layout)
     leaving = frozenset(peer.pod for peer in layout.peers if peer.leaving)
     roll = _with_our_template(
@@ -92,6 +93,16 @@ def _with_our_template(roll: Plan, observed: Observed) -> Plan:
         if isinstance(step, RestartPod)
     )
     return Plan(tuple(step for step in roll.steps if isinstance(step, PutInService)), roll.blocked + waits)
+
+
+def _beside_backups(shards: Plan, observed: Observed) -> Plan:
+    """While a backup copies shards, replicas stay where they are; repair goes on."""
+    if not observed.backups:
+        return shards
+    moves = [step for step in shards.steps if isinstance(step, MoveShard)]
+    waiting = tuple(Blocked(str(step), Guard.BACKUP_RUNNING, backup_words(observed)) for step in moves)
+    steps = tuple(step for step in shards.steps if step not in moves)
+    return Plan(steps, (*shards.blocked, *waiting))
 
 
 def _urgent(roll: Plan, observed: Observed) -> Plan:

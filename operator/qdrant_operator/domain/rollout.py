@@ -205,6 +205,18 @@ def _quorum_without(pod: PodState, observed: Observed, _wanted: int) -> str | No
     return f"without {pod.name} only {len(voters)} of {known} members vote: waiting for the others"
 
 
+def backup_words(observed: Observed) -> str:
+    """What restarts and moves say while they wait for backups."""
+    return f"QdrantSnapshot {named(observed.backups)} is copying shards: waiting, for at most 30 min from its start"
+
+
+def _no_backup(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    """A pod that has left the client Service already is restarted: it would serve nobody for as long."""
+    if not observed.backups or not pod.serving:
+        return None
+    return backup_words(observed)
+
+
 GATES: tuple[tuple[Guard, Gate], ...] = (
     (Guard.ONE_AT_A_TIME, _one_at_a_time),
     (Guard.PEERS_UNREACHABLE, _everybody_answers),
@@ -213,6 +225,7 @@ GATES: tuple[tuple[Guard, Gate], ...] = (
     (Guard.REPLICA_NOT_SOUND, _all_sound),
     (Guard.ONE_AT_A_TIME, _nobody_just_back),
     (Guard.NO_QUORUM_WITHOUT, _quorum_without),
+    (Guard.BACKUP_RUNNING, _no_backup),
 )
 """In the order in which a human would look."""
 

@@ -23,6 +23,7 @@ class Guard(StrEnum):
     REPLICA_NOT_SOUND = "ReplicaNotSound"
     NO_QUORUM_WITHOUT = "NoQuorumWithout"
     STILL_IN_SERVICE = "StillInService"
+    BACKUP_RUNNING = "BackupRunning"
     PEER_NOT_JOINED = "PeerNotJoined"
     POD_NOT_RUNNING = "PodNotRunning"
     VOLUME_LOST = "VolumeLost"

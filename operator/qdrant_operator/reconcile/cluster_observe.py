@@ -25,6 +25,7 @@ from qdrant_operator.domain.steps import Blocked
 from qdrant_operator.domain.values import PeerView, Silent, View
 from qdrant_operator.domain.versions import next_hop
 from qdrant_operator.reconcile import access
+from qdrant_operator.reconcile.cluster_backups import running_backups
 from qdrant_operator.reconcile.cluster_keys import resolve_keys
 from qdrant_operator.reconcile.cluster_objects import find_damage, find_unwanted
 from qdrant_operator.reconcile.cluster_records import (
@@ -155,6 +156,7 @@ async def _observe(
         going=going,
         wants=wanted,
         floors=floors,
+        backups=running_backups(world, namespace, name),
         now=world.clock.now(),
     )
     return replace(observed, members_known=update_records(read_members(subject), name, observed))

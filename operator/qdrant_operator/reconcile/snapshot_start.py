@@ -5,10 +5,13 @@ Nothing is written here. What is wrong may be put right: the snapshot waits a wh
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
 from qdrant_operator.domain.backups import chosen_collections
 from qdrant_operator.domain.child_progress import Hindrance
+from qdrant_operator.domain.errors import Retryable
 from qdrant_operator.domain.instruction import Instruction, PeerAddress
 from qdrant_operator.domain.manifests.jobs import snapshot_job
 from qdrant_operator.domain.runs import Result
@@ -16,8 +19,13 @@ from qdrant_operator.reconcile.access import address, cluster_access
 from qdrant_operator.reconcile.backup_storage import check_endpoint, open_storage, probe
 from qdrant_operator.reconcile.child_events import child_refusal, pod_trouble
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.snapshot_subject import Subject
+from qdrant_operator.reconcile.snapshot_subject import Subject, moment
 from qdrant_operator.reconcile.world import World
+
+BUSY = frozenset({"Updating", "Scaling"})
+"""Phases of a QdrantCluster in which pods restart or replicas move."""
+ROLL_PATIENCE = timedelta(minutes=10)
+"""How long a new backup lets them go first."""
 
 
 async def wanted_job(world: World, subject: Subject) -> tuple[Manifest, str]:
@@ -30,6 +38,7 @@ async def wanted_job(world: World, subject: Subject) -> tuple[Manifest, str]:
         Retryable: the cluster has not formed, or does not answer.
     """
     access = await cluster_access(world.kubernetes, subject.namespace, subject.cluster)
+    _wait_for_roll(world, subject, access.cluster)
     check_endpoint(world, subject.place)
     # With the pod's own identity only the pod can tell whether the bucket lets it in.
     if subject.place.secret is not None:
@@ -61,6 +70,14 @@ def not_started(subject: Subject, job: Manifest, trouble: Hindrance | None) -> R
     words = f"{trouble.words}; {trouble.remedy(**fields)}" if trouble else "see kubectl describe job"
     since = job["metadata"]["creationTimestamp"]
     return Result("JobNotStarted", f"the pod of job {subject.job}, made at {since}, does not start: {words}")
+
+
+def _wait_for_roll(world: World, subject: Subject, cluster: Manifest) -> None:
+    """Restarts and moves wait for backups, so a backup lets those that have begun go first, for a bounded time."""
+    phase = (cluster.get("status") or {}).get("phase")
+    age = world.clock.now() - moment(subject.manifest["metadata"]["creationTimestamp"])
+    if phase in BUSY and age < ROLL_PATIENCE:
+        raise Retryable(f"QdrantCluster {subject.cluster!r} is {phase}: waiting, for at most 10 min")
 
 
 def _instruction(world: World, subject: Subject, cluster_uid: str) -> Instruction:

@@ -1,0 +1,32 @@
+"""Which backups copy shards of a cluster now, as far as the cluster's loop waits for them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from qdrant_operator.domain.backups import Phase
+from qdrant_operator.reconcile.ports import Kind
+from qdrant_operator.reconcile.snapshot_subject import moment, phase_of
+from qdrant_operator.reconcile.world import World
+
+BACKUP_PATIENCE = timedelta(minutes=30)
+"""How long restarts and moves wait for one backup. After that the backup takes other sources, or fails."""
+
+
+def running_backups(world: World, namespace: str, cluster: str) -> tuple[str, ...]:
+    """Names of the QdrantSnapshots whose Job runs and has run for less than half an hour."""
+    since = world.clock.now() - BACKUP_PATIENCE
+    found = world.kubernetes.cached(Kind.SNAPSHOT, namespace, {})
+    return tuple(
+        sorted(
+            snapshot["metadata"]["name"]
+            for snapshot in found
+            if snapshot["spec"]["clusterRef"]["name"] == cluster
+            and phase_of(snapshot) is Phase.RUNNING
+            and _started(snapshot["status"].get("startedAt"), since)
+        )
+    )
+
+
+def _started(at: str | None, since: datetime) -> bool:
+    return at is not None and moment(at) > since
