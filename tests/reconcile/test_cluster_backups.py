@@ -21,10 +21,13 @@ def waited_for(world: SnapshotWorld, cluster: str = CLUSTER) -> tuple[str, ...]:
 
 
 async def test_running_backup_is_seen_for_half_an_hour(world: SnapshotWorld) -> None:
-    """From its Job's start to its end, of this cluster only, and never for longer than the bound."""
+    """From the start of its Job's pod to its end, of this cluster only, and never for longer than the bound."""
     world.add_snapshot()
     assert waited_for(world) == ()
     job = await world.start()
+    assert waited_for(world) == (), "its pod does not run yet"
+    world.show_pod(job, own={"running": {}})
+    await world.look()
     assert (waited_for(world), waited_for(world, "other")) == (("one",), ())
     world.clock.pass_by(minutes=29)
     assert waited_for(world) == ("one",)
