@@ -92,6 +92,7 @@ def _snapshot_verify(options: argparse.Namespace) -> int:
     from qdrant_operator.adapters.process import end_process  # noqa: PLC0415
     from qdrant_operator.domain.storage import S3Place  # noqa: PLC0415
     from qdrant_operator.snapshots.main import credentials, verify  # noqa: PLC0415
+    from qdrant_operator.snapshots.verify import report  # noqa: PLC0415
 
     bucket, _, folder = options.location.removeprefix("s3://").partition("/")
     place = S3Place(bucket, options.region, endpoint=options.endpoint)
@@ -100,10 +101,7 @@ def _snapshot_verify(options: argparse.Namespace) -> int:
     except (Refused, Retryable) as error:
         print(f"qdrant-operator: {error}", file=sys.stderr)
         end_process(2)
-    for finding in findings:
-        print(finding)
-    files = sum(len(collection.shards) for collection in manifest.collections)
-    print(f"{options.location}: {files} files read, {len(findings)} damaged")
+    print("\n".join(report(options.location, manifest, findings)))
     end_process(1 if findings else 0)
 
 

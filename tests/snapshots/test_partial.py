@@ -11,7 +11,7 @@ from qdrant_operator.domain.runs import Result
 from qdrant_operator.domain.storage import KEY_BYTES, S3Place, shard_file
 from qdrant_operator.snapshots import copy, observe
 from qdrant_operator.snapshots.run import Run
-from qdrant_operator.snapshots.verify import read_manifest, verify_files
+from qdrant_operator.snapshots.verify import read_manifest, report, verify_files
 from tests.fakes.object_storage import FakeStorage
 from tests.fakes.shard_peers import FakePeers
 
@@ -66,6 +66,17 @@ async def test_collection_that_qdrant_cannot_save_is_named(refusal: Exception, r
     assert TOO_LONG in result.message
     assert result.missing == left.missing
     assert peers.names() == []
+
+
+async def test_verification_names_what_is_missing() -> None:
+    """All files are whole, and still it is not a backup of everything: `snapshot verify` says so."""
+    peers, storage = FakePeers(PLACEMENT, names=(SAVED, "bad")), FakeStorage()
+    peers.refusal = {"bad": Refused("BadRequest", "File name too long")}
+    await make(peers, storage)
+    assert report("s3://b/x", await manifest(storage), ()) == [
+        "collection 'bad' is not in this backup: BadRequest: File name too long",
+        "s3://b/x: 3 files read, 0 damaged",
+    ]
 
 
 async def test_files_of_a_missing_collection_are_not_kept() -> None:

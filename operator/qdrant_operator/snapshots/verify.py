@@ -45,6 +45,16 @@ async def verify_files(storage: Storage, folder: str, manifest: BackupManifest) 
     return tuple(findings)
 
 
+def report(location: str, manifest: BackupManifest, findings: tuple[Finding, ...]) -> list[str]:
+    """Lines for people: what is damaged, what the backup never had, and the sums."""
+    missing = [
+        f"collection {one.name!r} is not in this backup: {one.reason}: {one.message}"
+        for one in manifest.missing
+    ]
+    sums = f"{location}: {manifest.shards} files read, {len(findings)} damaged"
+    return [*(str(finding) for finding in findings), *missing, sums]
+
+
 async def _problem(storage: Storage, folder: str, shard: ShardFile) -> str | None:
     measured = Measured(storage.stream(f"{folder}{shard.file}"), shard.bytes)
     try:
