@@ -48,6 +48,7 @@ READERS = (
     "reconcile/cluster_act.py",
     "reconcile/cluster_keys.py",
     "reconcile/cluster_observe.py",
+    "reconcile/cluster_spec.py",
     "reconcile/collection_observe.py",
     "reconcile/secrets.py",
 )

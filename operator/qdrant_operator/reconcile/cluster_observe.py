@@ -5,22 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from pydantic import ValidationError
-
-from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import first_pod
 from qdrant_operator.domain.collection_claims import collection_name
-from qdrant_operator.domain.desired import DesiredCluster, check_clients
+from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.disruptions import plan_disruptions
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.members import gone_pod, pods_wanted, update_records
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, health
-from qdrant_operator.domain.owned_settings import FREE_BYTES, check_config, check_environment, check_size
 from qdrant_operator.domain.placement.wants import wants
-from qdrant_operator.domain.schedules import next_due
 from qdrant_operator.domain.steps import Blocked
 from qdrant_operator.domain.values import PeerView, Silent, View
 from qdrant_operator.domain.versions import next_hop
@@ -34,6 +28,7 @@ from qdrant_operator.reconcile.cluster_records import (
     read_members,
     read_volumes,
 )
+from qdrant_operator.reconcile.cluster_spec import parse_spec
 from qdrant_operator.reconcile.memory import Remembered
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
 from qdrant_operator.reconcile.world import World
@@ -41,7 +36,6 @@ from qdrant_operator.reconcile.world import World
 UID_KEY = f"{names.FIELD_MANAGER}-cluster-uid"
 """Key in the cluster's consensus metadata that names the QdrantCluster it belongs to."""
 Recall = Callable[[Observed], Remembered]
-OLD_CRDS = "; correct it, and upgrade the CRDs: they should have refused it"
 STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
 
 
@@ -53,30 +47,6 @@ class Look:
     observed: Observed
     endpoints: dict[str, Endpoint]
     blocked: tuple[Blocked, ...]
-
-
-def parse_spec(subject: Manifest, now: datetime) -> ClusterSpec:
-    """The spec as a value.
-
-    Raises:
-        Refused: `InvalidSpec` (the schema was bypassed), `InvalidConfig`, `InvalidSchedule` (of the window).
-    """
-    try:
-        spec = ClusterSpec.model_validate(subject["spec"])
-    except ValidationError as error:
-        problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"])
-        raise Refused("InvalidSpec", f"spec.{field}: {problem['msg']}{OLD_CRDS}") from error
-    check_config(spec.config)
-    check_environment(item.name for item in spec.pod_template.spec.env)
-    template = subject["spec"].get("podTemplate")
-    check_size(
-        template, "spec.podTemplate", "InvalidSpec", FREE_BYTES, "shorten annotations, variables or affinity"
-    )
-    check_clients(spec.network_policy.clients or ())
-    if spec.shards.window:
-        next_due(spec.shards.window.schedule, spec.shards.window.time_zone, now)
-    return spec
 
 
 def no_memory(_observed: Observed) -> Remembered:
