@@ -362,6 +362,7 @@ STATUS: dict[str, Manifest] = {
         "missing": [{"name": "events", "reason": "ShardNotSound", "message": "no replica of it is sound"}],
         "progress": "24/24 shards, 9.8/9.8 GiB",
         "message": "all good",
+        "waitingSince": _TIME,
         "job": "nightly-20261121-0200",
         "clusterUid": "3f0c1a52-8f2e-4c57-9f6e-0b7a4a1f4c11",
         "scheduleUid": "5d1b1a0e-7e0c-4f4f-8a55-0c7d1f2b9a22",

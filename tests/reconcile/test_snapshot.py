@@ -139,6 +139,34 @@ async def test_cluster_that_is_still_forming_is_waited_for(world: SnapshotWorld)
     assert (world.status()["phase"], world.condition("Ready")[1]) == ("Pending", "ClusterNotReady")
 
 
+async def test_each_reason_has_its_own_patience(world: SnapshotWorld) -> None:
+    """Half an hour of forming takes nothing from the ten minutes in which a forgotten Secret can be created."""
+    world.server.put_status(Kind.CLUSTER, NAMESPACE, "vectors", {"bootstrap": {"phase": "Forming"}})
+    world.add_snapshot()
+    await world.look()
+    world.clock.pass_by(minutes=30)
+    await world.look()
+    world.server.put_status(Kind.CLUSTER, NAMESPACE, "vectors", {"bootstrap": {"phase": "Complete"}})
+    no_secret(world)
+    await world.look()
+    world.clock.pass_by(minutes=9)
+    await world.look()
+    assert (world.status()["phase"], world.condition("Ready")[1]) == ("Pending", "SecretNotFound")
+    world.clock.pass_by(minutes=2)
+    await world.look()
+    assert world.condition("Failed") == ("True", "SecretNotFound")
+
+
+async def test_reasons_that_take_turns_do_not_wait_for_ever(world: SnapshotWorld) -> None:
+    """Each new reason begins its own time; two hours are the end of all."""
+    world.add_snapshot()
+    for turn in range(30):
+        world.storage.failure = Refused("BucketNotFound" if turn % 2 else "CredentialsRefused", "no")
+        await world.look()
+        world.clock.pass_by(minutes=5)
+    assert world.status()["phase"] == "Failed"
+
+
 async def test_killed_job_leaves_no_manifest_and_is_reported(world: SnapshotWorld) -> None:
     """A run that could say nothing: Failed with a sentence, its fragments gone, and the next one succeeds."""
     world.add_snapshot()

@@ -253,6 +253,8 @@ class SnapshotStatus(Status):
     """How far a running snapshot is, for example 12/24 shards, 4.1/9.8 GiB."""
     message: str | None = None
     """What went wrong, and what to do."""
+    waiting_since: datetime | None = None
+    """Since when a pending snapshot waits for what its message says."""
     job: str | None = None
     """The Job that does the work."""
     cluster_uid: str | None = None

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from qdrant_operator.domain.backups import Phase
-from qdrant_operator.domain.conditions import Condition
+from qdrant_operator.domain.conditions import Condition, timestamp
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.runs import Result
 from qdrant_operator.reconcile.backup_storage import delete_fragments, open_storage
@@ -35,6 +35,8 @@ REFUSED_PATIENCE = timedelta(minutes=10)
 short enough that a schedule's next run is not held up for long."""
 WAIT_PATIENCE = timedelta(hours=1)
 """How long it waits for what comes by itself: a cluster that is still forming."""
+WHOLE_PATIENCE = timedelta(hours=2)
+"""How long it waits in all, whatever the reasons."""
 START_PATIENCE = timedelta(minutes=15)
 """How long a Job's pod may take to start: a new node and a large image fit in."""
 OVERDUE = timedelta(minutes=10)
@@ -140,12 +142,14 @@ class SnapshotReconciler:
 
     async def _wait(self, subject: Subject, reason: str, message: str, patience: timedelta) -> Again:
         """Say what is missing; fail when it has been missing for too long."""
+        now, known = self._world.clock.now(), subject.status.get("waitingSince")
+        since = moment(known) if known and subject.reason == reason else now
         born = moment(subject.manifest["metadata"]["creationTimestamp"])
-        if self._world.clock.now() - born > patience:
+        if now - since > patience or now - born > WHOLE_PATIENCE:
             return await self._end(subject, Result(reason, message))
         if subject.reason != reason:
             await self._say(subject, "Warning", reason, message)
-        facts = {"phase": Phase.PENDING, "message": message}
+        facts = {"phase": Phase.PENDING, "message": message, "waitingSince": timestamp(since)}
         await self._write(subject, facts, _conditions(False, reason, message))
         return Again(min(self._world.options.watch_seconds, PROGRESS_SECONDS))
 
