@@ -79,7 +79,7 @@ class JobResources(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "self.requests.all(name, !(name in self.limits) || "
+                "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || "
                 + quantity_order("self.requests[name]", "self.limits[name]")
                 + " <= 0)",
                 "spec.job.resources: a request is larger than its limit; raise spec.job.resources.limits or lower "
