@@ -13,7 +13,9 @@ import yaml
 import qdrant_operator
 from qdrant_operator import settings
 from qdrant_operator.api.kinds import CLUSTER
+from qdrant_operator.domain.manifests.stateful_set import stateful_set
 from tests.chart.helm import CHART, helm, of_kind, only, render
+from tests.domain.clusters import desired
 
 KUBERNETES = "1.36"
 """Release whose schemas the objects are compared with."""
@@ -31,6 +33,8 @@ FULL = {
     "topologySpreadConstraints": [
         {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
     ],
+    "admissionPolicy": {"enabled": True, "imageRepositories": ["docker.io/qdrant/"]},
+    "networkPolicy": {"enabled": True, "metricsClients": [{"podSelector": {}}]},
     "storageEndpoints": ["https://s3.example.org", "http://minio.*"],
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
     "metrics": {
@@ -140,19 +144,70 @@ def test_every_variable_is_read() -> None:
 
 
 def test_namespaced_install_has_no_cluster_role() -> None:
-    """With watchNamespaces nothing cluster-wide is granted; without it one ClusterRole is."""
+    """With watchNamespaces nothing cluster-wide is granted; without it one ClusterRole is bound."""
     namespaced = render({"watchNamespaces": ["a", "b"], "crds": {"enabled": False}})
     assert not of_kind(namespaced, "ClusterRole")
     assert not of_kind(namespaced, "ClusterRoleBinding")
     assert {one["metadata"]["namespace"] for one in of_kind(namespaced, "Role")} == {"a", "b", "ops"}
     assert all(one["metadata"].get("namespace") for one in namespaced)
-    assert len(of_kind(render(), "ClusterRole")) == 1
+    assert len(of_kind(render(), "ClusterRoleBinding")) == 1
 
 
 def test_disruption_budget_only_where_it_lets_a_pod_go() -> None:
     """One replica has no budget, two have one: a drain of a node is never stuck."""
     assert not of_kind(render({"replicas": 1}), "PodDisruptionBudget")
     assert only(render({"replicas": 2}), "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_policies_are_asked_for() -> None:
+    """Neither admission nor the network is touched unless the values say so."""
+    kinds = {one["kind"] for one in render()}
+    asked = {
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "NetworkPolicy",
+    }
+    assert not asked & kinds
+    values = {"admissionPolicy": {"enabled": True}, "networkPolicy": {"enabled": True}}
+    assert asked <= {one["kind"] for one in render(values)}
+
+
+def test_only_the_listed_clients_reach_the_metrics() -> None:
+    """Nobody where none is listed; the policy selects the operator's pods."""
+    clients = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    some = only(render({"networkPolicy": {"enabled": True, "metricsClients": clients}}), "NetworkPolicy")
+    none = only(render({"networkPolicy": {"enabled": True}}), "NetworkPolicy")
+    assert some["spec"]["ingress"] == [{"from": clients, "ports": [{"port": "http", "protocol": "TCP"}]}]
+    assert none["spec"]["ingress"] == []
+    labels = only(render(), "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert none["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_any_image_where_none_is_listed() -> None:
+    """Without a list there is no rule about images; with one it names the list and where it is kept."""
+
+    def rules(**values: Any) -> list[str]:
+        objects = render({"admissionPolicy": {"enabled": True, **values}})
+        validations = of_kind(objects, "ValidatingAdmissionPolicy")[0]["spec"]["validations"]
+        return [one["message"] for one in validations if one["message"].startswith("spec.image.repository")]
+
+    assert rules() == []
+    (message,) = rules(imageRepositories=["docker.io/qdrant/qdrant"])
+    assert "docker.io/qdrant/qdrant" in message
+    assert "admissionPolicy.imageRepositories" in message
+
+
+def test_the_oldest_kubernetes_has_what_the_pods_need() -> None:
+    """Pods pause before they stop with `preStop.sleep`, which Kubernetes has by default since 1.30."""
+    assert (
+        "sleep"
+        in stateful_set(desired())["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]
+    )
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["kubeVersion"] == ">=1.30.0-0"
+    refused = helm("template", "x", str(CHART), "--kube-version", "1.29.9")
+    assert refused.returncode != 0
+    assert helm("template", "x", str(CHART), "--kube-version", "1.30.0").returncode == 0
 
 
 def test_crds_stay_when_the_release_goes() -> None:
@@ -173,6 +228,7 @@ def test_crds_stay_when_the_release_goes() -> None:
         ({"logLevel": "LOUD"}, "logLevel"),
         ({"watchNamespaces": ["Not_A_Name"]}, "watchNamespaces"),
         ({"image": {"digest": "latest"}}, "digest"),
+        ({"admissionPolicy": {"enabled": True, "imageRepositories": ["x'] == ['x"]}}, "imageRepositories"),
         ({"metrics": {"service": {"enabled": False}, "serviceMonitor": {"enabled": True}}}, "serviceMonitor"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -30,7 +30,7 @@ def rights(rules: Iterable[dict[str, Any]]) -> set[Right]:
 
 def test_cluster_role_is_the_list() -> None:
     """A cluster-wide install grants the listed rights and not one more."""
-    rendered = only(render(), "ClusterRole")
+    rendered = only(render({"rbac": {"aggregate": False}}), "ClusterRole")
     assert rights(rendered["rules"]) == rights(rbac.cluster_role()["rules"])
 
 
@@ -61,7 +61,7 @@ def test_every_role_is_bound_to_the_operator(values: dict[str, Any]) -> None:
     objects = render(values)
     account = only(objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"]
     for kind in ("Role", "ClusterRole"):
-        for role in of_kind(objects, kind):
+        for role in (one for one in of_kind(objects, kind) if not aggregated_to(one)):
             wanted = rbac.bound(role, account, "ops")
             bindings = of_kind(objects, f"{kind}Binding")
             assert any(
@@ -69,6 +69,24 @@ def test_every_role_is_bound_to_the_operator(values: dict[str, Any]) -> None:
                 == (wanted["roleRef"], wanted["subjects"], wanted["metadata"].get("namespace"))
                 for one in bindings
             ), role["metadata"]
+
+
+def aggregated_to(role: dict[str, Any]) -> set[str]:
+    """Kubernetes' own roles that take this one in."""
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    return {key.removeprefix(prefix) for key in role["metadata"]["labels"] if key.startswith(prefix)}
+
+
+def test_users_get_our_kinds_and_no_records() -> None:
+    """View reads, edit and admin write too; none of them writes status or finalizers, and nothing else is granted."""
+    roles = [one for one in of_kind(render(), "ClusterRole") if aggregated_to(one)]
+    granted = {frozenset(aggregated_to(one)): rights(one["rules"]) for one in roles}
+    plurals = {kind.plural for kind in KINDS}
+    reads, writes = {"get", "list", "watch"}, {"create", "update", "patch", "delete", "deletecollection"}
+    assert granted == {
+        frozenset({"view", "edit", "admin"}): set(product(["qdrantoperator.dev"], plurals, reads, [""])),
+        frozenset({"edit", "admin"}): set(product(["qdrantoperator.dev"], plurals, writes, [""])),
+    }
 
 
 def test_nothing_by_wildcard_and_nothing_that_gives_rights() -> None:

@@ -98,3 +98,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   name: {{ include "qdrant-operator.serviceAccount" . }}
   namespace: {{ .Release.Namespace }}
 {{- end }}
+
+{{- /* CEL: may the author of the object read the Secret with this name? */}}
+{{- define "qdrant-operator.mayReadSecret" -}}
+authorizer.group('').resource('secrets').namespace(object.metadata.namespace).name({{ . }}).check('get').allowed()
+{{- end }}
+
+{{- /* Match conditions: another author than the operator, and a spec that was not there before. */}}
+{{- define "qdrant-operator.newSpec" -}}
+- name: not-by-the-operator
+  expression: "request.userInfo.username != '{{ . }}'"
+- name: spec-is-new
+  expression: "oldObject == null || object.spec != oldObject.spec"
+{{- end }}
