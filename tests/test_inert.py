@@ -219,8 +219,8 @@ CONDITION = "status.conditions"
 
 
 def written_by_write_status(path: str) -> bool:
-    """Conditions and the generation stand in every status."""
-    return path in BY_THE_WRITER or path.startswith(CONDITION)
+    """Conditions, the generation and the installation that acts stand in every status (tests of installations)."""
+    return path in BY_THE_WRITER or path.startswith((CONDITION, "status.operator."))
 
 
 def test_every_field_of_a_clusters_status_is_written() -> None:

@@ -126,8 +126,24 @@ Conditions = Annotated[tuple[Condition, ...], Field(json_schema_extra=list_map("
 """Conditions, one of each type."""
 
 
+class OperatorRecord(Model):
+    """Which installation of the operator acts on the object."""
+
+    name: str
+    """Namespace and name of the installation's Lease."""
+    renewed_at: datetime
+    """When it renewed this record; one that stays as it is for 15 minutes is of an installation that is gone."""
+    rival: str | None = None
+    """Another installation that watches the object, and does nothing."""
+    rival_seen_at: datetime | None = None
+    """When that one looked last."""
+
+
 class Status(Model):
     """What every kind reports."""
+
+    operator: OperatorRecord | None = None
+    """Which installation of the operator acts on the object; a second one does nothing."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The metadata.generation that this status was made from."""

@@ -40,6 +40,7 @@ from qdrant_operator.handlers.watches import build_registry, build_settings
 from qdrant_operator.reconcile.cluster import ClusterReconciler
 from qdrant_operator.reconcile.collection import CollectionReconciler
 from qdrant_operator.reconcile.defects import report_defect
+from qdrant_operator.reconcile.installations import OneInstallation
 from qdrant_operator.reconcile.schedule import ScheduleReconciler
 from qdrant_operator.reconcile.snapshot import SnapshotReconciler
 from qdrant_operator.reconcile.world import Options, Reconciler, World
@@ -197,6 +198,7 @@ async def _process(settings: Settings) -> AsyncIterator[Process]:
             options=Options(
                 operator_image=settings.image,
                 operator_pods=settings.pods,
+                installation=f"{settings.namespace}/{settings.lease}" if settings.lease else "",
                 storage_endpoints=settings.storage_endpoints,
             ),
             storage=_open_storage,
@@ -216,7 +218,8 @@ def build_runner(world: World, metrics: Metrics) -> Runner:
         Kind.SCHEDULE: ScheduleReconciler(world),
         Kind.SNAPSHOT: SnapshotReconciler(world),
     }
-    return Runner(world.kubernetes, reconcilers, metrics.reconciled, partial(report_defect, world))
+    guarded = {kind: OneInstallation(world, kind, inner) for kind, inner in reconcilers.items()}
+    return Runner(world.kubernetes, guarded, metrics.reconciled, partial(report_defect, world))
 
 
 def _lease(settings: Settings, transport: Transport) -> LeaderLease | None:

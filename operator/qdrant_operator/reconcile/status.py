@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qdrant_operator.domain.conditions import Condition, merge
+from qdrant_operator.domain.installations import rivalry
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.world import World
 
@@ -14,7 +15,8 @@ async def write_status(
 ) -> Manifest:
     """Write `facts` and `conditions` unless the object already says the same; returns the object as it is now.
 
-    `facts` is the whole status except conditions and observedGeneration: a field that is absent is removed.
+    `facts` is the whole status except conditions, observedGeneration and the record of the installation that acts: a
+    field that is absent is removed.
     """
     wanted = _status(world, subject, facts, conditions)
     if wanted == (subject.get("status") or {}):
@@ -28,6 +30,9 @@ async def write_status(
 def _status(world: World, subject: Manifest, facts: Manifest, conditions: tuple[Condition, ...]) -> Manifest:
     generation = int(subject["metadata"]["generation"])
     previous: list[Any] = (subject.get("status") or {}).get("conditions") or []
-    merged = merge(previous, conditions, generation, world.clock.now())
-    known = {key: value for key, value in facts.items() if value is not None}
+    given = {one.type for one in conditions}
+    rivals = tuple(one for one in rivalry(subject, world.clock.now()) if one.type not in given)
+    merged = merge(previous, (*conditions, *rivals), generation, world.clock.now())
+    acting = (subject.get("status") or {}).get("operator")
+    known = {key: value for key, value in {**facts, "operator": acting}.items() if value is not None}
     return {**known, "observedGeneration": generation, "conditions": merged}

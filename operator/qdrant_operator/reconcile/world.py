@@ -37,6 +37,8 @@ class Options:
     """Pause between two looks while something is under way."""
     operator_pods: OperatorPods | None = None
     """The operator's own pods, for NetworkPolicies; None: it runs outside the Kubernetes cluster."""
+    installation: str = ""
+    """Namespace and name of this installation's Lease; empty: it has none, and acts on whatever it watches."""
     storage_endpoints: tuple[str, ...] = ()
     """Patterns of the S3 endpoints that backups may use; empty: all but the operator's own surroundings."""
 
