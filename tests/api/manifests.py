@@ -276,6 +276,12 @@ FULL: dict[str, tuple[Manifest, ...]] = {
 
 _TIME = "2026-11-21T02:00:00Z"
 _COMMON: Manifest = {
+    "operator": {
+        "name": "ops-a/qdrant-operator",
+        "renewedAt": "2026-11-21T12:00:00Z",
+        "rival": "ops-b/qdrant-operator",
+        "rivalSeenAt": "2026-11-21T12:01:00Z",
+    },
     "observedGeneration": 3,
     "conditions": [
         {
