@@ -26,10 +26,11 @@ from qdrant_operator.api.shards import Shards
 from qdrant_operator.domain.collection_values import KeySeen
 from qdrant_operator.domain.collections import plan as plan_collection
 from qdrant_operator.domain.manifests.stateful_set import stateful_set
-from qdrant_operator.domain.observed import Leaving, LeavingPhase
+from qdrant_operator.domain.observed import Leaving, LeavingPhase, Volume
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.values import PeerId
+from qdrant_operator.domain.volume_marks import find_unmarked
 from qdrant_operator.domain.wire import Kind, Manifest
 from qdrant_operator.reconcile.cluster_observe import read_pods
 from qdrant_operator.reconcile.world import World
@@ -75,6 +76,12 @@ def in_plan_of_zones(shards: Any) -> Any:
 def in_stateful_set(persistence: Any) -> Any:
     """The StatefulSet of a cluster with this spec.persistence."""
     return stateful_set(desired(persistence=persistence))
+
+
+def in_marks(persistence: Any) -> Any:
+    """What is written on the claim of a peer."""
+    observed = peers(1, volumes={"storage-vectors-0": Volume("claim-0", labelled=True)})
+    return find_unmarked(desired(1, persistence=persistence), observed)
 
 
 def in_plan_of_removal(persistence: Any) -> Any:
@@ -135,7 +142,7 @@ CASES: Mapping[str, tuple[Effect, tuple[Any, ...]]] = {
     "shards.replaceLostPeers": (LOST, ({"replaceLostPeers": [102]}, {"replaceLostPeers": [101]})),
     "persistence.size": (in_stateful_set, ({"size": "10Gi"}, {"size": "20Gi"})),
     "persistence.storageClassName": (in_stateful_set, ({}, {"storageClassName": "fast"})),
-    "persistence.whenDeleted": (in_stateful_set, ({"whenDeleted": "Retain"}, {"whenDeleted": "Delete"})),
+    "persistence.whenDeleted": (in_marks, ({"whenDeleted": "Retain"}, {"whenDeleted": "Delete"})),
     "persistence.whenScaled": (in_plan_of_removal, ({"whenScaled": "Retain"}, {"whenScaled": "Delete"})),
     "sharding.method": (in_collection, ({"method": "Auto"}, {"method": "Custom"})),
     "sharding.keys.key": (in_collection, (key(), key(key="us"), key(key=1), key(key="1"))),

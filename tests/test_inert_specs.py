@@ -18,6 +18,7 @@ from tests.domain.collection_model import live, observed
 
 ELSEWHERE: Mapping[str, str] = {
     "persistence.whenScaled": "tests/test_inert.py",
+    "persistence.whenDeleted": "tests/test_inert.py",
     "auth": "becomes Credentials before objects are made",
     "auth.apiKey": "becomes Credentials before objects are made",
     "auth.apiKey.secretRef.key": "becomes Credentials before objects are made",

@@ -115,6 +115,8 @@ class FakeApiServer:
             made["metadata"].pop(field, None)
         if key[0] not in WITHOUT_STATUS:
             made.pop("status", None)
+        if key[0] is Kind.CLAIM:
+            made["status"] = {"phase": "Pending"}
         made["metadata"] |= {"uid": f"uid-{next(self._uids)}", "creationTimestamp": timestamp(self.now())}
         if key[0] not in WITHOUT_GENERATION:
             made["metadata"]["generation"] = 1

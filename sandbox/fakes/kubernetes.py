@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from qdrant_operator.adapters.store import OURS, OWNED, Listener, Store, has_labels
+from qdrant_operator.adapters.store import OURS, OWNED, Listener, Store, has_labels, is_watched
 from qdrant_operator.domain import names
 from qdrant_operator.domain.wire import Kind, Manifest
 from sandbox.fakes.apiserver import FakeApiServer, epoch, key_of
@@ -67,7 +67,7 @@ class FakeKubernetes:
         self._queue: _Events = []
         self._writing = False
         for kind in (*OWNED, *OURS):
-            self._store.replace(kind, "", [m for m in self.server.all(kind) if _watched(kind, m)], 0)
+            self._store.replace(kind, "", [m for m in self.server.all(kind) if is_watched(kind, m)], 0)
         self.server.watchers.append(self._on_event)
 
     def listen(self, callback: Listener) -> None:
@@ -222,10 +222,6 @@ class FakeKubernetes:
             self._held += events
             return
         for kind, event, manifest in events:
-            gone = event == "DELETED" or not _watched(kind, manifest)
+            # An object that loses the label of a watch is DELETED to it.
+            gone = event == "DELETED" or not is_watched(kind, manifest)
             _ = self._store.drop(kind, manifest) if gone else self._store.put(kind, manifest)
-
-
-def _watched(kind: Kind, manifest: Manifest) -> bool:
-    """Whether the operator's watches select the object; an object that loses the label is DELETED to them."""
-    return kind in OURS or has_labels(manifest, names.MANAGED)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from qdrant_operator.domain.wire import Kind, Manifest
-from sandbox.fakes.apiserver import IN_USE, FakeApiServer
+from sandbox.fakes.apiserver import IN_USE, FakeApiServer, claims_of
 
 REVISION: Final = "controller-revision-hash"
 _CONTROLLER: Final = "statefulset-controller"
@@ -104,13 +104,15 @@ class StatefulSets:
         pods = {_ordinal(pod): pod for pod in self.pods(statefulset)}
         for claim in self._claims_of(statefulset):
             ordinal = _ordinal(claim)
-            owners: list[Manifest] = []
+            present = claim["metadata"].get("ownerReferences") or []
+            others = [one for one in present if one["kind"] not in ("StatefulSet", "Pod")]
+            owners: list[Manifest] = list(others)
             if policy.get("whenDeleted") == "Delete":
                 owners.append(_reference(statefulset))
             if ordinal >= _wanted(statefulset) and policy.get("whenScaled") == "Delete":
                 # A claim whose condemned pod is gone keeps the reference to it, and so is collected.
                 pod = pods.get(ordinal)
-                owners = [_reference(pod)] if pod else claim["metadata"].get("ownerReferences") or []
+                owners = [*others, _reference(pod)] if pod else present
             body = {"metadata": {"ownerReferences": owners or None}}
             meta = claim["metadata"]
             self._server.patch(Kind.CLAIM, meta["namespace"], meta["name"], body, _CONTROLLER)
@@ -159,7 +161,18 @@ class Kubelet:
         high, low = divmod(self._addresses, 250)
         body = {"spec": {"nodeName": node}}
         self._server.patch(*_key(pod), body, "scheduler")
+        self._bind(pod)
         return self._status(pod, "Running", ready, podIP=f"10.0.{high}.{low + 1}")
+
+    def _bind(self, pod: Manifest) -> None:
+        """A volume for each claim of the pod, as a provisioner that waits for the first consumer makes it."""
+        for name in claims_of(pod):
+            key = (Kind.CLAIM, pod["metadata"]["namespace"], name)
+            claim = self._server.get(*key)
+            if claim is not None and "volumeName" not in claim["spec"]:
+                body = {"spec": {"volumeName": f"pvc-{claim['metadata']['uid']}"}}
+                self._server.patch(*key, body, "persistentvolume-binder")
+                self._server.put_status(*key, {"phase": "Bound"})
 
     def start_all(self) -> None:
         """Start every pod that is pending, Ready at once."""

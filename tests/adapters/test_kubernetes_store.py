@@ -135,6 +135,20 @@ def test_only_what_a_watch_refreshes_is_kept() -> None:
     assert store.put(Kind.CLUSTER, stranger) is not None
 
 
+def test_a_claim_is_kept_by_its_name_and_other_objects_by_our_label() -> None:
+    """Of claims nobody's label counts; those that no cluster's pods would take are left out."""
+    store = Store()
+    for name in ("storage-vectors-0", "storage-a-b-12", "storage-0", "data-vectors-0"):
+        made = {"namespace": "here", "name": name, "uid": name, "resourceVersion": "1"}
+        store.put(Kind.CLAIM, {"metadata": made})
+        store.put(Kind.SECRET, {"metadata": made})
+
+    kept = [claim["metadata"]["name"] for claim in store.all(Kind.CLAIM, "here", {})]
+    assert kept == ["storage-a-b-12", "storage-vectors-0"]
+    assert store.all(Kind.SECRET, "here", {}) == ()
+    assert [names.cluster_of_claim(name) for name in kept] == ["a-b", "vectors"]
+
+
 def test_managed_fields_are_not_kept() -> None:
     """They are half of a small object and nobody reads them."""
     store = Store()

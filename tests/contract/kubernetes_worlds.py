@@ -163,6 +163,16 @@ def bound_pod(namespace: str, name: str) -> Manifest:
     }
 
 
+def claim(namespace: str, name: str) -> Manifest:
+    """A volume claim that a user makes by hand: no label of ours."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+
+
 def cluster(namespace: str, name: str) -> Manifest:
     """A QdrantCluster: an object with a status that no controller of Kubernetes writes."""
     return {

@@ -17,7 +17,7 @@ from qdrant_operator.adapters.http_server import HttpServer
 from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Retryable
-from qdrant_operator.domain.manifests.config import START_SCRIPT
+from qdrant_operator.domain.manifests.start_script import START_SCRIPT
 from qdrant_operator.domain.values import PeerView
 from qdrant_operator.domain.wire import Endpoint, Manifest
 from qdrant_operator.reconcile import access

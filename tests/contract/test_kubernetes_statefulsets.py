@@ -6,7 +6,7 @@ import pytest
 
 from qdrant_operator.domain import names
 from qdrant_operator.domain.wire import Kind
-from tests.contract.kubernetes_worlds import World, delete, read, statefulset
+from tests.contract.kubernetes_worlds import World, claim, delete, read, statefulset
 
 
 async def test_a_statefulset_makes_pods_and_claims_that_the_cache_sees(world: World) -> None:
@@ -74,3 +74,24 @@ async def test_claims_of_removed_ordinals_follow_the_retention_policy(world: Wor
     await world.until(lambda: exist(Kind.POD, "vectors-0"))
     kept = ("storage-vectors-0", "storage-vectors-1") if policy == "Retain" else ("storage-vectors-0",)
     await world.until(lambda: exist(Kind.CLAIM, *kept))
+
+
+async def test_a_claim_is_in_the_cache_by_its_name(world: World) -> None:
+    """Whoever made it, without any label, and unbound at first; a claim of another name is not kept."""
+    kubernetes, space = world.kubernetes, world.namespace
+    for name in ("data-vectors-7", "storage-vectors-7"):
+        await kubernetes.create(claim(space, name))
+
+    async def is_cached() -> bool:
+        known = kubernetes.cached_one(Kind.CLAIM, space, "storage-vectors-7")
+        return known is not None and known["status"]["phase"] == "Pending"
+
+    await world.until(is_cached)
+    assert kubernetes.cached_one(Kind.CLAIM, space, "data-vectors-7") is None
+    await world.edit(Kind.CLAIM, "storage-vectors-7", {"metadata": {"labels": {"x": "y"}}})
+
+    async def is_labelled() -> bool:
+        known = kubernetes.cached_one(Kind.CLAIM, space, "storage-vectors-7")
+        return known is not None and known["metadata"].get("labels") == {"x": "y"}
+
+    await world.until(is_labelled)

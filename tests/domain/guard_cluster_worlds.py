@@ -14,7 +14,7 @@ from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Member, O
 from qdrant_operator.domain.rival_writers import Contested
 from qdrant_operator.domain.steps import Blocked, Guard
 from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId, Transfer, View
-from qdrant_operator.domain.versions import next_hop
+from qdrant_operator.domain.versions import Past, next_hop
 from qdrant_operator.domain.wire import Kind
 from tests.domain.clusters import collection, desired, pod, seen, settled, silence, view
 
@@ -59,6 +59,7 @@ def peers(count: int, placement: Placement = LEVEL, factor: int = 2, **changes: 
     known = tuple(Member(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(count))
     claims = {f"storage-vectors-{n}": Volume(f"claim-{n}") for n in range(count)}
     facts: dict[str, Any] = {"members": count, "members_known": known, "volumes": claims, "now": NOW}
+    facts["highest_version"] = "v1.19.0"
     return seen(tuple(pod(n) for n in range(count)), views, **{**facts, **changes})
 
 
@@ -259,16 +260,20 @@ def the_secret_changed() -> ClusterWorld:
     return ClusterWorld(wanted, observed, (key_changed("search-key", "vectors-auth"),))
 
 
+RAN = Past(frozenset({"1.19.0"}), frozenset({"1.19.0"}))
+"""Releases of the peers that answer."""
+
+
 @example(Guard.VERSION_DOWNGRADE)
 def an_older_release() -> ClusterWorld:
     """Peers run 1.19.0, and spec.version is set to v1.18.2."""
-    return ClusterWorld(desired(), peers(3), next_hop("v1.18.2", {"1.19.0"}, "v1.19.0").blocked)
+    return ClusterWorld(desired(), peers(3), next_hop("v1.18.2", RAN, "v1.19.0").blocked)
 
 
 @example(Guard.VERSION_SKIP)
 def a_release_too_far() -> ClusterWorld:
     """Peers run 1.19.0, and spec.version is set to v1.21.0."""
-    return ClusterWorld(desired(), peers(3), next_hop("v1.21.0", {"1.19.0"}, "v1.19.0").blocked)
+    return ClusterWorld(desired(), peers(3), next_hop("v1.21.0", RAN, "v1.19.0").blocked)
 
 
 @example(Guard.FIELD_CONTESTED)

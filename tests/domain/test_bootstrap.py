@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qdrant_operator.domain.bootstrap import first_pod, members_wanted
-from qdrant_operator.domain.manifests.config import START_SCRIPT
+from qdrant_operator.domain.manifests.start_script import START_SCRIPT
 from qdrant_operator.domain.manifests.stateful_set import stateful_set, template_hash
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed
 from qdrant_operator.domain.planner import plan

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from qdrant_operator.domain.errors import Refused
-from qdrant_operator.domain.manifests.config import OWN, START_SCRIPT
+from qdrant_operator.domain.manifests.config import OWN
+from qdrant_operator.domain.manifests.start_script import START_SCRIPT
 from qdrant_operator.domain.manifests.stateful_set import stateful_set
 from qdrant_operator.domain.owned_settings import (
     CONFIG_BYTES,

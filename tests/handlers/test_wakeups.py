@@ -26,6 +26,14 @@ def test_a_pod_wakes_its_cluster_by_label() -> None:
     assert list(affected(Kind.POD, None, pod)) == [CLUSTER]
 
 
+def test_a_claim_wakes_its_cluster_by_name() -> None:
+    """Whoever made it; claims of other names concern no cluster."""
+    claim = thing(Kind.CLAIM, "storage-vectors-10")
+    assert list(affected(Kind.CLAIM, claim, None)) == [CLUSTER]
+    for other in ("storage-10", "data-vectors-1", "storage-vectors-x"):
+        assert list(affected(Kind.CLAIM, None, thing(Kind.CLAIM, other))) == []
+
+
 def test_our_own_status_write_wakes_nobody() -> None:
     """Otherwise every pass would lead to another one."""
     old = {**thing(Kind.CLUSTER, "vectors", generation=1), "status": {"phase": "Pending"}}

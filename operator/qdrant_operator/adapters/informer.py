@@ -1,8 +1,9 @@
 """Informers: list and watch what we own, so that the store tells the world without a request.
 
 kopf filters by label after the download; these watches let the server do it, so that a cluster full of other
-people's pods costs nothing here. A watch that falls silent is opened again, one that is too old (410) lists
-again and notices what vanished meanwhile.
+people's pods costs nothing here. Volume claims are the exception: they belong to a cluster by name, so all are
+listed, and the store keeps those with a name of ours. A watch that falls silent is opened again, one that is too
+old (410) lists again and notices what vanished meanwhile.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ import aiohttp
 
 from qdrant_operator.adapters.apiserver import Transport, fail, path_of, selector
 from qdrant_operator.adapters.kubernetes import list_all
-from qdrant_operator.adapters.store import OURS, OWNED, Store, version
-from qdrant_operator.domain import names
+from qdrant_operator.adapters.store import OURS, OWNED, Store, version, watch_labels
 from qdrant_operator.domain.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.wire import Kind, Manifest
 
@@ -66,7 +66,7 @@ class Informers:
         silent_seconds: float = SILENT_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Watch `kinds` in these namespaces (none: cluster-wide): owned ones by our label, ours all of them.
+        """Watch `kinds` in these namespaces (none: cluster-wide), selected by `watch_labels`.
 
         Each watch holds a connection for good: the transport's session needs `limit=0`.
         """
@@ -125,7 +125,7 @@ class Informers:
                 await asyncio.sleep(backoff(failures))
 
     async def _list(self, watched: Watched) -> str:
-        query = _selected(watched.kind)
+        query = selector(watch_labels(watched.kind))
         items, taken_at = await list_all(self._transport, watched.kind, watched.namespace, query)
         rewound = taken_at < self._listed.get(watched, 0)
         if rewound:
@@ -197,15 +197,10 @@ async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         rest.append(last)
 
 
-def _selected(kind: Kind) -> dict[str, str]:
-    # Users' objects carry no label of ours.
-    return {} if kind in OURS else selector(names.MANAGED)
-
-
 def _query(kind: Kind, since: str) -> dict[str, str]:
     length = SERVER_SECONDS + random.randint(-20, 20)  # noqa: S311 (spreads the reconnects)
     return {
-        **_selected(kind),
+        **selector(watch_labels(kind)),
         "watch": "1",
         "resourceVersion": since,
         "allowWatchBookmarks": "true",

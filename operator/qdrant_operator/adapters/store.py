@@ -30,7 +30,7 @@ OWNED: Final = (
     Kind.NETWORK_POLICY,
     Kind.JOB,
 )
-"""Kinds that we make for users and watch by our managed-by label."""
+"""Kinds that we make for users and watch, all but claims by our managed-by label."""
 OURS: Final = (Kind.CLUSTER, Kind.COLLECTION, Kind.SCHEDULE, Kind.SNAPSHOT)
 """The kinds users write."""
 _WATCHED: Final = frozenset((*OWNED, *OURS))
@@ -55,6 +55,21 @@ def has_labels(manifest: Manifest, labels: Mapping[str, str]) -> bool:
     """Whether the object carries all these labels."""
     own = manifest["metadata"].get("labels") or {}
     return all(own.get(key) == value for key, value in labels.items())
+
+
+def watch_labels(kind: Kind) -> Mapping[str, str]:
+    """Labels by which the API server selects what is listed and watched of this kind.
+
+    Users' objects carry no label of ours. A volume claim belongs to a cluster by its name, whoever made it.
+    """
+    return {} if kind in OURS or kind is Kind.CLAIM else names.MANAGED
+
+
+def is_watched(kind: Kind, manifest: Manifest) -> bool:
+    """Whether the store keeps an object: claims of other names than ours would only take memory."""
+    if kind is Kind.CLAIM:
+        return names.cluster_of_claim(manifest["metadata"]["name"]) is not None
+    return kind in _WATCHED and has_labels(manifest, watch_labels(kind))
 
 
 def remains(answer: Manifest) -> bool:
@@ -112,7 +127,8 @@ class Store:
 
     def put(self, kind: Kind, manifest: Manifest) -> Change | None:
         """Remember the object unless something newer is known; the change, or None where there was none."""
-        if not self._keeps(kind, manifest):
+        # An owned object that is not watched would stay here for ever, unrefreshed.
+        if not is_watched(kind, manifest):
             return None
         meta = manifest["metadata"]
         old = self.one(kind, meta["namespace"], meta["name"])
@@ -172,10 +188,6 @@ class Store:
         self._tombstones.clear()
         removed = [self._remove(kind, old) for _, old in self._within(kind, namespace)]
         return (*removed, *(change for item in listed if (change := self.put(kind, item))))
-
-    def _keeps(self, kind: Kind, manifest: Manifest) -> bool:
-        # An owned object without our label is not watched: it would stay here for ever, unrefreshed.
-        return kind in OURS or (kind in _WATCHED and has_labels(manifest, names.MANAGED))
 
     def _within(self, kind: Kind, namespace: str) -> list[tuple[_Key, Manifest]]:
         spaces = self._objects[kind]

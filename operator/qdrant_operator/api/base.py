@@ -36,6 +36,11 @@ class Model(BaseModel):
         """As it stands in a manifest: camelCase JSON without absent fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    @classmethod
+    def fields(cls) -> frozenset[str]:
+        """Names of the fields that this release knows, as they stand in a manifest."""
+        return frozenset(field.alias or name for name, field in cls.model_fields.items())
+
     def words(self) -> dict[str, Any]:
         """As Qdrant's REST API writes it: snake_case JSON without absent fields."""
         return self.model_dump(mode="json", exclude_none=True)

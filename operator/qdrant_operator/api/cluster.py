@@ -111,7 +111,7 @@ class Persistence(Model):
     storage_class_name: Annotated[str, Field(max_length=253)] | None = None
     """Storage class of the volumes; absent: the default class of the Kubernetes cluster."""
     when_deleted: Literal["Retain", "Delete"] = "Retain"
-    """What becomes of the volumes when the QdrantCluster is deleted."""
+    """What becomes of the volumes when the QdrantCluster is deleted. Deleting its StatefulSet deletes no volume."""
     when_scaled: Literal["Retain", "Delete"] = "Delete"
     """What becomes of the volume of a peer that was drained and removed. It can never join again: a volume that
     is kept holds a later scale-out back until somebody deletes it."""

@@ -129,6 +129,8 @@ class ClusterStatus(Status):
     """One word for people; wait for the condition Ready instead."""
     version: str | None = None
     """Qdrant release that all answering peers run at least."""
+    highest_version: str | None = None
+    """Highest Qdrant release that ever ran; nothing lowers it but a downgrade that was allowed."""
     leader: str | None = None
     """Pod of the peer that leads consensus."""
     endpoint: Endpoints | None = None

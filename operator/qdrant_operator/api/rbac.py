@@ -66,8 +66,8 @@ WORK: Final = (
     Rule(
         "",
         ("persistentvolumeclaims",),
-        (*_WATCHED, "delete"),
-        "a volume that exists forbids a second formation; the volume of a removed peer goes",
+        (*_WATCHED, "patch", "delete"),
+        "a volume that exists forbids a second formation, and is marked; the volume of a removed peer goes",
     ),
     Rule("apps", ("statefulsets",), _KEPT, "runs the peers; made, put back, and lowered by one pod"),
     Rule(

@@ -12,7 +12,7 @@ from qdrant_operator.adapters.credentials import load_api_server, open_session
 from qdrant_operator.adapters.kubernetes import HttpKubernetes
 from qdrant_operator.adapters.pod_proxy import ProxiedPeers
 from qdrant_operator.adapters.qdrant import QdrantRest
-from qdrant_operator.adapters.store import OWNED, Store
+from qdrant_operator.adapters.store import OWNED, Store, watch_labels
 from qdrant_operator.commands.readonly import Looks, Reads
 from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Retryable
@@ -59,7 +59,7 @@ async def opened(target: Target) -> AsyncIterator[Sight]:
         # The second lock on the door: this process never holds the lease, so its transport sends no write.
         kubernetes = HttpKubernetes(Transport(session, server.url, is_holder=_never), store)
         for kind in LISTED:
-            await kubernetes.list(kind, namespace, names.MANAGED)
+            await kubernetes.list(kind, namespace, watch_labels(kind))
         await kubernetes.list(Kind.COLLECTION, namespace, {})
         through = target.peers_through or ("pod-ip" if in_pod(target.kubeconfig) else "api-server")
         peers = (

@@ -17,6 +17,7 @@ from qdrant_operator.domain.names import pod_name
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState
 from qdrant_operator.domain.steps import NOTHING, Blocked, Guard, MarkCluster, Plan, RecordBootstrap
 from qdrant_operator.domain.values import PeerView
+from qdrant_operator.domain.versions import refused_by_volume
 
 FIRST = (Guard.POD_NOT_RUNNING, Guard.PEERS_UNREACHABLE, Guard.PEER_NOT_JOINED)
 """A pod that does not run comes first: the others wait for it, and say less."""
@@ -107,7 +108,7 @@ def _blocked(step: str, name: str, pod: PodState | None, observed: Observed) -> 
     if pod is None:
         return Blocked(step, Guard.POD_NOT_RUNNING, f"pod {name} does not exist yet")
     if pod.waiting:
-        return Blocked(step, Guard.POD_NOT_RUNNING, why_down(pod))
+        return Blocked(step, refused_by_volume(pod) or Guard.POD_NOT_RUNNING, why_down(pod))
     reason = observed.silent.get(name)
     if reason:
         return Blocked(step, Guard.PEERS_UNREACHABLE, f"{name} does not answer: {reason}")

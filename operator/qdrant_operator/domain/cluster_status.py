@@ -77,6 +77,7 @@ def facts(desired: DesiredCluster, observed: Observed, plan: Plan) -> dict[str, 
     return {
         "phase": phase(desired, observed, plan),
         "version": _common_version(observed),
+        "highestVersion": observed.highest_version,
         "leader": observed.pod_of(observed.leader),
         "endpoint": _endpoint(desired),
         "peers": [_peer(pod, observed.views.get(pod.name)) for pod in observed.pods],

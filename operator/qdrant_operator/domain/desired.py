@@ -53,6 +53,13 @@ class DesiredCluster:
     """The operator's own pods; None: it runs outside the Kubernetes cluster."""
     disruptions: Disruptions = field(default_factory=Disruptions)
     """What node drains may evict now."""
+    allowed_downgrade: str = ""
+    """Release to which the user allows a downgrade; empty: none."""
+
+    @property
+    def allows_downgrade(self) -> bool:
+        """Whether the release that is wanted may run, whatever ran before."""
+        return self.allowed_downgrade == self.spec.version
 
     @property
     def image(self) -> str:

@@ -145,7 +145,7 @@ def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, t
         claim = names.claim_name(cluster, ordinal)
         volume = volumes.get(claim)
         inhabits = names.pod_name(cluster, ordinal) in inhabited
-        if volume and not inhabits and ours.get(claim) != volume.uid:
+        if volume and not volume.unbound and not inhabits and ours.get(claim) != volume.uid:
             return ordinal, (_old_volume(cluster, ordinal, claim, volume),)
     return wanted, ()
 
@@ -171,8 +171,9 @@ def _old_volume(cluster: str, ordinal: int, claim: str, volume: Volume) -> Block
     if volume.terminating:
         return Blocked(step, Guard.REMOVED_VOLUME_PRESENT, f"claim {claim} is being deleted")
     message = (
-        f"claim {claim} holds the data of a peer that was removed from the cluster and can never join again: "
-        f"save what you need of it, then delete the claim (kubectl delete pvc {claim})"
+        f"claim {claim} holds a volume of no peer of this cluster: of a peer that was removed and can never join "
+        "again, or of unknown origin, on which a pod could run a cluster of its own: save what you need of it, "
+        f"then delete the claim (kubectl delete pvc {claim})"
     )
     return Blocked(step, Guard.REMOVED_VOLUME_PRESENT, message)
 

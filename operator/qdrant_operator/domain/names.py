@@ -45,6 +45,13 @@ ANNOTATION_SCHEDULE = f"{GROUP}/schedule-uid"
 ANNOTATION_SCHEDULED_AT = f"{GROUP}/scheduled-at"
 """On the same: the time it was due. Tells a pass after a crash what was done already."""
 
+ANNOTATION_RELEASE = f"{GROUP}/highest-release"
+"""On volume claims: the highest Qdrant release that ran on the volume."""
+ANNOTATION_UNFORMED = f"{GROUP}/unformed"
+"""On the first pod's volume claim, "true" until its peer has formed the cluster: no other volume existed."""
+ANNOTATION_ALLOW_DOWNGRADE = f"{GROUP}/allow-downgrade-to"
+"""On a QdrantCluster, by its user: a release below the one that ran, which may run all the same."""
+
 MANAGED: Mapping[str, str] = {LABEL_MANAGED_BY: FIELD_MANAGER}
 
 
@@ -83,9 +90,21 @@ def pod_name(cluster: str, ordinal: int) -> str:
     return f"{cluster}-{ordinal}"
 
 
+def claim_of(pod: str) -> str:
+    """Name of the volume claim of this pod."""
+    return f"storage-{pod}"
+
+
 def claim_name(cluster: str, ordinal: int) -> str:
     """Name of the volume claim of the pod with this ordinal."""
-    return f"storage-{cluster}-{ordinal}"
+    return claim_of(pod_name(cluster, ordinal))
+
+
+def cluster_of_claim(claim: str) -> str | None:
+    """Cluster whose pods would take a volume claim of this name; None for other names."""
+    prefix, cluster = claim_name("", 0)[: -len("-0")], claim.rpartition("-")[0]
+    fits = claim.rpartition("-")[2].isdigit() and cluster.startswith(prefix) and cluster != prefix
+    return cluster.removeprefix(prefix) if fits else None
 
 
 def config_map(cluster: str) -> str:

@@ -42,13 +42,30 @@ class Bootstrap:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeMarks:
+    """What the operator wrote on a volume claim."""
+
+    release: str = ""
+    """Highest Qdrant release that ran on the volume; empty where that is not known."""
+    unformed: bool = False
+    """Pod 0 alone was ever allowed to start on it, while no other volume existed."""
+    owner: str = ""
+    """Uid of the QdrantCluster with which Kubernetes deletes the claim; empty where it is kept."""
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume claim of one of the cluster's pods."""
+    """A volume claim that a pod of the cluster has or would take: by its name, whoever made it."""
 
     uid: str
     created: str = ""
     """RFC 3339."""
     terminating: bool = False
+    unbound: bool = False
+    """No volume was ever bound to it, and nothing names one: it certainly holds no data."""
+    labelled: bool = False
+    """It carries the labels of the cluster's own claims."""
+    marks: VolumeMarks = field(default=VolumeMarks())
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +154,23 @@ class Unwanted:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkVolume:
+    """Write on a volume claim what outlives the QdrantCluster's status."""
+
+    claim: str
+    uid: str
+    marks: VolumeMarks
+
+    def __str__(self) -> str:
+        facts = (
+            self.marks.release,
+            "unformed" if self.marks.unformed else "",
+            "owned" if self.marks.owner else "",
+        )
+        return f"mark the volume claim {self.claim}: {', '.join(filter(None, facts)) or 'nothing'}"
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """One look at everything that belongs to a cluster."""
 
@@ -171,6 +205,10 @@ class Observed:
     """The same claims by name."""
     members_known: tuple[Member, ...] = ()
     """status.members, brought up to date by this look."""
+    unmarked: tuple[MarkVolume, ...] = ()
+    """Claims that do not say yet what they should."""
+    highest_version: str | None = None
+    """The highest release that ever ran, as far as any evidence tells."""
     leaving: Leaving | None = None
     """status.leaving."""
     going: PodState | None = None

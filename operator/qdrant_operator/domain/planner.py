@@ -40,6 +40,7 @@ from qdrant_operator.domain.steps import (
     TakeOutOfService,
 )
 from qdrant_operator.domain.stray_replicas import plan_strays
+from qdrant_operator.domain.versions import refused_by_volume
 
 OLD_KEY = "it runs with the API key from before"
 
@@ -52,8 +53,10 @@ def plan(desired: DesiredCluster, observed: Observed) -> Plan:
     objects = _objects(observed) + _remind(desired, observed)
     formation = plan_formation(desired.uid, desired.members, observed)
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
-        return objects + formation + _repair_template(desired, observed)
-    return objects + _protect(observed) + (NOTHING if strangers(observed) else _change(desired, observed))
+        # Marks first: a volume that is no first try any more says so before another pod exists.
+        return Plan(observed.unmarked) + objects + formation + _repair_template(desired, observed)
+    protection = _protect(observed) + Plan(observed.unmarked)
+    return objects + protection + (NOTHING if strangers(observed) else _change(desired, observed))
 
 
 def _objects(observed: Observed) -> Plan:
@@ -184,7 +187,7 @@ def _protect(observed: Observed) -> Plan:
         if name in serving
     )
     down = tuple(
-        Blocked(f"run {pod.name}", Guard.POD_NOT_RUNNING, why_down(pod))
+        Blocked(f"run {pod.name}", refused_by_volume(pod) or Guard.POD_NOT_RUNNING, why_down(pod))
         for pod in observed.pods
         if pod.waiting
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qdrant_operator.domain.names import ANNOTATION_HASH
-from qdrant_operator.domain.observed import Bootstrap, Damage, Leaving, Unwanted
+from qdrant_operator.domain.observed import Bootstrap, Damage, Leaving, MarkVolume, Unwanted
 from qdrant_operator.domain.soundness import ShardRef
 from qdrant_operator.domain.values import PeerId
 from qdrant_operator.domain.words import counted
@@ -276,6 +276,7 @@ Step = (
     | PutInService
     | RestartPod
     | PlacementStep
+    | MarkVolume
     | RecordLeaving
     | RemovePeer
     | ForgetPeer
@@ -301,7 +302,7 @@ def event_reason(step: Step) -> str | None:
             return "PodOutOfService"
         case RestartPod():
             return "PodRestarted"
-        case MarkCluster() | PutInService() | RecordLeaving():
+        case MarkCluster() | MarkVolume() | PutInService() | RecordLeaving():
             return None
         case _:
             return EVENT_REASONS[type(step)]

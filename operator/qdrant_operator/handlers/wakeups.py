@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from qdrant_operator.domain import names
 from qdrant_operator.domain.wire import Kind, Manifest
@@ -43,8 +43,15 @@ def affected(kind: Kind, old: Manifest | None, new: Manifest | None) -> Iterator
         for own in OWN_KINDS:
             if owner.get("kind") == own.kind:
                 yield (own, meta["namespace"], owner["name"])
-    if kind in (Kind.POD, Kind.CLAIM, Kind.SECRET) and names.LABEL_CLUSTER in labels:
-        yield (Kind.CLUSTER, meta["namespace"], labels[names.LABEL_CLUSTER])
+    if cluster := _cluster_of(kind, meta["name"], labels):
+        yield (Kind.CLUSTER, meta["namespace"], cluster)
+
+
+def _cluster_of(kind: Kind, name: str, labels: Mapping[str, str]) -> str | None:
+    """The QdrantCluster of a pod or a Secret by its label; of a volume claim by its name, whoever made it."""
+    if kind is Kind.CLAIM:
+        return names.cluster_of_claim(name)
+    return labels.get(names.LABEL_CLUSTER) if kind in (Kind.POD, Kind.SECRET) else None
 
 
 def _concerns_user(old: Manifest | None, new: Manifest | None) -> bool:

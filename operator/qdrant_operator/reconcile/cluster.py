@@ -14,6 +14,7 @@ from qdrant_operator.domain.steps import ApplyObject, Blocked, Plan, Step, event
 from qdrant_operator.domain.values import Transfer
 from qdrant_operator.reconcile.cluster_act import act
 from qdrant_operator.reconcile.cluster_observe import Look, look
+from qdrant_operator.reconcile.cluster_volumes import keep_volumes
 from qdrant_operator.reconcile.memory import Memories, Memory
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.status import write_status
@@ -42,6 +43,7 @@ class ClusterReconciler:
             return await self._refuse(subject, error)
 
     async def _pass(self, subject: Manifest) -> Again:
+        await keep_volumes(self._world, subject)
         now = self._world.clock.now()
         memory = self._memory.of(subject["metadata"]["uid"], now)
         seen = await look(self._world, subject, lambda observed: memory.recall(observed, now))

@@ -8,7 +8,7 @@ from qdrant_operator.domain import names
 from qdrant_operator.domain.cluster_status import bootstrap_facts
 from qdrant_operator.domain.errors import Conflict, Refused
 from qdrant_operator.domain.manifests.secrets import PEER_KEY
-from qdrant_operator.domain.observed import BootstrapPhase, Damage
+from qdrant_operator.domain.observed import BootstrapPhase, Damage, MarkVolume
 from qdrant_operator.domain.steps import (
     AbortTransfer,
     ApplyObject,
@@ -63,7 +63,7 @@ async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
             await act_on_shard(world, look, step)
         case RemovePeer() | ForgetPeer():
             await act_on_peer(world, subject, look, step)
-        case RecordLeaving() | LowerMembers() | DeleteClaim():
+        case RecordLeaving() | LowerMembers() | DeleteClaim() | MarkVolume():
             await act_on_member(world, subject, step)
         case _:
             assert_never(step)

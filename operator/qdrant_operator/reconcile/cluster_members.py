@@ -5,15 +5,17 @@ from __future__ import annotations
 from qdrant_operator.domain.cluster_status import leaving_facts
 from qdrant_operator.domain.errors import Conflict
 from qdrant_operator.domain.names import pod_name
+from qdrant_operator.domain.observed import MarkVolume
 from qdrant_operator.domain.steps import DeleteClaim, LowerMembers, RecordLeaving
+from qdrant_operator.reconcile.cluster_volumes import mark_volume
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.world import World
 
 
 async def act_on_member(
-    world: World, subject: Manifest, step: RecordLeaving | LowerMembers | DeleteClaim
+    world: World, subject: Manifest, step: RecordLeaving | LowerMembers | DeleteClaim | MarkVolume
 ) -> None:
-    """Carry out one step of a removal.
+    """Carry out one step of a removal, or mark a volume.
 
     Raises:
         Conflict: somebody else changed what the step was planned on.
@@ -25,6 +27,8 @@ async def act_on_member(
             await _lower(world, subject, step)
         case DeleteClaim():
             await _delete(world, subject, step)
+        case MarkVolume():
+            await mark_volume(world, subject, step)
 
 
 async def _record(world: World, subject: Manifest, step: RecordLeaving) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from qdrant_operator.domain import names
@@ -16,8 +16,9 @@ from qdrant_operator.domain.members import gone_pod, pods_wanted, update_records
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, health
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.steps import Blocked
-from qdrant_operator.domain.values import PeerView, Silent, View
-from qdrant_operator.domain.versions import next_hop
+from qdrant_operator.domain.values import Silent, View
+from qdrant_operator.domain.versions import Past, highest, next_hop, past
+from qdrant_operator.domain.volume_marks import find_unmarked
 from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster_backups import running_backups
 from qdrant_operator.reconcile.cluster_keys import resolve_keys
@@ -26,6 +27,7 @@ from qdrant_operator.reconcile.cluster_records import (
     read_bootstrap,
     read_leaving,
     read_members,
+    read_releases,
     read_volumes,
 )
 from qdrant_operator.reconcile.cluster_spec import parse_spec
@@ -73,7 +75,9 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
     observed = recall(observed).added_to(observed)
     keys = keys.settled(spec, name, observed)
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
-    hop = next_hop(spec.version, _running(subject, views), _present_version(stateful_set))
+    allowed = (subject["metadata"].get("annotations") or {}).get(names.ANNOTATION_ALLOW_DOWNGRADE, "")
+    known = past(views, observed.volumes, read_releases(subject))
+    hop = next_hop(spec.version, known, _present_version(stateful_set), allowed)
     count, held_back = pods_wanted(name, spec.replicas, observed)
     desired = DesiredCluster(
         name=name,
@@ -86,11 +90,15 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
         first_pod=first_pod(observed.bootstrap),
         operator=world.options.operator_pods,
         disruptions=plan_disruptions(observed),
+        allowed_downgrade=allowed,
     )
+    observed = replace(observed, highest_version=_highest(desired, known))
     damage = find_damage(world.kubernetes, desired) if observed.bootstrap else ()
     unwanted = find_unwanted(world.kubernetes, desired)
     blocked = (*keys.blocked, *hop.blocked, *held_back)
-    return Look(desired, replace(observed, damage=damage, unwanted=unwanted), endpoints, blocked)
+    unmarked = find_unmarked(desired, observed)
+    observed = replace(observed, damage=damage, unwanted=unwanted, unmarked=unmarked)
+    return Look(desired, observed, endpoints, blocked)
 
 
 async def _observe(
@@ -107,7 +115,7 @@ async def _observe(
     mark = await _mark(world, bootstrap, endpoints, views)
     live = None if bootstrap else (await _live_members(world, subject), await live_claims(world, subject))
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
-    volumes = read_volumes(name, world.kubernetes.cached(Kind.CLAIM, namespace, {}))
+    volumes = read_volumes(subject, world.kubernetes.cached(Kind.CLAIM, namespace, {}))
     collections = _collections(world, namespace, name)
     wanted, floors = wants(collections), _floors(collections, int(subject["spec"].get("replicas", 3)))
     going = gone_pod(leaving, pods, views)
@@ -147,11 +155,9 @@ def _floors(collections: tuple[Manifest, ...], peers: int) -> dict[str, int]:
     return {name: factor for name, factor in asked.items() if factor <= peers}
 
 
-def _running(subject: Manifest, views: Mapping[str, View]) -> set[str]:
-    """Releases that peers run; of those that do not answer, what status remembers."""
-    known = {view.version for view in views.values() if isinstance(view, PeerView)}
-    remembered = (subject.get("status") or {}).get("version")
-    return known or ({remembered} if remembered else set())
+def _highest(desired: DesiredCluster, known: Past) -> str | None:
+    """What status remembers from now on; a downgrade that was allowed lowers it when it has happened."""
+    return highest((known.running if desired.allows_downgrade else None) or known.seen)
 
 
 def _present_version(stateful_set: Manifest | None) -> str | None:
@@ -165,7 +171,7 @@ async def live_claims(world: World, subject: Manifest) -> tuple[str, ...]:
     """Volume claims that pods of this cluster would take, whoever made them."""
     meta = subject["metadata"]
     claims = await world.kubernetes.list(Kind.CLAIM, meta["namespace"], {})
-    return tuple(read_volumes(meta["name"], claims))
+    return tuple(read_volumes(subject, claims))
 
 
 async def _live_members(world: World, subject: Manifest) -> int | None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from pydantic import ValidationError
+
+from qdrant_operator.api import cluster_status as api
+from qdrant_operator.api.base import Model
 from qdrant_operator.domain import names
+from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.observed import (
     Bootstrap,
     BootstrapPhase,
@@ -13,28 +18,66 @@ from qdrant_operator.domain.observed import (
     LeavingPhase,
     Member,
     Volume,
+    VolumeMarks,
 )
 from qdrant_operator.domain.values import PeerId
 from qdrant_operator.reconcile.ports import Manifest
 
 
+def _check_known(record: Manifest, model: type[Model], where: str) -> None:
+    """Refuse a record of which this release does not understand all.
+
+    Raises:
+        Refused: `NewerOperator`.
+    """
+    problem = ", ".join(sorted(record.keys() - model.fields()))
+    try:
+        model.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        problem = f"{'.'.join(map(str, first['loc']))} {first['input']!r}"
+    if problem:
+        message = (
+            f"{where} has what this release of the operator does not know ({problem}): a newer release wrote it; "
+            "bring that release back. The peers keep running, and nothing is changed until then"
+        )
+        raise Refused("NewerOperator", message[:1024])
+
+
 def read_bootstrap(subject: Manifest) -> Bootstrap | None:
-    """The recorded decision, if there is one."""
+    """The recorded decision, if there is one.
+
+    Raises:
+        Refused: `NewerOperator`: another release wrote what this one does not understand.
+    """
     recorded = (subject.get("status") or {}).get("bootstrap")
     if not recorded:
         return None
+    _check_known(recorded, api.Bootstrap, "status.bootstrap")
     peer = recorded.get("peerId")
     phase = BootstrapPhase(recorded["phase"])
     return Bootstrap(phase, recorded.get("pod") or "", PeerId(peer) if peer is not None else None)
 
 
 def read_members(subject: Manifest) -> tuple[Member, ...]:
-    """status.members."""
+    """status.members.
+
+    Raises:
+        Refused: `NewerOperator`.
+    """
     recorded = (subject.get("status") or {}).get("members") or ()
+    for one in recorded:
+        _check_known(one, api.Member, "status.members")
     return tuple(
         Member(one["pod"], PeerId(one["peerId"]), one["claimUid"], _moment(one.get("lostSince")))
         for one in recorded
     )
+
+
+def read_releases(subject: Manifest) -> tuple[str | None, ...]:
+    """Releases that status says ran."""
+    status = subject.get("status") or {}
+    return status.get("version"), status.get("highestVersion")
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -42,10 +85,15 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def read_leaving(subject: Manifest) -> Leaving | None:
-    """status.leaving."""
+    """status.leaving.
+
+    Raises:
+        Refused: `NewerOperator`.
+    """
     recorded = (subject.get("status") or {}).get("leaving")
     if not recorded:
         return None
+    _check_known(recorded, api.Leaving, "status.leaving")
     peer = recorded.get("peerId")
     return Leaving(
         recorded["pod"],
@@ -55,12 +103,42 @@ def read_leaving(subject: Manifest) -> Leaving | None:
     )
 
 
-def read_volumes(cluster: str, claims: Iterable[Manifest]) -> dict[str, Volume]:
-    """The claims among these that pods of the cluster take, by name."""
-    prefix = names.claim_name(cluster, 0)[:-1]
-    found = ((str(claim["metadata"]["name"]), claim["metadata"]) for claim in claims)
+def read_volumes(subject: Manifest, claims: Iterable[Manifest]) -> dict[str, Volume]:
+    """The claims among these that pods of this QdrantCluster take, by name."""
+    cluster, owner = subject["metadata"]["name"], subject["metadata"]["uid"]
+    named = ((str(claim["metadata"]["name"]), claim) for claim in claims)
     return {
-        name: Volume(meta["uid"], meta.get("creationTimestamp") or "", "deletionTimestamp" in meta)
-        for name, meta in found
-        if name.startswith(prefix) and name[len(prefix) :].isdigit()
+        name: _volume(claim, cluster, owner)
+        for name, claim in named
+        if names.cluster_of_claim(name) == cluster
     }
+
+
+def _volume(claim: Manifest, cluster: str, owner: str) -> Volume:
+    meta = claim["metadata"]
+    return Volume(
+        uid=meta["uid"],
+        created=meta.get("creationTimestamp") or "",
+        terminating="deletionTimestamp" in meta,
+        unbound=_is_unbound(claim),
+        labelled=names.cluster_labels(cluster).items() <= (meta.get("labels") or {}).items(),
+        marks=read_marks(claim, owner),
+    )
+
+
+def read_marks(claim: Manifest, owner: str) -> VolumeMarks:
+    """What the operator wrote on a claim; of its owners only the QdrantCluster with this uid counts."""
+    notes = claim["metadata"].get("annotations") or {}
+    owners = {reference.get("uid") for reference in claim["metadata"].get("ownerReferences") or ()}
+    return VolumeMarks(
+        release=str(notes.get(names.ANNOTATION_RELEASE, "")),
+        unformed=notes.get(names.ANNOTATION_UNFORMED) == "true",
+        owner=owner if owner in owners else "",
+    )
+
+
+def _is_unbound(claim: Manifest) -> bool:
+    """Pending, for no volume that somebody named, and filled from no snapshot or other claim."""
+    spec, phase = claim.get("spec") or {}, (claim.get("status") or {}).get("phase")
+    filled = any(spec.get(field) for field in ("volumeName", "dataSource", "dataSourceRef", "selector"))
+    return phase == "Pending" and not filled

@@ -1,4 +1,4 @@
-"""Qdrant's configuration and the script that starts a peer."""
+"""Qdrant's configuration, and the ConfigMap that holds it beside the start script."""
 
 from __future__ import annotations
 
@@ -12,43 +12,11 @@ import yaml
 from qdrant_operator.domain import names
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.manifests.common import owned
+from qdrant_operator.domain.manifests.start_script import ALLOWED_FILE, START_SCRIPT, STORAGE_PATH
 from qdrant_operator.domain.wire import Kind, Manifest
-
-STORAGE_PATH = "/qdrant/storage"
-OPERATOR_PATH = "/qdrant/operator"
-INIT_PATH = "/qdrant/init"
 
 RENDERED = 128
 """Configurations that are kept as text, of 64 KiB at most; the least recently used one goes first."""
-
-START_SCRIPT = f"""#!/bin/sh
-# Starts this pod's peer as PID 1, so that SIGTERM reaches Qdrant itself.
-# A volume that holds a member's Raft state starts as that member: Qdrant then ignores --bootstrap.
-# A volume without one may start alone only in the pod that QDRANT_FIRST_POD names, once in a cluster's life;
-# in every other case it joins through another member, or fails and waits for the kubelet's next try.
-set -eu
-cd /qdrant
-# Qdrant listens on 0.0.0.0 by default. On Linux :: takes connections of both families; it exists only where IPv6 does.
-case "${{POD_IPS:-}}" in
-  *:*) QDRANT__SERVICE__HOST=:: ;;
-  *) QDRANT__SERVICE__HOST="${{QDRANT__SERVICE__HOST:-0.0.0.0}}" ;;
-esac
-export QDRANT__SERVICE__HOST
-set -- --config-path {OPERATOR_PATH}/config.yaml --uri "$QDRANT_PEER_URI"
-if [ "${{QDRANT_FIRST_POD:-}}" = "$POD_NAME" ]; then
-  exec ./qdrant "$@"
-fi
-attempt=$(cat {INIT_PATH}/attempt 2>/dev/null || echo 0)
-echo $((attempt + 1)) > {INIT_PATH}/attempt
-others=$(grep -v -x -F "$QDRANT_PEER_URI" {OPERATOR_PATH}/members || true)
-count=$(printf '%s\\n' "$others" | grep -c . || true)
-if [ "$count" -gt 0 ]; then
-  target=$(printf '%s\\n' "$others" | sed -n "$((attempt % count + 1))p")
-else
-  target=$(cat {OPERATOR_PATH}/nobody)
-fi
-exec ./qdrant "$@" --bootstrap "$target"
-"""
 
 
 def config_map(cluster: DesiredCluster) -> Manifest:
@@ -61,6 +29,7 @@ def config_map(cluster: DesiredCluster) -> Manifest:
         "start.sh": START_SCRIPT,
         "members": "".join(f"{uri}\n" for uri in uris),
         "nobody": f"{nobody}\n",
+        ALLOWED_FILE: f"{cluster.allowed_downgrade}\n",
     }
     return owned(Kind.CONFIG_MAP, cluster, names.config_map(cluster.name), data=data)
 

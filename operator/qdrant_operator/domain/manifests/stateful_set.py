@@ -13,14 +13,9 @@ from qdrant_operator.domain import names
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.diff import fingerprint
 from qdrant_operator.domain.manifests.common import owned
-from qdrant_operator.domain.manifests.config import (
-    INIT_PATH,
-    OPERATOR_PATH,
-    OWN,
-    STORAGE_PATH,
-    qdrant_config,
-)
+from qdrant_operator.domain.manifests.config import OWN, qdrant_config
 from qdrant_operator.domain.manifests.secrets import PEER_KEY, PEER_READ_ONLY_KEY
+from qdrant_operator.domain.manifests.start_script import INIT_PATH, OPERATOR_PATH, STORAGE_PATH
 from qdrant_operator.domain.owned_settings import owned_environment
 from qdrant_operator.domain.wire import Kind, Manifest
 
@@ -42,10 +37,8 @@ def stateful_set(cluster: DesiredCluster) -> Manifest:
         "serviceName": names.headless_service(cluster.name),
         "podManagementPolicy": "Parallel",
         "updateStrategy": {"type": "OnDelete"},
-        "persistentVolumeClaimRetentionPolicy": {
-            "whenDeleted": cluster.spec.persistence.when_deleted,
-            "whenScaled": "Retain",
-        },
+        # Volumes go with the QdrantCluster (owner references), never with a StatefulSet that somebody deletes.
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "selector": {"matchLabels": names.peer_selector(cluster.name)},
         "template": pod_template(cluster),
         "volumeClaimTemplates": [_claim(cluster)],
@@ -185,6 +178,7 @@ def _environment(cluster: DesiredCluster) -> list[dict[str, Any]]:
         _from_pod("POD_IPS", "status.podIPs"),
         {"name": "QDRANT_PEER_URI", "value": names.peer_uri(cluster.name, cluster.namespace, "$(POD_NAME)")},
         {"name": "QDRANT_INIT_FILE_PATH", "value": f"{INIT_PATH}/initialized"},
+        {"name": "QDRANT_RELEASE", "value": cluster.version},
         *_keys(cluster),
     ]
     taken = {item["name"] for item in own}

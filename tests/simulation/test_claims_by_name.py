@@ -1,0 +1,83 @@
+"""A claim belongs to a cluster by its name, whoever made it and whatever labels it carries."""
+
+from __future__ import annotations
+
+from qdrant_operator.domain import names
+from qdrant_operator.domain.wire import Kind, Manifest
+from sandbox.simulation.user import NAMESPACE
+from tests.simulation.calm import Calm, play
+
+TOP = "storage-vectors-3"
+
+
+def claim(story: Calm) -> Manifest | None:
+    """The claim of the fourth pod."""
+    return story.server.get(Kind.CLAIM, NAMESPACE, TOP)
+
+
+def make_claim(story: Calm, **spec: object) -> None:
+    """A user makes the claim of the fourth pod by hand, without any label."""
+    meta = {"name": TOP, "namespace": NAMESPACE}
+    access = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    kind = {"apiVersion": Kind.CLAIM.api_version, "kind": Kind.CLAIM.kind}
+    story.server.create({**kind, "metadata": meta, "spec": {**access, **spec}}, "user")
+
+
+async def is_formed(story: Calm, peers: int) -> None:
+    """So many peers are members, and the cluster is Ready."""
+    await story.eventually(lambda: len(story.members()) == peers and story.status.get("phase") == "Ready")
+
+
+async def label_taken_away(story: Calm) -> None:
+    """Somebody takes our label off a claim; its peer is removed, and later another one is wanted."""
+    await is_formed(story, 4)
+    before = claim(story)
+    assert before is not None
+    labels = {"metadata": {"labels": {names.LABEL_MANAGED_BY: None}}}
+    story.server.patch(Kind.CLAIM, NAMESPACE, TOP, labels, "user")
+    story.user.scale_to(3)
+    await is_formed(story, 3)
+    assert claim(story) is None, "whenScaled is Delete, whoever made the claim"
+    story.user.scale_to(4)
+    await is_formed(story, 4)
+    assert story.node.foreign_pods() == []
+
+
+async def volume_of_unknown_origin(story: Calm) -> None:
+    """A user brings a volume under the next pod's name: nothing starts on it until they take it away."""
+    await is_formed(story, 3)
+    make_claim(story, volumeName="pvc-restored")
+    story.user.scale_to(4)
+    await story.eventually(lambda: bool(story.waits("RemovedVolumePresent")))
+    await story.until(story.clock.seconds() + 30.0)
+    assert story.server.get(Kind.POD, NAMESPACE, "vectors-3") is None
+    story.server.delete(Kind.CLAIM, NAMESPACE, TOP)
+    await is_formed(story, 4)
+
+
+async def claim_that_was_never_bound(story: Calm) -> None:
+    """It holds nothing, so a peer may start on it."""
+    await is_formed(story, 3)
+    make_claim(story)
+    made = claim(story)
+    story.user.scale_to(4)
+    await is_formed(story, 4)
+    found = claim(story)
+    assert made is not None
+    assert found is not None
+    assert found["metadata"]["uid"] == made["metadata"]["uid"]
+
+
+def test_the_volume_of_a_removed_peer_goes_without_our_label() -> None:
+    """Else the next scale-out would start the removed peer on it, in a cluster of its own."""
+    play(label_taken_away, replicas=4)
+
+
+def test_a_volume_of_unknown_origin_holds_a_scale_out_back() -> None:
+    """RemovedVolumePresent names the claim, made by whomever."""
+    play(volume_of_unknown_origin)
+
+
+def test_a_claim_that_was_never_bound_holds_nothing_back() -> None:
+    """No volume, no data."""
+    play(claim_that_was_never_bound)
