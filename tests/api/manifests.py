@@ -300,6 +300,7 @@ STATUS: dict[str, Manifest] = {
         **_COMMON,
         "phase": "Ready",
         "version": "v1.19.0",
+        "highestVersion": "v1.19.0",
         "leader": "vectors-0",
         "endpoint": {
             "rest": "http://vectors.default.svc:6333",
