@@ -60,6 +60,8 @@ class VirtualNode:
         self._attempts: dict[str, int] = {}
         self._ends: dict[str, int] = {}
         self._probed: dict[str, float] = {}
+        self._came_up: set[str] = set()
+        """Pods, by uid, of which a container was ready once."""
 
     async def live(self) -> None:
         """Work until cancelled."""
@@ -188,16 +190,31 @@ class VirtualNode:
             return Settings(uri=uri, clustered=True)
         if disk.fresh:  # it was killed before it had begun a cluster of its own
             self._foreign = [one for one in self._foreign if one is not disk]
-        if environment["QDRANT_FIRST_POD"] == name:
-            return Settings(uri=uri, clustered=True)
         found = self._server.get(Kind.CONFIG_MAP, self._namespace, f"{self._cluster}-config")
-        data = (found or {}).get("data") or {"members": "", "nobody": "http://nobody:6335"}
+        data = (found or {}).get("data") or {"members": "", "nobody": "http://nobody:6335", "first-pod": ""}
+        permitted = environment["QDRANT_FIRST_POD"] == name == data["first-pod"].strip()
+        if permitted and not self._forbids_alone(pod):
+            return Settings(uri=uri, clustered=True)
         known = [line for line in data["members"].split() if line != uri]
         # The stranger admits nobody; that nothing grows beside it is a law of its own.
         others = [line for line in known if _pod_in(line) not in self.foreign_pods()]
         attempt = self._attempts[uid] = self._attempts.get(uid, -1) + 1
         target = others[attempt % len(others)] if others else data["nobody"].strip()
         return Settings(uri=uri, bootstrap=target, clustered=True)
+
+    def _forbids_alone(self, pod: Manifest) -> bool:
+        """A container of this pod came up before, or other pods have addresses."""
+        pods = self._server.all(Kind.POD, self._namespace)
+        others = [one for one in pods if one["metadata"]["uid"] != pod["metadata"]["uid"]]
+        listed = any((one.get("status") or {}).get("podIP") for one in others)
+        return listed or pod["metadata"]["uid"] in self._came_up
+
+    def wipe_volume(self, pod: str) -> None:
+        """The pod's disk is empty from now on, under the same claim and the same pod, whose process ends."""
+        claim = self._server.get(Kind.CLAIM, self._namespace, claim_of(pod))
+        self.kill(pod)
+        if claim is not None:
+            self.disks[claim["metadata"]["uid"]] = Disk()
 
     def _disk(self, pod: Manifest) -> Disk | None:
         name = claim_of(pod["metadata"]["name"])
@@ -231,6 +248,8 @@ class VirtualNode:
             and not peer.paused
             and self._is_ready(peer)
         )
+        if ready:
+            self._came_up.add(uid)
         if is_ready(pod) != ready:
             self._kubelet.ready(
                 self._server.get(Kind.POD, self._namespace, pod["metadata"]["name"]) or pod, ready

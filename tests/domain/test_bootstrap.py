@@ -99,4 +99,4 @@ def test_a_joining_pod_never_starts_without_a_member_to_join() -> None:
     starts = [line for line in START_SCRIPT.splitlines() if "exec ./qdrant" in line]
     assert starts[-1].endswith('--bootstrap "$target"')
     assert len(starts) == 2
-    assert 'if [ "${QDRANT_FIRST_POD:-}" = "$POD_NAME" ]; then' in START_SCRIPT
+    assert "if may_start_alone; then" in START_SCRIPT

@@ -12,6 +12,8 @@ from qdrant_operator.domain.manifests.start_script import RELEASE_FILE, START_SC
 from qdrant_operator.domain.versions import NEWER_VOLUME, OLDER_VOLUME
 
 URI = "http://{}.vectors-peers.default.svc:6335"
+FIRST = {"QDRANT_FIRST_POD": "vectors-0", "POD_IPS": "127.0.0.1", "QDRANT_PEERS_HOST": "127.0.0.1"}
+"""Environment of the pod that forms the cluster; the headless Service lists it and nobody else."""
 STUB = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
 
 
@@ -52,6 +54,7 @@ def pod(tmp_path: Path) -> Pod:
     made.write("members", "".join(f"{URI.format(f'vectors-{n}')}\n" for n in range(3)))
     made.write("nobody", f"{URI.format('nobody')}\n")
     made.write("allowed-downgrade", "\n")
+    made.write("first-pod", "\n")
     return made
 
 
@@ -124,3 +127,42 @@ def test_a_note_that_cannot_be_written_keeps_no_peer_down(pod: Pod) -> None:
     started = pod.start(QDRANT_RELEASE="v1.19.0")
     assert started.returncode == 0
     assert "--bootstrap" in started.stdout
+
+
+def starts_alone(pod: Pod, **changes: str) -> bool:
+    """Whether vectors-0 starts without a member to join."""
+    return "--bootstrap" not in pod.start("vectors-0", **{**FIRST, **changes}).stdout
+
+
+def test_only_the_pod_that_template_and_config_map_name_starts_alone(pod: Pod) -> None:
+    """Either of the two takes the permission away, the ConfigMap under a running pod."""
+    pod.write("first-pod", "vectors-0\n")
+    assert starts_alone(pod)
+    assert not starts_alone(pod, QDRANT_FIRST_POD="")
+    assert "--bootstrap" in pod.start("vectors-1", **FIRST).stdout
+    pod.write("first-pod", "\n")
+    assert not starts_alone(pod)
+    (pod.root / "operator" / "first-pod").unlink()
+    assert not starts_alone(pod)
+
+
+def test_a_pod_whose_peer_ran_forms_no_cluster_on_an_empty_volume(pod: Pod) -> None:
+    """Also where the ConfigMap still permits it: the kubelet brings changes late."""
+    pod.write("first-pod", "vectors-0\n")
+    (pod.root / "init" / "initialized").write_text("")
+    state = pod.root / "storage" / "raft_state.json"
+    state.write_text("{}")
+    assert not starts_alone(pod), "Qdrant ignores --bootstrap where its own Raft state is"
+    state.unlink()
+    (pod.root / "init" / "initialized").unlink()  # Qdrant does so when it starts
+    assert "its volume is empty now; delete the pod" in pod.start("vectors-0", **FIRST).stderr
+    state.write_text("{}")  # a join that failed leaves one, of no cluster
+    assert not starts_alone(pod)
+
+
+def test_a_pod_does_not_form_a_cluster_beside_other_peers(pod: Pod) -> None:
+    """The headless Service lists pods from the moment that they have an address."""
+    pod.write("first-pod", "vectors-0\n")
+    assert not starts_alone(pod, POD_IPS="127.0.0.9,::1")
+    assert starts_alone(pod, POD_IPS="::1,127.0.0.1")
+    assert starts_alone(pod, QDRANT_PEERS_HOST="")

@@ -1,10 +1,13 @@
 """How a cluster forms exactly once.
 
-The safety argument. Only the pod that QDRANT_FIRST_POD names may start alone. (1) The decision is in status
+The safety argument. Only the pod that QDRANT_FIRST_POD in its template and `first-pod` in the ConfigMap both name may
+start alone. (1) The decision is in status
 before the StatefulSet exists, and it is made only when neither a StatefulSet nor a volume claim exists, read
 live. (2) The first StatefulSet has one replica. (3) When that peer has answered, one apply takes the permission
 away and raises the replicas, so a StatefulSet controller that makes any other pod has read a template without
 the permission. A pod 0 that loses its volume before (3) was the whole cluster; after (3) nobody can start alone.
+(4) The pod that formed the cluster keeps its template's permission until it is recreated, and the ConfigMap reaches
+it late: so the start script also refuses where an earlier container of the pod came up, or another peer is there.
 """
 
 from __future__ import annotations

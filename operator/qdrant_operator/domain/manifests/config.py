@@ -12,7 +12,12 @@ import yaml
 from qdrant_operator.domain import names
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.manifests.common import owned
-from qdrant_operator.domain.manifests.start_script import ALLOWED_FILE, START_SCRIPT, STORAGE_PATH
+from qdrant_operator.domain.manifests.start_script import (
+    ALLOWED_FILE,
+    FIRST_FILE,
+    START_SCRIPT,
+    STORAGE_PATH,
+)
 from qdrant_operator.domain.wire import Kind, Manifest
 
 RENDERED = 128
@@ -29,6 +34,7 @@ def config_map(cluster: DesiredCluster) -> Manifest:
         "start.sh": START_SCRIPT,
         "members": "".join(f"{uri}\n" for uri in uris),
         "nobody": f"{nobody}\n",
+        FIRST_FILE: f"{cluster.first_pod}\n",
         ALLOWED_FILE: f"{cluster.allowed_downgrade}\n",
     }
     return owned(Kind.CONFIG_MAP, cluster, names.config_map(cluster.name), data=data)

@@ -40,14 +40,46 @@ if [ -n "$(numbers "$release")" ] && [ "$release" != "$written" ]; then
 fi
 """
 
+FIRST_FILE = "first-pod"
+"""In the ConfigMap: the pod that may start alone, or nothing. The kubelet brings it up to date under a running pod."""
+
+_ALONE = f"""\
+# May this pod start alone? Its template and the ConfigMap must both say so, no earlier container of this pod may
+# have come up, and no other peer may be there. A peer that ran needs no permission: its volume has its Raft state.
+[ ! -e {INIT_PATH}/initialized ] || : > {INIT_PATH}/came-up
+others_are_there() {{
+  for address in $(timeout 5 getent ahosts "${{QDRANT_PEERS_HOST:-}}" 2>/dev/null | cut -d ' ' -f 1); do
+    case ",${{POD_IPS:-}}," in
+      *,"$address",*) ;;
+      *) return 0 ;;
+    esac
+  done
+  return 1
+}}
+may_start_alone() {{
+  [ "${{QDRANT_FIRST_POD:-}}" = "$POD_NAME" ] || return 1
+  [ "$(cat {OPERATOR_PATH}/{FIRST_FILE} 2>/dev/null || true)" = "$POD_NAME" ] || return 1
+  if [ -e {INIT_PATH}/came-up ]; then
+    [ -e {STORAGE_PATH}/raft_state.json ] ||
+      echo "$POD_NAME does not start alone: its peer ran before and its volume is empty now; delete the pod" >&2
+    return 1
+  fi
+  if others_are_there; then
+    echo "$POD_NAME does not start alone: other peers are there" >&2
+    return 1
+  fi
+}}
+"""
+
 START_SCRIPT = f"""#!/bin/sh
 # Starts this pod's peer as PID 1, so that SIGTERM reaches Qdrant itself.
 # A volume that holds a member's Raft state starts as that member: Qdrant then ignores --bootstrap.
-# A volume without one may start alone only in the pod that QDRANT_FIRST_POD names, once in a cluster's life;
+# A volume without one may start alone once in a cluster's life, in the pod that may_start_alone lets;
 # in every other case it joins through another member, or fails and waits for the kubelet's next try.
 set -eu
 cd /qdrant
 {_RELEASES}\
+{_ALONE}\
 # Qdrant listens on 0.0.0.0 by default. On Linux :: takes connections of both families; it exists only where IPv6 does.
 case "${{POD_IPS:-}}" in
   *:*) QDRANT__SERVICE__HOST=:: ;;
@@ -55,7 +87,7 @@ case "${{POD_IPS:-}}" in
 esac
 export QDRANT__SERVICE__HOST
 set -- --config-path {OPERATOR_PATH}/config.yaml --uri "$QDRANT_PEER_URI"
-if [ "${{QDRANT_FIRST_POD:-}}" = "$POD_NAME" ]; then
+if may_start_alone; then
   exec ./qdrant "$@"
 fi
 attempt=$(cat {INIT_PATH}/attempt 2>/dev/null || echo 0)

@@ -173,9 +173,11 @@ def _readiness() -> Manifest:
 
 
 def _environment(cluster: DesiredCluster) -> list[dict[str, Any]]:
+    peers_host = f"{names.headless_service(cluster.name)}.{cluster.namespace}.svc"
     own: list[dict[str, Any]] = [
         _from_pod("POD_NAME", "metadata.name"),
         _from_pod("POD_IPS", "status.podIPs"),
+        {"name": "QDRANT_PEERS_HOST", "value": peers_host},
         {"name": "QDRANT_PEER_URI", "value": names.peer_uri(cluster.name, cluster.namespace, "$(POD_NAME)")},
         {"name": "QDRANT_INIT_FILE_PATH", "value": f"{INIT_PATH}/initialized"},
         {"name": "QDRANT_RELEASE", "value": cluster.version},
