@@ -23,7 +23,7 @@ from qdrant_operator.domain import (
     soundness,
     stray_replicas,
 )
-from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed
+from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed, Volume
 from qdrant_operator.domain.placement import budgets, layout, recheck, wishes
 from qdrant_operator.domain.placement import planner as placement
 from qdrant_operator.domain.placement.model import Mode
@@ -288,8 +288,8 @@ async def _nobody_listed(*_: object) -> frozenset[str]:
     return frozenset()
 
 
-async def _no_claims(*_: object) -> tuple[str, ...]:
-    return ()
+async def _no_claims(*_: object) -> dict[str, Volume]:
+    return {}
 
 
 def _next_of_all(outdated: Any, observed: Observed) -> Any:

@@ -23,6 +23,8 @@ PERIOD = 0.25
 """Seconds of virtual time between two rounds of controllers and kubelet."""
 BACKOFF = 1.0
 GRACE = 1.0
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+NO_IMAGE: Manifest = {"state": {"waiting": {"reason": "ImagePullBackOff"}}}
 CRASHES = 3
 """Ends in a row after which the kubelet calls it a crash loop."""
 
@@ -50,6 +52,10 @@ class VirtualNode:
         """Processes by the uid of their pod."""
         self.failing: set[str] = set()
         """Pods whose readiness probe fails without a reason."""
+        self.unschedulable: set[str] = set()
+        """Pods for which there is no node."""
+        self.without_image: set[str] = set()
+        """Pods whose image cannot be pulled."""
         self.alone = ""
         """Pod that somebody lets start a cluster of its own, once."""
         self._foreign: list[Disk] = []
@@ -152,8 +158,12 @@ class VirtualNode:
         uid = pod["metadata"]["uid"]
         if "deletionTimestamp" in pod["metadata"]:
             self._terminate(pod)
+        elif pod["metadata"]["name"] in self.unschedulable:
+            self._tell(pod, {"conditions": [UNSCHEDULABLE]})
         elif not (pod.get("status") or {}).get("podIP"):
             self._kubelet.start(pod, ready=False)
+        elif pod["metadata"]["name"] in self.without_image:
+            self._tell(pod, {"containerStatuses": [{"name": "qdrant", **NO_IMAGE}]})
         elif uid not in self.running:
             if self._now() >= self._resting.get(uid, 0.0):
                 self._start(pod)
@@ -266,9 +276,11 @@ class VirtualNode:
                 "state": {"waiting": {"reason": "CrashLoopBackOff"}},
                 "lastState": {"terminated": words},
             }
-        name = pod["metadata"]["name"]
-        status = {**(pod.get("status") or {}), "containerStatuses": [{"name": "qdrant", **state}]}
-        self._server.put_status(Kind.POD, self._namespace, name, status)
+        self._tell(pod, {"containerStatuses": [{"name": "qdrant", **state}]})
+
+    def _tell(self, pod: Manifest, facts: Manifest) -> None:
+        status = {**(pod.get("status") or {}), **facts}
+        self._server.put_status(Kind.POD, self._namespace, pod["metadata"]["name"], status)
 
     def _is_ready(self, peer: Peer) -> bool:
         """What /readyz says; an answer that is not there yet is none."""

@@ -104,8 +104,9 @@ def pod(ordinal: int, runs: DesiredCluster) -> tuple[Kind, Manifest]:
 
 def claim(ordinal: int) -> tuple[Kind, Manifest]:
     """The volume claim of a pod."""
-    name = names.claim_name("vectors", ordinal)
-    return Kind.CLAIM, made(Kind.CLAIM, name, f"claim-{ordinal}", labels=names.cluster_labels("vectors"))
+    name, ran = names.claim_name("vectors", ordinal), {names.ANNOTATION_RELEASE: "v1.19.0"}
+    labels = names.cluster_labels("vectors")
+    return Kind.CLAIM, made(Kind.CLAIM, name, f"claim-{ordinal}", labels=labels, annotations=ran)
 
 
 def docs(

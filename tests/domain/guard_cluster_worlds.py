@@ -151,6 +151,26 @@ def a_peer_joins() -> ClusterWorld:
     return ClusterWorld(desired(), replace(alone, bootstrap=formed))
 
 
+@example(Guard.OBJECTS_TERMINATING)
+def an_earlier_cluster_goes() -> ClusterWorld:
+    """A QdrantCluster was deleted and applied again at once, and its first pods and claims are not gone yet."""
+    remains = ("StatefulSet vectors", "Pod vectors-0", "PersistentVolumeClaim storage-vectors-0")
+    return ClusterWorld(desired(), Observed(None, (), {}, remains=remains))
+
+
+@example(Guard.NO_PEER_ON_VOLUMES)
+def a_claim_of_unknown_worth() -> ClusterWorld:
+    """Before the QdrantCluster there was a claim of its name, and no pod finds a peer on its volume."""
+    adopted = Bootstrap(BootstrapPhase.ADOPTED, "vectors-0")
+    words = "Failed to initialize Consensus: failed to connect to bootstrap peer"
+    down = pod(0, ready=False, waiting="CrashLoopBackOff", message=words)
+    found = {"storage-vectors-0": Volume("claim-0", created="2026-11-20T09:30:00Z")}
+    silent = silence(settled(desired(1)), "vectors-0", reason="connection refused")
+    return ClusterWorld(
+        desired(1), replace(silent, pods=(down,), bootstrap=adopted, volumes=found, members=1)
+    )
+
+
 @example(Guard.POD_NOT_RUNNING)
 def an_image_is_missing() -> ClusterWorld:
     """The image of vectors-2 cannot be pulled."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from qdrant_operator.domain.bootstrap import first_pod, members_wanted
+from qdrant_operator.domain.cluster_status import conditions
 from qdrant_operator.domain.manifests.start_script import START_SCRIPT
 from qdrant_operator.domain.manifests.stateful_set import stateful_set, template_hash
-from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed
+from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, Volume, VolumeMarks
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.steps import Guard, MarkCluster, RecordBootstrap
 from qdrant_operator.domain.values import PeerId, Silent
@@ -15,6 +18,7 @@ from tests.domain.clusters import desired, pod, seen, settled, view
 
 NOBODY = Observed(None, (), {})
 STARTED = Bootstrap(BootstrapPhase.STARTED, "vectors-0")
+HELD = {"storage-vectors-0": Volume("claim-0", created="2026-11-28T10:00:00Z")}
 FORMED = Bootstrap(BootstrapPhase.FORMED, "vectors-0", PeerId(100))
 
 
@@ -25,7 +29,7 @@ def test_in_an_empty_world_the_decision_comes_before_everything() -> None:
 
 def test_where_volumes_exist_nobody_may_ever_start_alone() -> None:
     """A volume without our record may hold a cluster: a second one beside it would be the disaster."""
-    decided = plan(desired(), replace(NOBODY, claims=("storage-vectors-1",))).steps[0]
+    decided = plan(desired(), replace(NOBODY, volumes={"storage-vectors-1": Volume("claim-1")})).steps[0]
     assert isinstance(decided, RecordBootstrap)
     assert decided.bootstrap.phase is BootstrapPhase.ADOPTED
     assert first_pod(decided.bootstrap) == ""
@@ -38,6 +42,75 @@ def test_where_a_stateful_set_exists_nobody_may_ever_start_alone() -> None:
     assert decided.bootstrap.phase is BootstrapPhase.ADOPTED
 
 
+@pytest.mark.parametrize(
+    "claim", [Volume("claim-0", unbound=True), Volume("claim-0", marks=VolumeMarks(unformed=True))]
+)
+def test_a_claim_that_never_held_a_peer_is_no_reason_to_adopt(claim: Volume) -> None:
+    """Evidence counts, not the existence of an object; one claim that may hold data is enough."""
+    first_try = replace(NOBODY, volumes={"storage-vectors-0": claim})
+    assert plan(desired(), first_try).steps == (RecordBootstrap(STARTED),)
+    beside = replace(first_try, volumes={**first_try.volumes, "storage-vectors-1": Volume("claim-1")})
+    assert plan(desired(), beside).steps == (RecordBootstrap(Bootstrap(BootstrapPhase.ADOPTED, "vectors-0")),)
+
+
+def test_nothing_is_decided_while_an_earlier_cluster_goes() -> None:
+    """Its objects are named; what is said harms nothing."""
+    going = replace(NOBODY, members=3, volumes=HELD, remains=("StatefulSet vectors", "Pod vectors-0"))
+    result = plan(desired(), going)
+    assert result.steps == ()
+    assert [wait.guard for wait in result.blocked] == [Guard.OBJECTS_TERMINATING]
+    assert "StatefulSet vectors, Pod vectors-0" in result.blocked[0].message
+
+
+@pytest.mark.parametrize("waiting", ["CrashLoopBackOff", "ImagePullBackOff"])
+def test_volumes_on_which_no_peer_is_found_are_named(waiting: str) -> None:
+    """Only a person knows what they are worth; an image that is missing says nothing about them."""
+    adopted = Bootstrap(BootstrapPhase.ADOPTED, "vectors-0")
+    down = seen(
+        (pod(0, ready=False, waiting=waiting),),
+        {"vectors-0": Silent("connection refused")},
+        bootstrap=adopted,
+        members=1,
+        volumes=HELD,
+    )
+    found = plan(desired(1), down)
+    named = [wait.message for wait in found.blocked if wait.guard is Guard.NO_PEER_ON_VOLUMES]
+    assert bool(named) is (waiting == "CrashLoopBackOff")
+    assert all("storage-vectors-0 (created 2026-11-28T10:00:00+00:00)" in message for message in named)
+    degraded = next(one for one in conditions(desired(1), down, found) if one.type == "Degraded")
+    assert (degraded.status, degraded.message) == (
+        (True, named[0]) if named else (False, "the peers have not formed one cluster yet")
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("standard", "delete it (kubectl delete pvc storage-vectors-0)"),
+        ("fast-ssd", "correct or create StorageClass 'fast-ssd'"),
+        (None, "correct or create StorageClass 'fast-ssd'"),
+    ],
+)
+def test_a_claim_that_is_not_bound_is_named_with_its_class(wanted: str | None, said: str) -> None:
+    """A claim of an earlier try keeps the class it was made with."""
+    spec = desired(1, persistence={"storageClassName": wanted} if wanted else {})
+    claim = Volume("claim-0", unbound=True, storage_class="fast-ssd")
+    waiting = pod(
+        0, spec, ready=False, waiting="Unschedulable", message="pod has unbound claims", address=None
+    )
+    observed = seen(
+        (waiting,),
+        {"vectors-0": Silent("its pod has no address")},
+        bootstrap=STARTED,
+        members=1,
+        volumes={"storage-vectors-0": claim},
+    )
+    message = plan(spec, observed).blocked[0].message
+    assert message.startswith("vectors-0 does not run: Unschedulable: pod has unbound claims")
+    assert "; claim storage-vectors-0" in message
+    assert said in message
+
+
 def test_one_pod_until_the_first_peer_answers() -> None:
     """Other pods come with a template that has lost the permission."""
     assert members_wanted(STARTED, 5, 1) == 1
@@ -48,7 +121,8 @@ def test_one_pod_until_the_first_peer_answers() -> None:
 def test_all_adopted_volumes_are_started() -> None:
     """One of three old peers alone would never find a majority."""
     adopted = Bootstrap(BootstrapPhase.ADOPTED, "vectors-0")
-    assert members_wanted(adopted, 1, None, ("storage-vectors-0", "storage-vectors-2")) == 3
+    assert members_wanted(adopted, 1, None, HELD | {"storage-vectors-2": Volume("2")}) == 3
+    assert members_wanted(adopted, 1, None, {"storage-vectors-2": Volume("2", unbound=True)}) == 1
 
 
 def test_the_permission_is_no_reason_to_restart() -> None:

@@ -141,7 +141,6 @@ IMMUTABLE: list[tuple[dict[str, Any], str, str, str]] = [
         "not set",
         "{size: 4, distance: Dot}",
     ),
-    ({"sparseVectors": {"bm25": {}}}, "sparseVectors.bm25", "not set", "{}"),
 ]
 
 
@@ -157,6 +156,38 @@ def test_a_change_that_qdrant_cannot_make_is_refused_in_words(
     messages = " ".join(one.message for one in planned.blocked)
     assert f"{field} is {actual}, wanted {wanted}" in messages
     assert "make a new collection, copy the points and move the alias" in messages
+
+
+VECTOR = {"size": 4, "distance": "Dot"}
+NAMED: dict[str, Any] = {"vectors": {"a": VECTOR}}
+"""A collection whose vectors have names."""
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"sparseVectors": {"bm25": {}}}, "vectors/bm25"),
+        ({"vectors": None, "namedVectors": {"a": VECTOR, "b": VECTOR}}, "vectors/b"),
+    ],
+)
+def test_a_further_vector_is_refused_with_the_call_that_adds_it(spec: dict[str, Any], path: str) -> None:
+    """Qdrant can since 1.18, and nobody needs to copy points for it."""
+    planned = plan(desired(spec), observed(live(NAMED if "namedVectors" in spec else {})))
+    assert planned.steps == ()
+    assert [one.guard for one in planned.blocked] == [CollectionGuard.IMMUTABLE_FIELD_CHANGED]
+    message = planned.blocked[0].message
+    assert f"PUT /collections/<collection>/{path}" in message
+    assert "copy the points" not in message
+    assert "cannot change it" not in message
+
+
+@pytest.mark.parametrize(
+    "told", [{"vectors": {"a": VECTOR, "b": VECTOR}}, {**NAMED, "sparse_vectors": {"b": {}}}]
+)
+def test_a_vector_that_an_application_added_blocks_nothing(told: dict[str, Any]) -> None:
+    """Only what is written is compared."""
+    spec = {"vectors": None, "namedVectors": {"a": VECTOR}}
+    assert plan(desired(spec), observed(live(told))) == CollectionPlan()
 
 
 def test_a_refused_change_holds_nothing_else_back() -> None:

@@ -23,6 +23,7 @@ def label(guard: str) -> str:
 
 
 CLUSTER_NEEDS = (
+    Guard.NO_PEER_ON_VOLUMES,
     Guard.VOLUME_LOST,
     Guard.CONSENT_NEEDED,
     Guard.STRAY_PEER,

@@ -115,7 +115,7 @@ def test_guard_not_enough_disk() -> None:
     before = layout([peer(0), peer(1, free_bytes=150)], shard("docs/0", [0], factor=2, bytes=100))
     message = (
         "docs/0 needs more than 150 bytes free, 1.5 times its size; vectors-1 cannot give them: "
-        "add peers, or delete data"
+        "add peers, or make its collection smaller"
     )
     assert only_block(before) == Blocked("replicate docs/0", Guard.NOT_ENOUGH_DISK, message)
     assert steps(replace(before, peers=(peer(0), peer(1, free_bytes=151))))

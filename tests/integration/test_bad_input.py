@@ -195,7 +195,7 @@ def test_two_objects_want_the_same_collection(kube: Kube, home: str) -> None:
     kube.create(second, home)
     said = kube.wait_reason(COLLECTION, home, "second", "Ready", "NameClash")
     assert f"the name docs is taken: QdrantCollection {home}/docs is older and has it" in said
-    assert "choose another spec.name or delete one of the two" in said
+    assert "choose another spec.name, or delete this object, which owns nothing in Qdrant" in said
     kube.delete(COLLECTION, home, "second")
     eventually(lambda: kube.get(COLLECTION, home, "second") is None, 30)
 

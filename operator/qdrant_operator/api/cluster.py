@@ -53,7 +53,7 @@ _SIZE = rules(
     rule(
         quantity_order("self", "oldSelf") + " == 0",
         "spec.persistence.size: cannot be changed while the cluster exists; put the old size back, or make a "
-        "new QdrantCluster of the size you need",
+        "QdrantCluster of another name with the size you need",
     ),
 )
 
@@ -101,7 +101,8 @@ class Persistence(Model):
                 "has(self.storageClassName) == has(oldSelf.storageClassName) && "
                 "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
                 "spec.persistence.storageClassName: cannot be changed while the cluster exists; put the old "
-                "value back, or make a new QdrantCluster with the class you need",
+                "value back, or make a QdrantCluster of another name with the class you need; one that never formed "
+                "may be deleted and applied again",
             ),
         )
     )

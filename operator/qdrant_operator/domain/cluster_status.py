@@ -19,7 +19,7 @@ from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Leaving, 
 from qdrant_operator.domain.placement.layout import build_layout
 from qdrant_operator.domain.placement.planner import imbalance
 from qdrant_operator.domain.rollout import strangers
-from qdrant_operator.domain.steps import DropReplica, Plan, ReplicateShard
+from qdrant_operator.domain.steps import DropReplica, Guard, Plan, ReplicateShard
 from qdrant_operator.domain.values import PeerView, View
 from qdrant_operator.domain.words import counted
 
@@ -229,7 +229,7 @@ def _damage(observed: Observed) -> str:
 def conditions(desired: DesiredCluster, observed: Observed, plan: Plan) -> tuple[Condition, ...]:
     """Ready, Progressing, Degraded and Blocked."""
     state = ready(desired, observed)
-    return (state, _progressing(state, observed, plan), _degraded(observed), _held_back(plan))
+    return (state, _progressing(state, observed, plan), _degraded(observed, plan), _held_back(plan))
 
 
 def _progressing(state: Condition, observed: Observed, plan: Plan) -> Condition:
@@ -253,18 +253,25 @@ def _starting(observed: Observed) -> list[str]:
     return [pod.name for pod in pods if since and datetime.fromisoformat(pod.created) > since]
 
 
-def _degraded(observed: Observed) -> Condition:
-    """Something that ran before does not: not said of a cluster that is only forming."""
-    if _is_formed(observed):
-        for reason, message in (
-            (Reason.SPLIT, _split(observed)),
-            (Reason.CONSENSUS_STOPPED, stopped_consensus(observed)),
-            (Reason.PEERS_DOWN, _silent(observed)),
-            (Reason.PEERS_APART, _apart(observed)),
-            (Reason.REPLICAS_NOT_SOUND, _ill_shards(observed)),
-        ):
-            if message:
-                return Condition("Degraded", status=True, reason=reason, message=message)
+def _degraded(observed: Observed, plan: Plan) -> Condition:
+    """Something that ran before does not: of a cluster that is forming only where it cannot form by itself."""
+    if not _is_formed(observed):
+        stuck = next((wait.message for wait in plan.blocked if wait.guard is Guard.NO_PEER_ON_VOLUMES), "")
+        said = (
+            (Reason.PEERS_DOWN, stuck)
+            if stuck
+            else (Reason.FORMING, "the peers have not formed one cluster yet")
+        )
+        return Condition("Degraded", status=bool(stuck), reason=said[0], message=said[1])
+    for reason, message in (
+        (Reason.SPLIT, _split(observed)),
+        (Reason.CONSENSUS_STOPPED, stopped_consensus(observed)),
+        (Reason.PEERS_DOWN, _silent(observed)),
+        (Reason.PEERS_APART, _apart(observed)),
+        (Reason.REPLICAS_NOT_SOUND, _ill_shards(observed)),
+    ):
+        if message:
+            return Condition("Degraded", status=True, reason=reason, message=message)
     return Condition("Degraded", status=False, reason=Reason.HEALTHY, message="nothing is broken")
 
 

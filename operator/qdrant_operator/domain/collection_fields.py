@@ -27,6 +27,7 @@ class Change(Enum):
     PATCH = "Qdrant changes it in place"
     FACTOR = "Qdrant notes it, and replicas must be made or dropped"
     REBUILD = "only a new collection has it"
+    ADD_VECTOR = "Qdrant 1.18 and later adds it through its API, which this operator does not call yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Difference:
     change: Change
 
 
+IN_PLACE = frozenset({Change.PATCH, Change.FACTOR})
 UNNAMED = ""
 """Qdrant's own name for the vector of a collection that has just one."""
 SILENCE: Mapping[str, Json] = {
@@ -201,11 +203,13 @@ def _vector_sets(spec: CollectionSpec, config: Json) -> Iterator[Difference]:
 
 
 def _set(field: str, path: Path, wanted: Mapping[str, Model], config: Json) -> Iterator[Difference]:
+    """Vectors that are missing; one that an application added is its own business."""
     actual: Mapping[str, Json] = lookup(config, path)
-    for name in sorted(wanted.keys() ^ actual.keys()):
-        words = wanted[name].words() if name in wanted else None
+    for name in sorted(wanted.keys() - actual.keys()):
         where = f"{field}.{name}" if name != UNNAMED else "vectors"
-        yield Difference(where, (*path, name), words, actual.get(name), Change.REBUILD)
+        # A collection has either one vector without a name or vectors with names: that cannot be changed.
+        change = Change.REBUILD if UNNAMED in (name, *actual) else Change.ADD_VECTOR
+        yield Difference(where, (*path, name), wanted[name].words(), None, change)
 
 
 def same(wanted: Json, actual: Json) -> bool:

@@ -58,6 +58,7 @@ WHY = {
     Change.PATCH: "it is being changed",
     Change.FACTOR: "it is being changed, replicas follow; status.blocked says why if it waits",
     Change.REBUILD: "Qdrant cannot change it; a new collection, a copy and an alias move are needed",
+    Change.ADD_VECTOR: "Qdrant 1.18 and later adds it through its API; this operator does not do that yet",
 }
 
 

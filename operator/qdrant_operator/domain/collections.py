@@ -11,7 +11,7 @@ from qdrant_operator.api import CollectionSpec
 from qdrant_operator.domain.collection_aliases import plan_aliases
 from qdrant_operator.domain.collection_body import OWNER_KEY, create_body, expected_config, update_body
 from qdrant_operator.domain.collection_factors import settle_factors, too_few_peers
-from qdrant_operator.domain.collection_fields import Change, Difference, differences
+from qdrant_operator.domain.collection_fields import IN_PLACE, Change, Difference, differences
 from qdrant_operator.domain.collection_names import alias_refusals, name_refusal
 from qdrant_operator.domain.collection_steps import (
     CollectionBlocked,
@@ -133,7 +133,7 @@ def _collection(desired: Desired, observed: Observed) -> CollectionPlan:
 
 
 def _clash(desired: Desired, why: str) -> CollectionPlan:
-    remedy = "choose another spec.name or delete one of the two"
+    remedy = "choose another spec.name, or delete this object, which owns nothing in Qdrant"
     message = f"the name {desired.name} is taken: {why}; {remedy}"
     return held_back(f"create collection {desired.name}", CollectionGuard.NAME_CLASH, message)
 
@@ -247,21 +247,34 @@ def _sync(desired: Desired, observed: Observed, live: Live) -> CollectionPlan:
     return adopted + settings + keys + indexes + plan_aliases(desired, observed)
 
 
+REBUILD_REMEDY = (
+    "Qdrant cannot change it: write the present value, or make a new collection, copy the points and"
+    " move the alias"
+)
+
+
 def _settings(desired: Desired, observed: Observed, live: Live) -> CollectionPlan:
     unlike, waits = settle_factors(differences(desired.spec, live.config), desired, observed, live)
-    changes = tuple(one for one in unlike if one.change is not Change.REBUILD)
+    changes = tuple(one for one in unlike if one.change in IN_PLACE)
     body, fields = update_body(changes, live.config), tuple(one.field for one in changes)
     steps = (UpdateCollection(desired.name, body, fields),) if changes else ()
-    return CollectionPlan(steps, (*waits, *(_refused(one) for one in unlike if one.change is Change.REBUILD)))
+    refused = (_refused(one) for one in unlike if one.change not in IN_PLACE)
+    return CollectionPlan(steps, (*waits, *refused))
 
 
 def _refused(unlike: Difference) -> CollectionBlocked:
     step = f"change {unlike.field} from {shown(unlike.actual)} to {shown(unlike.wanted)}"
-    remedy = (
-        "Qdrant cannot change it: write the present value, or make a new collection, copy the points and"
-        " move the alias"
-    )
+    remedy = _add_vector(unlike) if unlike.change is Change.ADD_VECTOR else REBUILD_REMEDY
     return CollectionBlocked(step, CollectionGuard.IMMUTABLE_FIELD_CHANGED, f"{said(unlike)}; {remedy}")
+
+
+def _add_vector(unlike: Difference) -> str:
+    """Qdrant's own call (since 1.18.0): nothing needs to be copied for a further vector."""
+    return (
+        "Qdrant 1.18 and later can add a vector to a collection that exists, and this operator does not do that yet: "
+        f"add it with PUT /collections/<collection>/vectors/{unlike.path[-1]}, which this object then finds, or "
+        "remove it from the spec"
+    )
 
 
 def _unlike_keys(desired: Desired, observed: Observed) -> CollectionPlan:

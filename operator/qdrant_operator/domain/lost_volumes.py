@@ -87,7 +87,8 @@ def _plan(desired: DesiredCluster, observed: Observed, layout: Layout, member: M
     if lost:
         message = (
             f"claim {claim} has a new, empty volume, and peer {member.peer} held the only sound replica of "
-            f"{', '.join(lost)}: bring the old volume back under this claim, or delete what is lost"
+            f"{', '.join(lost)}: bring the old volume back under this claim; only if it is gone for good, save what "
+            "the other shards hold and delete these collections in Qdrant"
         )
         return _wait(step, Guard.VOLUME_LOST, message)
     if not _may_replace(desired, observed, member):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import members_wanted
+from qdrant_operator.domain.evidence import may_hold_data
 from qdrant_operator.domain.observed import (
     BootstrapPhase,
     Leaving,
@@ -128,10 +129,11 @@ def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, t
     """
     bootstrap, present = observed.bootstrap, observed.members
     records, volumes = observed.members_known, observed.volumes
-    if present is None or not records or bootstrap is None or bootstrap.phase is not BootstrapPhase.COMPLETE:
-        return members_wanted(bootstrap, replicas, present, observed.claims), ()
-    if observed.leaving is not None:
+    if present is not None and observed.leaving is not None:
         return present, ()
+    started = bootstrap is None or bootstrap.phase is BootstrapPhase.STARTED
+    if present is None or not records or started:
+        return members_wanted(bootstrap, replicas, present, volumes), ()
     shunned = {pod.name for pod in observed.pods if not pod.serving and pod.name in observed.silent}
     alone = sorted(outsiders(observed.views, records) | shunned)
     if alone:
@@ -145,7 +147,7 @@ def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, t
         claim = names.claim_name(cluster, ordinal)
         volume = volumes.get(claim)
         inhabits = names.pod_name(cluster, ordinal) in inhabited
-        if volume and not volume.unbound and not inhabits and ours.get(claim) != volume.uid:
+        if volume and may_hold_data(volume) and not inhabits and ours.get(claim) != volume.uid:
             return ordinal, (_old_volume(cluster, ordinal, claim, volume),)
     return wanted, ()
 
@@ -161,7 +163,8 @@ def _split(present: int, replicas: int, alone: list[str]) -> tuple[Blocked, ...]
         return ()
     message = (
         f"{', '.join(alone)} is out of service and not known to be a member now; if it is alone in a cluster of "
-        "its own, a new peer could join it there: bring its old volume back, or delete the pod and its claim"
+        "its own, a new peer could join it there: wait until it answers, or bring its old volume back; delete the pod "
+        "and its claim only when you have seen that nothing in its GET /collections is needed"
     )
     return (Blocked(f"scale out to {replicas} peers", Guard.PEER_NOT_JOINED, message),)
 

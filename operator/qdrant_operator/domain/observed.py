@@ -65,6 +65,7 @@ class Volume:
     """No volume was ever bound to it, and nothing names one: it certainly holds no data."""
     labelled: bool = False
     """It carries the labels of the cluster's own claims."""
+    storage_class: str | None = None
     marks: VolumeMarks = field(default=VolumeMarks())
 
 
@@ -184,8 +185,8 @@ class Observed:
     """Owned objects that another writer keeps changing; they are applied again after a pause."""
     members: int | None = None
     """Replicas of the StatefulSet; None when there is none."""
-    claims: tuple[str, ...] = ()
-    """Existing volume claims of the cluster's pods."""
+    remains: tuple[str, ...] = ()
+    """Objects of an earlier QdrantCluster of this name that Kubernetes is deleting; looked for until the decision."""
     listed: frozenset[str] = frozenset()
     """Addresses to which the client Service may still send requests."""
     just_left: frozenset[str] = frozenset()
@@ -202,7 +203,7 @@ class Observed:
     """Uid of the QdrantCluster that the cluster's own metadata names."""
     shards: tuple[ShardHealth, ...] = field(default=())
     volumes: Mapping[str, Volume] = field(default_factory=dict)
-    """The same claims by name."""
+    """Volume claims of the cluster's pods by name."""
     members_known: tuple[Member, ...] = ()
     """status.members, brought up to date by this look."""
     unmarked: tuple[MarkVolume, ...] = ()

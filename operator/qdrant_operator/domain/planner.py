@@ -1,7 +1,7 @@
 """The order of the cluster's planners.
 
-decide > objects > formation > protect > lost volumes > stray ids > repair, drain, replicate > take peers away >
-roll > level.
+decide > marks of claims > objects > formation > protect > lost volumes > stray ids > repair, drain, replicate >
+take peers away > roll > level.
 One look gives one plan, and only its first step is carried out before the next look.
 """
 
@@ -15,6 +15,7 @@ from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import plan_decision, plan_formation, why_down
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.durations import duration
+from qdrant_operator.domain.evidence import plan_unknown
 from qdrant_operator.domain.key_choice import refusing
 from qdrant_operator.domain.lost_volumes import plan_lost
 from qdrant_operator.domain.manifests.stateful_set import template_hash
@@ -48,13 +49,12 @@ OLD_KEY = "it runs with the API key from before"
 def plan(desired: DesiredCluster, observed: Observed) -> Plan:
     """Everything that shall happen now, in order, and everything that waits."""
     decision = plan_decision(desired.name, observed)
-    if decision.steps:
+    if decision.steps or observed.remains:
         return decision
     objects = _objects(observed) + _remind(desired, observed)
-    formation = plan_formation(desired.uid, desired.members, observed)
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         # Marks first: a volume that is no first try any more says so before another pod exists.
-        return Plan(observed.unmarked) + objects + formation + _repair_template(desired, observed)
+        return Plan(observed.unmarked) + objects + _form(desired, observed)
     protection = _protect(observed) + Plan(observed.unmarked)
     return objects + protection + (NOTHING if strangers(observed) else _change(desired, observed))
 
@@ -68,6 +68,24 @@ def _objects(observed: Observed) -> Plan:
         for one in observed.contested
     )
     return Plan((*applied, *deleted), contested)
+
+
+def _form(desired: DesiredCluster, observed: Observed) -> Plan:
+    """Until the cluster is complete: lost volumes and peers that are not wanted any more must not hold it up."""
+    formation = plan_unknown(observed) + plan_formation(desired, observed)
+    forming = formation + _repair_template(desired, observed)
+    started = observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.STARTED
+    if started or formation.steps or strangers(observed):
+        return forming
+    layout = build_layout(observed, roles(desired, observed))
+    lost = plan_lost(desired, observed, layout)
+    shards = plan_placement(layout, replace(policy_of(desired, observed), mode=_no_levelling(desired)))
+    return forming + lost + (NOTHING if lost.steps else shards) + plan_membership(desired, observed, layout)
+
+
+def _no_levelling(desired: DesiredCluster) -> Mode:
+    mode = Mode(desired.spec.shards.placement)
+    return Mode.DRAIN_ONLY if mode is Mode.AUTO else mode
 
 
 def _change(desired: DesiredCluster, observed: Observed) -> Plan:

@@ -24,6 +24,8 @@ class Guard(StrEnum):
     NO_QUORUM_WITHOUT = "NoQuorumWithout"
     STILL_IN_SERVICE = "StillInService"
     BACKUP_RUNNING = "BackupRunning"
+    OBJECTS_TERMINATING = "ObjectsTerminating"
+    NO_PEER_ON_VOLUMES = "NoPeerOnVolumes"
     PEER_NOT_JOINED = "PeerNotJoined"
     POD_NOT_RUNNING = "PodNotRunning"
     VOLUME_LOST = "VolumeLost"

@@ -7,6 +7,7 @@ from typing import assert_never
 from qdrant_operator.domain import names
 from qdrant_operator.domain.cluster_status import bootstrap_facts
 from qdrant_operator.domain.errors import Conflict, Refused
+from qdrant_operator.domain.evidence import may_hold_data
 from qdrant_operator.domain.manifests.secrets import PEER_KEY
 from qdrant_operator.domain.observed import BootstrapPhase, Damage, MarkVolume
 from qdrant_operator.domain.steps import (
@@ -74,7 +75,8 @@ async def _record(world: World, subject: Manifest, step: RecordBootstrap) -> Non
     meta = subject["metadata"]
     if step.bootstrap.phase is BootstrapPhase.STARTED:
         live = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
-        if live is not None or await live_claims(world, subject):
+        claims = await live_claims(world, subject)
+        if live is not None or any(map(may_hold_data, claims.values())):
             raise Conflict("volumes or a StatefulSet appeared: deciding again", after=0.1)
     status = {**(subject.get("status") or {}), "bootstrap": bootstrap_facts(step.bootstrap)}
     await world.kubernetes.patch_status(

@@ -48,6 +48,10 @@ class Keys:
         return replace(self.credentials, api_key=self.given, revision=revision)
 
 
+NO_KEYS = Keys(Credentials(None))
+"""Of a cluster without authentication, and of one that nothing is known of yet."""
+
+
 async def resolve_keys(world: World, subject: Manifest, spec: ClusterSpec) -> Keys:
     """Find the keys of a cluster.
 
@@ -56,7 +60,7 @@ async def resolve_keys(world: World, subject: Manifest, spec: ClusterSpec) -> Ke
             peers run with a key that no Secret holds any more (`ApiKeyLost`).
     """
     if spec.auth.disabled:
-        return Keys(Credentials(None))
+        return NO_KEYS
     given = await _given(world, subject, spec)
     kept, revision = await _kept(world, subject)
     read_only, salted = await _read_only(world, subject, spec)

@@ -13,7 +13,7 @@ from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.disruptions import plan_disruptions
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.members import gone_pod, pods_wanted, update_records
-from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, health
+from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, Volume, health
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.steps import Blocked
 from qdrant_operator.domain.values import Silent, View
@@ -21,7 +21,7 @@ from qdrant_operator.domain.versions import Past, highest, next_hop, past
 from qdrant_operator.domain.volume_marks import find_unmarked
 from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster_backups import running_backups
-from qdrant_operator.reconcile.cluster_keys import resolve_keys
+from qdrant_operator.reconcile.cluster_keys import NO_KEYS, resolve_keys
 from qdrant_operator.reconcile.cluster_objects import find_damage, find_unwanted
 from qdrant_operator.reconcile.cluster_records import (
     read_bootstrap,
@@ -33,6 +33,7 @@ from qdrant_operator.reconcile.cluster_records import (
 from qdrant_operator.reconcile.cluster_spec import parse_spec
 from qdrant_operator.reconcile.memory import Remembered
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
+from qdrant_operator.reconcile.remains import find_remains
 from qdrant_operator.reconcile.world import World
 
 UID_KEY = f"{names.FIELD_MANAGER}-cluster-uid"
@@ -66,13 +67,14 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
         Retryable: Kubernetes did not answer.
     """
     spec = parse_spec(subject, world.clock.now())
-    keys = await resolve_keys(world, subject, spec)
+    remains = () if read_bootstrap(subject) else await find_remains(world, subject)
+    keys = NO_KEYS if remains else await resolve_keys(world, subject, spec)
     namespace, name = subject["metadata"]["namespace"], subject["metadata"]["name"]
     pods = read_pods(world, namespace, name, spec.shards.zone_key)
-    endpoints = _endpoints(pods, keys.credentials.api_key)
+    endpoints = {} if remains else _endpoints(pods, keys.credentials.api_key)
     views = await read_views(world, pods, endpoints)
     observed = await _observe(world, subject, pods, endpoints, views)
-    observed = recall(observed).added_to(observed)
+    observed = replace(recall(observed).added_to(observed), remains=remains)
     keys = keys.settled(spec, name, observed)
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
     allowed = (subject["metadata"].get("annotations") or {}).get(names.ANNOTATION_ALLOW_DOWNGRADE, "")
@@ -115,7 +117,7 @@ async def _observe(
     mark = await _mark(world, bootstrap, endpoints, views)
     live = None if bootstrap else (await _live_members(world, subject), await live_claims(world, subject))
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
-    volumes = read_volumes(subject, world.kubernetes.cached(Kind.CLAIM, namespace, {}))
+    volumes = live[1] if live else read_volumes(subject, world.kubernetes.cached(Kind.CLAIM, namespace, {}))
     collections = _collections(world, namespace, name)
     wanted, floors = wants(collections), _floors(collections, int(subject["spec"].get("replicas", 3)))
     going = gone_pod(leaving, pods, views)
@@ -125,7 +127,6 @@ async def _observe(
         pods=tuple(pod for pod in pods if pod is not going),
         views=staying,
         members=live[0] if live else (stateful_set or {}).get("spec", {}).get("replicas"),
-        claims=live[1] if live else tuple(volumes),
         listed=listed,
         mark=mark,
         shards=health(staying, wanted, floors),
@@ -167,11 +168,11 @@ def _present_version(stateful_set: Manifest | None) -> str | None:
     return image.rsplit(":", 1)[1]
 
 
-async def live_claims(world: World, subject: Manifest) -> tuple[str, ...]:
+async def live_claims(world: World, subject: Manifest) -> dict[str, Volume]:
     """Volume claims that pods of this cluster would take, whoever made them."""
     meta = subject["metadata"]
     claims = await world.kubernetes.list(Kind.CLAIM, meta["namespace"], {})
-    return tuple(read_volumes(subject, claims))
+    return read_volumes(subject, claims)
 
 
 async def _live_members(world: World, subject: Manifest) -> int | None:

@@ -122,6 +122,7 @@ def _volume(claim: Manifest, cluster: str, owner: str) -> Volume:
         terminating="deletionTimestamp" in meta,
         unbound=_is_unbound(claim),
         labelled=names.cluster_labels(cluster).items() <= (meta.get("labels") or {}).items(),
+        storage_class=(claim.get("spec") or {}).get("storageClassName"),
         marks=read_marks(claim, owner),
     )
 

@@ -108,7 +108,7 @@ def _too_few(case: Case, target: Target, census: Census) -> tuple[Guard, str]:
         need = f"more than {shard.bytes * 3 // 2} bytes free, 1.5 times its size"
         return (
             Guard.NOT_ENOUGH_DISK,
-            f"{label} needs {need}; {_pods(full, census)} cannot give them: add peers, or delete data",
+            f"{label} needs {need}; {_pods(full, census)} cannot give them: add peers, or make its collection smaller",
         )
     refused = [peer for peer in others if (shard.ref, peer) in census.waits]
     if refused:
