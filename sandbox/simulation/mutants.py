@@ -22,6 +22,7 @@ from qdrant_operator.domain import (
     rollout,
     soundness,
     stray_replicas,
+    versions,
 )
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed, Volume
 from qdrant_operator.domain.placement import budgets, layout, recheck, wishes
@@ -30,9 +31,16 @@ from qdrant_operator.domain.placement.model import Mode
 from qdrant_operator.domain.soundness import ShardHealth
 from qdrant_operator.domain.steps import Guard, Plan, RecordBootstrap
 from qdrant_operator.domain.values import PeerId
-from qdrant_operator.reconcile import cluster_act, cluster_observe, cluster_shards, collection_act
+from qdrant_operator.reconcile import (
+    cluster_act,
+    cluster_observe,
+    cluster_shards,
+    collection_act,
+)
 from qdrant_operator.reconcile.change_memory import ChangeMemory
 from qdrant_operator.reconcile.creations import Creations
+from qdrant_operator.reconcile.repeat_memory import RepeatMemory
+from qdrant_operator.reconcile.rival_memory import ContestMemory
 from qdrant_operator.reconcile.transfer_memory import TransferMemory
 from sandbox.simulation.remembered import Place, everywhere
 from sandbox.simulation.shard_laws import ShardLaws
@@ -52,7 +60,7 @@ class Mutant:
 
 def mutants() -> list[Mutant]:
     """Every guard of the domain that a simulated fault can reach."""
-    return [*_rollout(), *_bootstrap(), *_membership(), *_lost(), *_placement()]
+    return [*_rollout(), *_bootstrap(), *_membership(), *_lost(), *_placement(), *_around()]
 
 
 def _rollout() -> list[Mutant]:
@@ -230,6 +238,25 @@ def _placement() -> list[Mutant]:
             "placement: a leaving peer gets nothing",
             _instead(membership.roles, _nobody_leaves),
             "a peer that shall go is filled",
+        ),
+    ]
+
+
+def _around() -> list[Mutant]:
+    """What some stories are about: releases and rivals."""
+    return [
+        Mutant(
+            "version: VersionDowngrade + VersionSkip",
+            _instead(versions._objections, lambda *_: ()),
+            "the StatefulSet wants",
+        ),
+        Mutant(
+            "objects: FieldContested",
+            lambda: [
+                (ContestMemory, "_waits", lambda *_: False),
+                (RepeatMemory, "pause", 0.0),
+            ],
+            "writes in 20 s",
         ),
     ]
 

@@ -17,6 +17,7 @@ from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.qdrant_sim.core.settings import Settings
 from sandbox.simulation.network import VirtualUniverse
+from sandbox.simulation.outages import objection, release_of
 from sandbox.simulation.slices import Slices
 
 PERIOD = 0.25
@@ -181,6 +182,10 @@ class VirtualNode:
         disk = self._disk(pod)
         if disk is None:
             return
+        words = objection(pod, disk)
+        if words:
+            self._ended(pod, words)
+            return
         environment = {e["name"]: e.get("value", "") for e in pod["spec"]["containers"][0]["env"]}
         settings = self._settings(pod, environment, disk)
         self.on_start(pod, disk)
@@ -193,24 +198,25 @@ class VirtualNode:
     def _settings(self, pod: Manifest, environment: dict[str, Any], disk: Disk) -> Settings:
         """What the start script would do, its counter of attempts included."""
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        version = release_of(pod).removeprefix("v")
         uri = environment["QDRANT_PEER_URI"].replace("$(POD_NAME)", name)
         if self.alone == name and disk.fresh:
             self.alone = ""
             self._foreign.append(disk)
-            return Settings(uri=uri, clustered=True)
+            return Settings(uri=uri, clustered=True, version=version)
         if disk.fresh:  # it was killed before it had begun a cluster of its own
             self._foreign = [one for one in self._foreign if one is not disk]
         found = self._server.get(Kind.CONFIG_MAP, self._namespace, f"{self._cluster}-config")
         data = (found or {}).get("data") or {"members": "", "nobody": "http://nobody:6335", "first-pod": ""}
         permitted = environment["QDRANT_FIRST_POD"] == name == data["first-pod"].strip()
         if permitted and not self._forbids_alone(pod):
-            return Settings(uri=uri, clustered=True)
+            return Settings(uri=uri, clustered=True, version=version)
         known = [line for line in data["members"].split() if line != uri]
         # The stranger admits nobody; that nothing grows beside it is a law of its own.
         others = [line for line in known if _pod_in(line) not in self.foreign_pods()]
         attempt = self._attempts[uid] = self._attempts.get(uid, -1) + 1
         target = others[attempt % len(others)] if others else data["nobody"].strip()
-        return Settings(uri=uri, bootstrap=target, clustered=True)
+        return Settings(uri=uri, bootstrap=target, clustered=True, version=version)
 
     def _forbids_alone(self, pod: Manifest) -> bool:
         """A container of this pod came up before, or other pods have addresses."""
@@ -236,9 +242,7 @@ class VirtualNode:
         peer = self.running[uid]
         if peer.exit_code is not None:
             del self.running[uid]
-            self._ends[uid] = self._ends.get(uid, 0) + 1
-            self._resting[uid] = self._now() + BACKOFF * min(self._ends[uid], 4)
-            self._say(pod, peer)
+            self._ended(pod, peer.log[-1] if peer.log else "")
         elif peer.running and self._ends.pop(uid, 0):
             self._say(pod, None)
         failing = pod["metadata"]["name"] in self.failing
@@ -265,17 +269,18 @@ class VirtualNode:
                 self._server.get(Kind.POD, self._namespace, pod["metadata"]["name"]) or pod, ready
             )
 
-    def _say(self, pod: Manifest, ended: Peer | None) -> None:
-        """The container's state, as the kubelet shows it."""
-        if ended is not None and self._ends.get(pod["metadata"]["uid"], 0) < CRASHES:
+    def _ended(self, pod: Manifest, words: str) -> None:
+        """A container is over, with these last words: the kubelet starts it again, later each time."""
+        uid = pod["metadata"]["uid"]
+        self._ends[uid] = self._ends.get(uid, 0) + 1
+        self._resting[uid] = self._now() + BACKOFF * min(self._ends[uid], 4)
+        self._say(pod, words)
+
+    def _say(self, pod: Manifest, words: str | None) -> None:
+        """The container's state, as the kubelet shows it; without last words it runs."""
+        if words is not None and self._ends.get(pod["metadata"]["uid"], 0) < CRASHES:
             return
-        state: Manifest = {"state": {"running": {}}}
-        if ended is not None:
-            words = {"message": ended.log[-1] if ended.log else ""}
-            state = {
-                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-                "lastState": {"terminated": words},
-            }
+        state = _crashed(words) if words is not None else {"state": {"running": {}}}
         self._tell(pod, {"containerStatuses": [{"name": "qdrant", **state}]})
 
     def _tell(self, pod: Manifest, facts: Manifest) -> None:
@@ -307,3 +312,10 @@ class VirtualNode:
 def _pod_in(uri: str) -> str:
     """The pod that a member's URI names."""
     return (urlsplit(uri).hostname or "").split(".")[0]
+
+
+def _crashed(words: str) -> Manifest:
+    return {
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"message": words}},
+    }

@@ -12,8 +12,10 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
+from qdrant_operator.domain.wire import Manifest
 from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.kubernetes import Write
+from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.simulation.backups import Backups
 from sandbox.simulation.clock import VirtualClock
 from sandbox.simulation.early_losses import EarlyLosses
@@ -21,6 +23,7 @@ from sandbox.simulation.laws import Laws
 from sandbox.simulation.network import VirtualUniverse, Weather
 from sandbox.simulation.node import VirtualNode
 from sandbox.simulation.operators import Operator
+from sandbox.simulation.outages import Outages
 from sandbox.simulation.rivals import Rivals
 from sandbox.simulation.settling import Settling
 from sandbox.simulation.trouble import Trouble
@@ -54,7 +57,8 @@ class Story:
         self.user = User(self)
         self.writer = Writer(self)
         self.laws = Laws(self)
-        self.backups, self.early_losses, self.rivals = Backups(self), EarlyLosses(self), Rivals(self)
+        self.backups, self.early_losses = Backups(self), EarlyLosses(self)
+        self.outages, self.rivals = Outages(self), Rivals(self)
         self.troubles = Trouble(self)
         self.operator: Operator | None = None
         self._writes = writes
@@ -63,12 +67,12 @@ class Story:
     async def live(self) -> None:
         """Create the cluster, make trouble, end it, and see it settle; ends at the first broken law."""
         self.began = True
-        watching = (self.laws, self.troubles.mishaps, self.early_losses)
+        watching = (self.laws, self.troubles.mishaps, self.early_losses, self.outages)
         self.server.watchers += [one.on_change for one in watching]
         self.peers.universe.on_commit = self.laws.on_commit
-        self.node.on_start = self.laws.on_start
+        self.node.on_start = self._on_start
         self.user.create_cluster(self.random.choice((1, 2, 3, 3, 3, 4, 5)))
-        for events in (self.backups, self.early_losses, self.rivals):
+        for events in (self.backups, self.early_losses, self.outages, self.rivals):
             events.begin()
         self.background(self.node.live())
         self.background(self._operate())
@@ -82,6 +86,10 @@ class Story:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _on_start(self, pod: Manifest, disk: Disk) -> None:
+        self.laws.on_start(pod, disk)
+        self.outages.on_start(pod, disk)
 
     def before_write(self, write: Write) -> None:
         """An operator's write reaches the API server now."""
@@ -114,6 +122,7 @@ class Story:
             self.troubles.one()
             self.laws.check_points()
         self.troubles.end()
+        self.outages.end()
         self.rivals.end()
         return not self.laws.broken
 

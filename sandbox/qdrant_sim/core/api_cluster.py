@@ -11,8 +11,8 @@ from sandbox.qdrant_sim.core.proposing import commit
 
 def root(peer: Peer, call: Call) -> Reply:
     """Name and version."""
-    del peer, call
-    return Answer(200, views.root())
+    del call
+    return Answer(200, views.root(peer))
 
 
 def healthz(peer: Peer, call: Call) -> Reply:

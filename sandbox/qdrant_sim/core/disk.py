@@ -65,6 +65,8 @@ class Disk:
     snapshots: dict[tuple[str, ...], dict[str, SnapshotFile]] = field(default_factory=dict)
     """By (collection, shard), (collection,) or ()."""
     operations: int = 0
+    release: str = ""
+    """What the start script notes on the volume."""
 
     @property
     def fresh(self) -> bool:

@@ -22,6 +22,8 @@ class Settings:
     alt_api_key: str | None = None
     read_only_api_key: str | None = None
     http_port: int = 6333
+    version: str = "1.19.0"
+    """The release of the binary."""
 
     def __post_init__(self) -> None:
         """URIs are compared without their trailing slash, as Qdrant compares them parsed."""

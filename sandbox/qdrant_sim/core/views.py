@@ -11,7 +11,6 @@ from sandbox.qdrant_sim.core.state import ACTIVE, Collection, Move, Shard
 if TYPE_CHECKING:
     from sandbox.qdrant_sim.core.peer import Peer
 
-VERSION = "1.19.0"
 COMMIT = "74f3e85b9473c62560006c043e13737ce6b48412"
 VECTOR_BYTES = 4
 SHOWN_PARAMS: dict[str, Json] = {
@@ -23,9 +22,13 @@ SHOWN_PARAMS: dict[str, Json] = {
 """Parameters of payload indexes that Qdrant shows even when nobody gave them."""
 
 
-def root() -> Json:
+def root(peer: Peer) -> Json:
     """`GET /`."""
-    return {"title": "qdrant - vector search engine", "version": VERSION, "commit": COMMIT}
+    return {
+        "title": "qdrant - vector search engine",
+        "version": peer.settings.version,
+        "commit": COMMIT,
+    }
 
 
 def cluster(peer: Peer) -> Json:
@@ -96,7 +99,7 @@ def _member(peer: Peer, member: int) -> Json:
         return described
     return described | {
         "details": {
-            "version": VERSION,
+            "version": found.settings.version,
             "role": found.role,
             "is_voter": member in found.disk.state.voters,
             "term": found.disk.term,
@@ -207,7 +210,11 @@ def telemetry(peer: Peer, level: int) -> Json:
         known["collections"] = [_detailed(peer, one, level) for one in state.collections.values()]
     return {
         "id": "simulated",
-        "app": {"name": "qdrant", "version": VERSION, "startup": peer.universe.timeline.stamp()},
+        "app": {
+            "name": "qdrant",
+            "version": peer.settings.version,
+            "startup": peer.universe.timeline.stamp(),
+        },
         "collections": known,
         "cluster": _own_cluster(peer, level) if peer.settings.clustered else {"enabled": False},
     }
@@ -226,7 +233,8 @@ def _own_cluster(peer: Peer, level: int) -> Json:
         "resharding_enabled": False,
     }
     if level >= 3:
-        described["peer_metadata"] = {str(member): {"version": VERSION} for member in state.peers}
+        version = peer.settings.version
+        described["peer_metadata"] = {str(member): {"version": version} for member in state.peers}
     return described
 
 
@@ -285,7 +293,7 @@ def metrics(peer: Peer) -> str:
     replicas = [shard.replicas for one in collections for shard in one.shards.values()]
     active = [sum(state == ACTIVE for state in some.values()) for some in replicas]
     gauges = {
-        f'app_info{{name="qdrant",version="{VERSION}"}}': 1,
+        f'app_info{{name="qdrant",version="{peer.settings.version}"}}': 1,
         "app_status_recovery_mode": 0,
         "collections_total": len(collections),
         "collection_active_replicas_min": min(active, default=0),

@@ -1,0 +1,53 @@
+"""The law about releases notices what it is for, and an outage in which the version is edited ends well."""
+
+from __future__ import annotations
+
+import pytest
+
+from qdrant_operator.domain.wire import Kind, Manifest
+from sandbox.qdrant_sim.core.disk import Disk
+from sandbox.simulation.outages import EVERY, WHICH, objection
+from sandbox.simulation.runs import run_seed
+from sandbox.simulation.story import Story
+
+
+def pod(release: str) -> Manifest:
+    """A pod that runs this release."""
+    spec = {"containers": [{"name": "qdrant", "image": f"docker.io/qdrant/qdrant:{release}"}]}
+    return {"metadata": {"name": "vectors-0"}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("release", "word"),
+    [
+        ("v1.18.9", "a volume of v1.19.0"),
+        ("v1.21.0", "skips a minor"),
+        ("v1.19.0", ""),
+        ("v1.20.3", ""),
+    ],
+)
+async def test_what_runs_must_fit_the_volume(release: str, word: str) -> None:
+    """Lower and more than one minor release higher break the law; the start script refuses both."""
+    story, disk = Story(WHICH), Disk()
+    assert objection(pod("v1.19.0"), disk) == ""
+    story.outages.on_start(pod("v1.19.0"), disk)
+    assert bool(objection(pod(release), disk)) == bool(word)
+    story.outages.on_start(pod(release), disk)
+    assert [word in one for one in story.laws.broken] == [True] * bool(word)
+
+
+async def test_the_stateful_set_never_asks_for_less() -> None:
+    """Also when no pod is made from it yet."""
+    story = Story(WHICH)
+    story.outages.on_start(pod("v1.19.0"), Disk())
+    lower = {"metadata": {"name": "vectors"}, "spec": {"template": pod("v1.17.1")}}
+    story.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", lower)
+    assert story.laws.broken == ["the StatefulSet wants v1.17.1, and a peer has run v1.19.0"]
+
+
+def test_a_story_has_an_outage_and_edits() -> None:
+    """Else its law would say nothing."""
+    run = run_seed(EVERY * 2 + WHICH)
+    assert not run.violation, run.violation
+    assert "an outage begins" in run.story
+    assert "'version': 'v1.22.3'" in run.story
