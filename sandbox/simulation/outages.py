@@ -30,6 +30,10 @@ class Outages:
         self._random = Random(story.seed + 3)
         self._written: dict[int, Version] = {}
         """Highest release that ran on a volume, by the volume."""
+        self._wanted: Version | None = None
+        """Release in the StatefulSet."""
+        self._said: set[Version] = set()
+        """What status has said at any time."""
 
     def begin(self) -> None:
         """It may begin while the cluster forms still."""
@@ -74,13 +78,21 @@ class Outages:
         self._written[id(disk)] = max(release, before)
 
     def on_change(self, kind: Kind, event: str, manifest: Manifest) -> None:
-        """The StatefulSet names a release: no volume may have seen a higher one."""
-        if not self.active or kind is not Kind.STATEFUL_SET or event == "DELETED" or not self._written:
+        """Status says which release ran; the StatefulSet names another one: not a lower one than any that was said.
+
+        What no operator has heard of yet is on the volume only, where the start script reads it.
+        """
+        if kind is Kind.CLUSTER:
+            status = manifest.get("status") or {}
+            texts = (str(status.get(field) or "") for field in ("version", "highestVersion"))
+            self._said |= {release for text in texts if (release := read(text))}
+        if not self.active or kind is not Kind.STATEFUL_SET or event == "DELETED":
             return
-        release, top = _numbers(release_of(manifest["spec"]["template"])), max(self._written.values())
-        if release < top:
+        before, self._wanted = self._wanted, _numbers(release_of(manifest["spec"]["template"]))
+        release, top = self._wanted, max(self._said, default=self._wanted)
+        if release != before and release < top:
             self._story.laws.breaks(
-                f"the StatefulSet wants {_text(release)}, and a peer has run {_text(top)}"
+                f"the StatefulSet wants {_text(release)}, and {_text(top)} is known to have run"
             )
 
 

@@ -37,12 +37,19 @@ async def test_what_runs_must_fit_the_volume(release: str, word: str) -> None:
 
 
 async def test_the_stateful_set_never_asks_for_less() -> None:
-    """Also when no pod is made from it yet."""
+    """Also when no pod is made from it yet, and when status has forgotten what it said."""
     story = Story(WHICH)
-    story.outages.on_start(pod("v1.19.0"), Disk())
     lower = {"metadata": {"name": "vectors"}, "spec": {"template": pod("v1.17.1")}}
+    higher = {"metadata": {"name": "vectors"}, "spec": {"template": pod("v1.19.0")}}
+    story.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", higher)
     story.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", lower)
-    assert story.laws.broken == ["the StatefulSet wants v1.17.1, and a peer has run v1.19.0"]
+    story.outages.on_change(Kind.CLUSTER, "MODIFIED", {"status": {"highestVersion": "v1.19.0"}})
+    story.outages.on_change(Kind.CLUSTER, "MODIFIED", {"status": {}})
+    story.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", lower)
+    assert story.laws.broken == [], "it was asked for before anything was known"
+    for one in (higher, lower):
+        story.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", one)
+    assert story.laws.broken == ["the StatefulSet wants v1.17.1, and v1.19.0 is known to have run"]
 
 
 def test_a_story_has_an_outage_and_edits() -> None:
