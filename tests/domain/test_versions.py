@@ -48,9 +48,9 @@ REFUSED = [
 def test_a_refused_hop_keeps_what_runs_and_names_the_remedy(
     wanted: str, ran: set[str], guard: Guard, remedy: str
 ) -> None:
-    """The template keeps its image, so no pod is touched."""
+    """The template keeps its image, so no pod is touched; a lower one than has run is put right."""
     hop = next_hop(wanted, running(*ran), "v1.19.0")
-    assert hop.version == "v1.19.0"
+    assert hop.version == highest({"v1.19.0", *ran})
     assert [wait.guard for wait in hop.blocked] == [guard]
     assert remedy in hop.blocked[0].message
 
@@ -123,3 +123,11 @@ def test_a_pod_that_its_volume_refuses_is_named(words: str, guard: Guard) -> Non
     (wait,) = [wait for wait in result.blocked if wait.guard is guard]
     assert wait.step == "run vectors-2"
     assert words in wait.message
+
+
+def test_a_release_that_was_asked_for_too_early_does_not_stay_in_the_template() -> None:
+    """It was lowered while nobody answered and nothing was known; pods that are made now must not write it."""
+    assert next_hop("v1.17.1", running("1.19.0"), "v1.17.1").version == "v1.19.0"
+    assert next_hop("v1.21.0", running("1.19.0"), "v1.17.1").version == "v1.19.0"
+    assert next_hop("v1.21.0", running("1.19.0"), "v1.20.0").version == "v1.20.0"
+    assert next_hop("v1.16.0", running("1.19.0"), "v1.17.1", "v1.17.1").version == "v1.17.1", "it was allowed"

@@ -12,8 +12,9 @@ from sandbox.simulation.runs import run_seed
 
 SEEDS = int(os.environ.get("SEEDS", "30"))
 FIRST = int(os.environ.get("FIRST", "1"))
-BROKE = (795910711, 40000573, 40001295)
-"""Found by hunting: a successor that only the leader knows, a return between two looks, a lone start that was none."""
+BROKE = (795910711, 40000573, 40001295, 61002004)
+"""Found by hunting: a successor that only the leader knows, a return between two looks, a lone start that was
+none, and a lower release that was asked for before anything was known."""
 TELL = "from sandbox.simulation.runs import run_seed; print(run_seed(7).story)"
 
 

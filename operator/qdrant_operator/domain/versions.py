@@ -77,7 +77,8 @@ def next_hop(wanted: str, known: Past, present: str | None, allowed: str = "") -
     Args:
         wanted: the release that the spec asks for.
         known: what ran before.
-        present: the release in the StatefulSet, kept when the hop is refused; None when there is none.
+        present: the release in the StatefulSet, kept when the hop is refused and no higher one has run; None when
+            there is none.
         allowed: the release to which a downgrade was allowed by annotation.
 
     Raises:
@@ -86,8 +87,18 @@ def next_hop(wanted: str, known: Past, present: str | None, allowed: str = "") -
     for guard, message in _objections(wanted, known, allowed):
         if present is None:
             raise Refused(guard.value, message)
-        return Hop(present, (Blocked(f"run {wanted}", guard, message),))
+        return Hop(_kept(present, known, allowed), (Blocked(f"run {wanted}", guard, message),))
     return Hop(wanted)
+
+
+def _kept(present: str, known: Past, allowed: str) -> str:
+    """The release in the StatefulSet, unless that was asked for before a higher one was known to have run.
+
+    New pods on the lower release would write volumes that neither release can take to the other.
+    """
+    top, there = highest(known.seen), read(present)
+    is_below = top is not None and there is not None and there < (read(top) or there)
+    return top if top is not None and is_below and present != allowed else present
 
 
 def _objections(wanted: str, known: Past, allowed: str) -> Iterable[tuple[Guard, str]]:
