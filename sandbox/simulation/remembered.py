@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import wraps
 from typing import Any
 
@@ -19,6 +20,8 @@ from qdrant_operator.domain.manifests.stateful_set import template_hash
 from qdrant_operator.reconcile.cluster_objects import wanted_objects
 
 Answers = dict[Any, tuple[Any, Any]]
+PARTS = tuple(field.name for field in fields(DesiredCluster) if field.name != "spec")
+"""What else a cluster's manifests are made of; a spec is compared by identity, because the loop keeps it."""
 Place = tuple[Any, str, Any]
 """A module or class, a name in it, and what it is to be."""
 
@@ -85,14 +88,7 @@ def _by_desired(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def asked(desired: DesiredCluster) -> Any:
-        key = (
-            id(desired.spec),
-            desired.uid,
-            desired.credentials,
-            desired.members,
-            desired.version,
-            desired.first_pod,
-        )
+        key = (id(desired.spec), *(getattr(desired, name) for name in PARTS))
         if key not in answers:
             answers[key] = (desired, function(desired))
         return answers[key][1]
