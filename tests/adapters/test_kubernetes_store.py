@@ -177,6 +177,17 @@ def test_a_failing_listener_spoils_neither_store_nor_others() -> None:
     assert heard == [Kind.POD]
 
 
+def test_a_listener_that_begins_late_hears_of_what_is_there() -> None:
+    """An operator that leads after its caches are full acts on the objects that nothing changes any more."""
+    store = Store()
+    store.put(Kind.POD, _pod(5))
+    heard: list[tuple[bool, bool]] = []
+    store.listen_from_the_start(lambda _kind, old, new: heard.append((old is None, new is None)))
+    store.put(Kind.POD, _pod(6))
+
+    assert heard == [(True, False), (False, False)]
+
+
 def test_what_remains_after_a_delete_is_told_by_finalizers_or_grace() -> None:
     """A Status, or an object with neither, is gone."""
     deleted = {"deletionTimestamp": "2026-01-01T00:00:00Z"}

@@ -107,6 +107,16 @@ class Store:
         """Call `listener` after every change, our own writes included."""
         self._listeners.append(listener)
 
+    def listen_from_the_start(self, listener: Listener) -> None:
+        """Call `listener` with every object that is there, as if it had just appeared, then after every change.
+
+        For a listener that begins when the caches are full: the watches report nothing that they know already.
+        """
+        for kind in self._objects:
+            for manifest in self.every(kind):
+                _call(listener, kind, None, manifest)
+        self.listen(listener)
+
     def one(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """The object, if known."""
         return self._objects.get(kind, {}).get(namespace, {}).get(name)
@@ -228,9 +238,13 @@ class Store:
 
     def _tell(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> Change:
         for listener in self._listeners:
-            try:
-                listener(kind, old, new)
-            except Exception:
-                # One odd object must not stop the watch of its whole kind.
-                _log.exception("a listener failed", extra={"kind": kind.kind})
+            _call(listener, kind, old, new)
         return (kind, old, new)
+
+
+def _call(listener: Listener, kind: Kind, old: Manifest | None, new: Manifest | None) -> None:
+    try:
+        listener(kind, old, new)
+    except Exception:
+        # One odd object must not stop the watch of its whole kind.
+        _log.exception("a listener failed", extra={"kind": kind.kind})

@@ -159,7 +159,7 @@ async def _serve(process: Process, stop: asyncio.Event) -> None:
     process.leading = True
     process.metrics.leading(holder=True)
     logger.info("Operator started", extra={"namespaces": process.settings.namespaces or "all"})
-    process.store.listen(Wakeups(process.runner))
+    process.store.listen_from_the_start(Wakeups(process.runner))
     namespaces = process.settings.namespaces
     await kopf.operator(
         registry=build_registry(process.server, process.kubernetes.feed),
