@@ -60,6 +60,15 @@ RULES = [
     },
 ]
 """What alice may."""
+STATUS_READER = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "Role",
+    "metadata": {"name": "kubectl", "namespace": WORKS},
+    "rules": [
+        {"apiGroups": ["qdrantoperator.dev"], "resources": ["qdrantsnapshots/status"], "verbs": ["get"]},
+    ],
+}
+"""kubectl reads a status before it patches it; the operator does not, so the chart does not grant it."""
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +87,8 @@ def server(with_our_kinds: Path) -> Iterator[Path]:
         *(alices_role(namespace) for namespace in (WORKS, ELSEWHERE)),
         *(bound("alice", {"kind": "Role", "name": "alice"}, namespace=one) for one in (WORKS, ELSEWHERE)),
         bound("olive", {"kind": "ClusterRole", "name": "operator-qdrant-operator"}, OPERATOR),
+        STATUS_READER,
+        bound("kubectl", {"kind": "Role", "name": "kubectl"}, OPERATOR),
         bound("edith", {"kind": "ClusterRole", "name": "edit"}),
         bound("vera", {"kind": "ClusterRole", "name": "view"}),
         bound("adam", {"kind": "ClusterRole", "name": "admin"}),
@@ -151,8 +162,10 @@ def refused(server: Path, body: Manifest, user: str = "alice") -> str:
 
 def can(server: Path, user: str, verb: str, what: str) -> bool:
     """Whether a user has a right in the namespace."""
+    resource, _, part = what.partition("/")  # to kubectl a slash would mean the object of that name
+    asked = (resource, f"--subresource={part}") if part else (resource,)
     try:
-        return kubectl(server, "--as", user, "-n", WORKS, "auth", "can-i", verb, what).strip() == "yes"
+        return kubectl(server, "--as", user, "-n", WORKS, "auth", "can-i", verb, *asked).strip() == "yes"
     except RuntimeError:  # kubectl's exit code for no
         return False
 
