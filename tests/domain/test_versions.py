@@ -130,4 +130,5 @@ def test_a_release_that_was_asked_for_too_early_does_not_stay_in_the_template() 
     assert next_hop("v1.17.1", running("1.19.0"), "v1.17.1").version == "v1.19.0"
     assert next_hop("v1.21.0", running("1.19.0"), "v1.17.1").version == "v1.19.0"
     assert next_hop("v1.21.0", running("1.19.0"), "v1.20.0").version == "v1.20.0"
+    assert next_hop("v1.21.0", running("1.19.0"), "v1.21.0").version == "v1.19.0"
     assert next_hop("v1.16.0", running("1.19.0"), "v1.17.1", "v1.17.1").version == "v1.17.1", "it was allowed"

@@ -92,13 +92,13 @@ def next_hop(wanted: str, known: Past, present: str | None, allowed: str = "") -
 
 
 def _kept(present: str, known: Past, allowed: str) -> str:
-    """The release in the StatefulSet, unless that was asked for before a higher one was known to have run.
+    """The release in the StatefulSet, unless it was asked for before anything was known that forbids it.
 
-    New pods on the lower release would write volumes that neither release can take to the other.
+    New pods on such a release would write volumes that neither release can take to the other.
     """
-    top, there = highest(known.seen), read(present)
-    is_below = top is not None and there is not None and there < (read(top) or there)
-    return top if top is not None and is_below and present != allowed else present
+    if present == allowed or not any(True for _ in _objections(present, known, allowed)):
+        return present
+    return highest(known.running) or highest(known.seen) or present
 
 
 def _objections(wanted: str, known: Past, allowed: str) -> Iterable[tuple[Guard, str]]:
