@@ -127,6 +127,9 @@ class FakeApiServer:
         """Server-side apply, forced: takes over what it names, drops what the manager named before only."""
         key = key_of(manifest)
         current = self.objects.get(key)
+        meant = manifest["metadata"].get("uid")
+        if meant and meant != (current or {"metadata": {"uid": None}})["metadata"]["uid"]:
+            raise Conflict(f"{key[2]} with uid {meant} does not exist any more")
         if current is None:
             return self.create(manifest, f"{manager}/apply")
         self._check_version(current, manifest)

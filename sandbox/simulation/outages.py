@@ -101,7 +101,8 @@ def objection(pod: Manifest, disk: Disk) -> str:
     release, name = release_of(pod), pod["metadata"]["name"]
     wanted, written = _numbers(release), _numbers(disk.release or release)
     if wanted < written:
-        return f"{name} does not start with {release}, {NEWER_VOLUME}: {disk.release}"
+        remedy = f"set spec.version to {disk.release}"
+        return f"{name} does not start with {release}, {NEWER_VOLUME}: {disk.release}; {remedy}"
     if wanted[:2] > (written[0], written[1] + 1):
         return f"{name} does not start with {release}, {OLDER_VOLUME}: {disk.release}"
     disk.release = release

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from qdrant_operator.domain.versions import NEWER_VOLUME
 from qdrant_operator.domain.wire import Kind, Manifest
 from sandbox.qdrant_sim.core.answers import Call
 from sandbox.qdrant_sim.core.state import ACTIVE, Collection, State
@@ -50,10 +51,13 @@ class Settling:
         return contested and wrong.startswith(f"{CLUSTER} is not Ready")
 
     def _obey(self) -> None:
-        """The user does what the operator asks for: delete a volume that is no member's, a collection that is lost."""
+        """The user does what the operator asks for: delete an old volume or a lost collection, set the version back."""
         for wait in self._blocked():
             if wait["guard"] == "StrayPeer":
                 self._give_up(re.findall(r"DELETE /collections/([\w-]+)", wait["message"]))
+            newer = re.search(rf"{NEWER_VOLUME}: .* set spec.version to (v[\d.]+)", wait["message"])
+            if wait["guard"] == "VersionDowngrade" and newer:
+                self._story.user.edit({"version": newer[1]})
             asked = re.search(r"kubectl delete pvc ([\w-]+)", wait["message"])
             if wait["guard"] == "RemovedVolumePresent" and asked:
                 self._story.tell(f"the user deletes {asked[1]}, as {wait['step']} asks")

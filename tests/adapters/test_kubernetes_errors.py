@@ -53,6 +53,14 @@ async def test_an_invalid_object_is_refused_in_the_servers_words(code: int) -> N
     assert len(caught.value.message) < 750
 
 
+async def test_an_object_that_was_made_again_is_a_conflict() -> None:
+    """An apply that names a uid is meant for one object, not for its successor: look again."""
+    said = 'ConfigMap "vectors-config" is invalid: metadata.uid: Invalid value: "1-2": field is immutable'
+    async with serving(saying(422, message=said)) as transport:
+        with pytest.raises(Conflict):
+            await _kubernetes(transport).apply(POD)
+
+
 @pytest.mark.parametrize(("status", "verb"), [("", "patch pods"), ("status", "patch pods/status")])
 async def test_a_missing_permission_names_verb_and_resource(status: str, verb: str) -> None:
     """The reader learns which rule to grant."""

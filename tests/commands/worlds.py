@@ -11,8 +11,8 @@ from qdrant_operator.commands.recording import Recording
 from qdrant_operator.domain import names
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.diff import stamped
-from qdrant_operator.domain.disruptions import Disruptions
 from qdrant_operator.domain.manifests.stateful_set import template_hash
+from qdrant_operator.domain.observed import Disruptions
 from qdrant_operator.domain.values import (
     CollectionView,
     LocalReplica,

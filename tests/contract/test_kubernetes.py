@@ -170,6 +170,25 @@ async def test_a_patch_of_an_older_version_conflicts(world: World) -> None:
     assert (await read(world, Kind.CONFIG_MAP, "settings"))["data"] == {"a": "theirs"}
 
 
+async def test_an_apply_that_names_a_uid_makes_nothing_again(world: World) -> None:
+    """A late write of an operator that acts no more must not bring back what was deleted, or change its successor."""
+    made = await world.kubernetes.apply(config_map(world.namespace, "settings", {"a": "1"}))
+    late = config_map(world.namespace, "settings", {"a": "late"})
+    late["metadata"]["uid"] = made["metadata"]["uid"]
+    same = await world.kubernetes.apply(late)
+    assert same["data"] == {"a": "late"}
+    await world.kubernetes.delete(
+        Kind.CONFIG_MAP, world.namespace, "settings", uid=str(made["metadata"]["uid"])
+    )
+    with pytest.raises(Conflict):
+        await world.kubernetes.apply(late)
+    assert await world.kubernetes.read(Kind.CONFIG_MAP, world.namespace, "settings") is None
+    await world.kubernetes.apply(config_map(world.namespace, "settings", {"a": "anew"}))
+    with pytest.raises(Conflict):
+        await world.kubernetes.apply(late)
+    assert (await read(world, Kind.CONFIG_MAP, "settings"))["data"] == {"a": "anew"}
+
+
 async def test_a_patch_of_what_is_gone_conflicts(world: World) -> None:
     """Gone is a change like another: read again."""
     with pytest.raises(Conflict):

@@ -168,6 +168,12 @@ def test_the_cluster_is_marked_before_it_is_called_complete() -> None:
     assert complete == (RecordBootstrap(Bootstrap(BootstrapPhase.COMPLETE, "vectors-0", PeerId(100))),)
 
 
+def test_not_complete_while_a_removal_keeps_the_wanted_number_down() -> None:
+    """Fewer peers were wanted for a moment: what began then ends first, and then the others join."""
+    joined = settled(bootstrap=FORMED, mark="uid-1")
+    assert not plan(replace(desired(5), members=3), joined).steps
+
+
 def test_a_joining_pod_never_starts_without_a_member_to_join() -> None:
     """Every way through the script but the permitted one passes --bootstrap."""
     starts = [line for line in START_SCRIPT.splitlines() if "exec ./qdrant" in line]

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from qdrant_operator.domain.cluster_status import Reason, conditions
 from qdrant_operator.domain.conditions import Condition
-from qdrant_operator.domain.observed import Leaving, LeavingPhase, Observed
+from qdrant_operator.domain.observed import Damage, Leaving, LeavingPhase, Observed
 from qdrant_operator.domain.steps import NOTHING
+from qdrant_operator.domain.wire import Kind
 from tests.domain.clusters import desired, settled, silence, view
 
 
@@ -63,6 +64,13 @@ def test_a_cluster_is_not_ready_when_the_consensus_of_a_peer_has_stopped() -> No
     assert (broken.status, broken.reason) == (True, Reason.CONSENSUS_STOPPED)
     assert "consensus has stopped on vectors-1: File name too long (os error 36)" in ready.message
     assert ready.message == broken.message
+
+
+def test_a_budget_that_follows_the_health_does_not_make_a_cluster_unready() -> None:
+    """It is written whenever a transfer begins or ends; objects that peers and clients use do."""
+    for kind, is_ready in ((Kind.DISRUPTION_BUDGET, True), (Kind.CONFIG_MAP, False)):
+        damaged = replace(settled(), damage=(Damage(kind, "vectors", ("spec.maxUnavailable",), {}),))
+        assert conditions(desired(), damaged, NOTHING)[0].status is is_ready, kind
 
 
 def test_a_peer_that_is_being_removed_may_stop() -> None:

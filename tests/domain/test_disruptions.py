@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from qdrant_operator.domain.diff import differences
-from qdrant_operator.domain.disruptions import Disruptions, plan_disruptions
-from qdrant_operator.domain.manifests.services import disruption_budget
+from qdrant_operator.domain.disruptions import STEADY, plan_disruptions
+from qdrant_operator.domain.manifests.services import disruption_budget, read_disruptions
 from qdrant_operator.domain.observed import (
     Bootstrap,
     BootstrapPhase,
+    Disruptions,
     Leaving,
     LeavingPhase,
     Member,
@@ -42,6 +43,14 @@ def moving_a_shard() -> Observed:
         for n in range(3)
     }
     return replace(settled(), views=views, shards=shard_health(tuple(views.values())))
+
+
+OBSERVED = {
+    SOUND: settled(),
+    NONE: moving_a_shard(),
+    Disruptions(0, "vectors-1"): with_states({(0, 1): ReplicaState.PARTIAL}),
+}
+"""A cluster for each thing that may be safe."""
 
 
 def test_a_sound_cluster_loses_one_pod_at_a_time() -> None:
@@ -122,6 +131,36 @@ def test_the_budget_leaves_out_the_exempt_pod() -> None:
         {"key": "statefulset.kubernetes.io/pod-name", "operator": "NotIn", "values": ["vectors-1"]}
     ]
     assert "matchExpressions" not in disruption_budget(desired())["spec"]["selector"]
+
+
+@pytest.mark.parametrize(
+    ("before", "safe", "until_steady"),
+    [
+        (NONE, SOUND, NONE),
+        (SOUND, NONE, NONE),
+        (SOUND, Disruptions(0, "vectors-1"), Disruptions(0, "vectors-1")),
+        (Disruptions(0, "vectors-1"), SOUND, Disruptions(0, "vectors-1")),
+        (Disruptions(0, "vectors-1"), NONE, NONE),
+        (Disruptions(0, "vectors-0"), Disruptions(0, "vectors-1"), NONE),
+        (NONE, Disruptions(0, "vectors-1"), NONE),
+    ],
+)
+def test_a_budget_becomes_stricter_at_once_and_allows_more_later(
+    before: Disruptions, safe: Disruptions, until_steady: Disruptions
+) -> None:
+    """Between two transfers nothing moves for a moment: a drain must not use that one, and nobody writes it."""
+    observed = replace(OBSERVED[safe], disruptions=before)
+    assert plan_disruptions(observed) == until_steady
+    assert plan_disruptions(replace(observed, steady=STEADY)) == safe
+
+
+@pytest.mark.parametrize("one", [SOUND, NONE, Disruptions(0, "vectors-1")])
+def test_a_budget_is_read_as_it_was_written(one: Disruptions) -> None:
+    """One that somebody else wrote in another way counts as none."""
+    budget = disruption_budget(replace(desired(), disruptions=one))
+    assert read_disruptions(budget) == one
+    assert read_disruptions({**budget, "spec": {"maxUnavailable": "50%"}}) is None
+    assert read_disruptions(None) is None
 
 
 @pytest.mark.parametrize(("before", "after"), [(SOUND, NONE), (NONE, SOUND), (Disruptions(0, "a"), SOUND)])

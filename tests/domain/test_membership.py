@@ -172,6 +172,20 @@ def test_the_volume_of_a_member_that_was_never_recorded_is_started() -> None:
     assert [wait.guard for wait in pods_wanted("vectors", 4, podless)[1]] == [Guard.REMOVED_VOLUME_PRESENT]
     told = {name: replace(one, peers=view(0, 4).peers) for name, one in podless.peers.items()}
     assert pods_wanted("vectors", 4, replace(podless, views=told)) == (4, ())
+    assert pods_wanted("vectors", 3, replace(podless, views=told)) == (4, ()), "the others may be no majority"
+    one_doubts = {**told, "vectors-1": podless.peers["vectors-1"]}
+    assert pods_wanted("vectors", 3, replace(podless, views=one_doubts)) == (3, ()), (
+        "it may have been removed"
+    )
+
+
+def test_no_volume_is_called_old_while_most_members_are_silent() -> None:
+    """The peers that do not answer may list the one that lives on it: nobody is told to delete it."""
+    podless = replace(without_top(four()), going=None, members=3, members_known=records(3))
+    for silent in (("vectors-0", "vectors-1"), ("vectors-0", "vectors-1", "vectors-2")):
+        count, (wait,) = pods_wanted("vectors", 4, silence(podless, *silent))
+        assert (count, wait.guard) == (3, Guard.PEERS_UNREACHABLE)
+        assert "kubectl delete" not in wait.message
 
 
 def test_a_new_mind_after_the_record_takes_the_removal_to_its_end() -> None:

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from qdrant_operator.domain.observed import Observed
+from qdrant_operator.domain.observed import Damage, Observed
 from qdrant_operator.domain.placement.layout import unsettled
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.steps import (
+    ApplyObject,
     Guard,
     MoveShard,
     PutInService,
@@ -19,6 +20,7 @@ from qdrant_operator.domain.steps import (
     TakeOutOfService,
 )
 from qdrant_operator.domain.values import PeerId, ShardId, Transfer
+from qdrant_operator.domain.wire import Kind
 from tests.domain.clusters import collection, desired, pod, seen, settled, silence, view
 from tests.domain.guard_cluster_worlds import peers
 
@@ -59,6 +61,26 @@ def test_a_reverted_change_puts_the_pod_back_into_service() -> None:
     """The spec was changed back after the pod had left the Service and before it stopped."""
     pods = (pod(0), pod(1), pod(2, serving=False))
     assert plan(desired(), replace(settled(), pods=pods)).steps == (PutInService("vectors-2"),)
+
+
+def test_a_pod_that_does_not_answer_stays_out_of_service() -> None:
+    """One lost answer must not send requests to a pod that was taken out because it runs a cluster of its own."""
+    pods = (pod(0), pod(1), pod(2, serving=False))
+    unknown = plan(desired(), silence(replace(settled(), pods=pods), "vectors-2"))
+    assert not [step for step in unknown.steps if isinstance(step, PutInService)]
+    (wait,) = [wait for wait in unknown.blocked if wait.step == str(PutInService("vectors-2"))]
+    assert wait.guard is Guard.PEERS_UNREACHABLE
+    assert "no answer in 3 s" in wait.message
+
+
+def test_a_stranger_leaves_the_service_before_any_object_is_written() -> None:
+    """Each write may take seconds while Kubernetes is slow, and requests reach it meanwhile."""
+    alone = replace(view(2), peer=PeerId(7), peers={PeerId(7): ""}, leader=PeerId(7))
+    split = replace(settled(), damage=(Damage(Kind.CONFIG_MAP, "vectors-config", (), {}),))
+    split = replace(split, views={**split.views, "vectors-2": alone})
+    steps = plan(desired(), split).steps
+    assert steps[0] == TakeOutOfService("vectors-2", "it is not a member of the cluster")
+    assert isinstance(steps[1], ApplyObject)
 
 
 def test_a_pod_that_is_down_is_repaired_first_and_without_gates() -> None:

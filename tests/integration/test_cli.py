@@ -122,11 +122,16 @@ def _grid(drawn: str) -> list[str]:
 
 
 def _until_quiet(kube: Kube, namespace: str) -> dict[str, Any]:
-    """The object once the loop has told of all shards."""
+    """The object once the loop has told of all shards and plans nothing."""
 
     def told() -> dict[str, Any] | None:
         found = kube.get(Kind.CLUSTER, namespace, "vectors")
-        whole = found and is_true(found, "Ready") and found["status"]["shards"]["sound"] == 6
+        whole = (
+            found
+            and is_true(found, "Ready")
+            and found["status"]["shards"]["sound"] == 6
+            and not found["status"].get("planned")
+        )
         return found if whole else None
 
     return eventually(told, 30, lambda: kube.tell(Kind.CLUSTER, namespace, "vectors"))

@@ -12,9 +12,11 @@ from sandbox.simulation.runs import run_seed
 
 SEEDS = int(os.environ.get("SEEDS", "30"))
 FIRST = int(os.environ.get("FIRST", "1"))
-BROKE = (795910711, 40000573, 40001295, 61002004)
+BROKE = (795910711, 40000573, 40001295, 61002004, 62000029, 62000140, 62000510, 62001316, 62001506)
 """Found by hunting: a successor that only the leader knows, a return between two looks, a lone start that was
-none, and a lower release that was asked for before anything was known."""
+none, a lower release that was asked for before anything was known, a disruption budget that followed every pause
+between two transfers, a cluster called complete while a removal held it down, a peer that joined as its pod was taken
+away, a stranger that was put back into service by one lost answer, and one that waited for slow writes."""
 TELL = "from sandbox.simulation.runs import run_seed; print(run_seed(7).story)"
 
 

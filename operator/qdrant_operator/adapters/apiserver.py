@@ -19,6 +19,8 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 JSON: Final = "application/json"
 _MESSAGE_LIMIT: Final = 600
+_ANOTHER: Final = "is invalid: metadata.uid: Invalid value"
+"""How the server words an apply for an object that was deleted and made again, under code 422 (1.36)."""
 _UNTYPED: Final = "failed to create typed patch object"
 """How the server words an unknown field or a wrong type in a server-side apply, under code 500 (1.36)."""
 
@@ -141,7 +143,7 @@ def fail(method: str, kind: Kind, path: str, code: int, answer: Manifest, after:
         raise NotFound(message, after=after)
     if code == 409 and reason == "AlreadyExists":
         raise AlreadyExists("AlreadyExists", message)
-    if code == 409:
+    if code == 409 or (code == 422 and _ANOTHER in message):
         raise Conflict(message, after=min(after, 1.0))
     if code in (400, 405, 406, 413, 415, 422) or _UNTYPED in message:
         raise Refused("Invalid", message)

@@ -96,6 +96,8 @@ def _plan_joined(bootstrap: Bootstrap, desired: DesiredCluster, observed: Observ
     missing = [pod for pod in wanted if not _joined(observed.peers.get(pod), observed, desired.members)]
     if missing:
         return _waiting("complete the cluster", desired, observed, *missing)
+    if desired.members < desired.spec.replicas:  # a removal that began earlier ends first
+        return NOTHING
     if observed.mark != desired.uid:
         return Plan((MarkCluster(min(observed.peers)),))
     return Plan((RecordBootstrap(Bootstrap(BootstrapPhase.COMPLETE, bootstrap.pod, bootstrap.peer)),))

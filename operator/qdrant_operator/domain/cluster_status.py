@@ -21,6 +21,7 @@ from qdrant_operator.domain.placement.planner import imbalance
 from qdrant_operator.domain.rollout import strangers
 from qdrant_operator.domain.steps import DropReplica, Guard, Plan, ReplicateShard
 from qdrant_operator.domain.values import PeerView, View
+from qdrant_operator.domain.wire import Kind
 from qdrant_operator.domain.words import counted
 
 SHOWN = 10
@@ -223,7 +224,9 @@ def _ill_shards(observed: Observed) -> str:
 
 
 def _damage(observed: Observed) -> str:
-    return f"objects to put back: {', '.join(d.name for d in observed.damage[:5])}" if observed.damage else ""
+    """Not the disruption budget: it follows the health of the peers, and serves nobody."""
+    damaged = [one.name for one in observed.damage if one.kind is not Kind.DISRUPTION_BUDGET]
+    return f"objects to put back: {', '.join(damaged[:5])}" if damaged else ""
 
 
 def conditions(desired: DesiredCluster, observed: Observed, plan: Plan) -> tuple[Condition, ...]:

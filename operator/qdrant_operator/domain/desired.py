@@ -8,8 +8,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.api.network import NetworkClient
-from qdrant_operator.domain.disruptions import Disruptions
 from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.observed import Disruptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,27 +5,39 @@ replica meanwhile leaves none. So while anything is unsound or moving, the budge
 only unsound one is left out of it: for each of its replicas every other holder is sound, so its eviction takes no more
 than one of a sound cluster does, and the drain of its own node must not wait for it to heal there. Pods that are not
 ready can always be evicted (`AlwaysAllow`).
+
+A budget becomes stricter at once. It allows more only after `STEADY`: between two transfers of one plan nothing moves
+for a moment, and a budget that followed each of those moments would be written every second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from datetime import timedelta
 
-from qdrant_operator.domain.observed import BootstrapPhase, Observed
+from qdrant_operator.domain.observed import BootstrapPhase, Disruptions, Observed
 from qdrant_operator.domain.values import PeerId, PeerView
 
-
-@dataclass(frozen=True, slots=True)
-class Disruptions:
-    """How many ready pods may be evicted at the same time, and which pod is not counted."""
-
-    allowed: int = 1
-    exempt: str | None = None
-    """A pod that may be evicted whatever `allowed` says."""
+STEADY = timedelta(seconds=10)
+"""For how long a budget must be right before it allows more: longer than the pause between two steps of a plan."""
 
 
 def plan_disruptions(observed: Observed) -> Disruptions:
+    """What the budget allows now: what is safe, and not more than before until that is safe for some time."""
+    safe, before = safe_disruptions(observed), observed.disruptions
+    return safe if before is None or observed.steady >= STEADY else _stricter(before, safe)
+
+
+def _stricter(one: Disruptions, other: Disruptions) -> Disruptions:
+    """What both allow."""
+    if one.allowed and other.allowed:
+        return one
+    if one.allowed or other.allowed:
+        return other if one.allowed else one
+    return one if one.exempt == other.exempt else Disruptions(0)
+
+
+def safe_disruptions(observed: Observed) -> Disruptions:
     """One eviction while everything is sound and nothing moves, else none but that of the only unsound pod."""
     if observed.bootstrap is None or observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         return Disruptions()

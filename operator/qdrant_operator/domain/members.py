@@ -140,7 +140,7 @@ def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, t
         return present, _split(present, replicas, alone)
     ours = {names.claim_name(cluster, ordinal_of(member.pod)): member.claim_uid for member in records}
     alive = [ordinal_of(m.pod) + 1 for m in records if _is_there(volumes, cluster, m)]
-    wanted = max([replicas, present, *alive])
+    wanted = max([replicas, present, *alive, _unrecorded(cluster, observed) + 1])
     # A member whose pod is gone before it was recorded: it joined on the volume that waits there, which is not old.
     inhabited = set(members(cluster, observed).values())
     for ordinal in range(present, wanted):
@@ -148,8 +148,37 @@ def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, t
         volume = volumes.get(claim)
         inhabits = names.pod_name(cluster, ordinal) in inhabited
         if volume and may_hold_data(volume) and not inhabits and ours.get(claim) != volume.uid:
-            return ordinal, (_old_volume(cluster, ordinal, claim, volume),)
+            known = volume.terminating or _majority_answers(observed)
+            return ordinal, ((_old_volume if known else _any_volume)(cluster, ordinal, claim, volume),)
     return wanted, ()
+
+
+def _unrecorded(cluster: str, observed: Observed) -> int:
+    """Highest ordinal of a member that has a volume and no pod, as every other member says; -1 where there is none.
+
+    It joined just as its pod was taken away. Without it the others may be no majority, and then nothing ever ends.
+    """
+    inside = [observed.peers[pod] for pod in observed.peers if pod not in outsiders(observed.views)]
+    listed = set.intersection(*(set(view.peers) for view in inside)) if inside else set()
+    gone = listed - {view.peer for view in inside}
+    pods = {peer: pod for peer, pod in members(cluster, observed).items() if peer in gone}
+    there = {pod.name for pod in observed.pods}
+    if there & set(pods.values()):
+        return -1
+    ordinals = map(ordinal_of, pods.values())
+    return max((one for one in ordinals if _may_be_its(observed, cluster, one)), default=-1)
+
+
+def _may_be_its(observed: Observed, cluster: str, ordinal: int) -> bool:
+    volume = observed.volumes.get(names.claim_name(cluster, ordinal))
+    return volume is not None and may_hold_data(volume) and not volume.terminating
+
+
+def _majority_answers(observed: Observed) -> bool:
+    """Whether most members that anybody lists answer: else a volume may be that of one which nobody could name."""
+    inside = [view for pod, view in observed.peers.items() if pod not in outsiders(observed.views)]
+    listed = {peer for view in inside for peer in view.peers}
+    return len([view for view in inside if view.peer in listed]) * 2 > len(listed)
 
 
 def _is_there(volumes: Mapping[str, Volume], cluster: str, member: Member) -> bool:
@@ -167,6 +196,12 @@ def _split(present: int, replicas: int, alone: list[str]) -> tuple[Blocked, ...]
         "and its claim only when you have seen that nothing in its GET /collections is needed"
     )
     return (Blocked(f"scale out to {replicas} peers", Guard.PEER_NOT_JOINED, message),)
+
+
+def _any_volume(cluster: str, ordinal: int, claim: str, _volume: Volume) -> Blocked:
+    step = f"scale out to {names.pod_name(cluster, ordinal)}"
+    message = f"claim {claim} may be the volume of a member: waiting until a majority of the peers answers"
+    return Blocked(step, Guard.PEERS_UNREACHABLE, message)
 
 
 def _old_volume(cluster: str, ordinal: int, claim: str, volume: Volume) -> Blocked:

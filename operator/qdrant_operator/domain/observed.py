@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from qdrant_operator.domain.placement.wants import KeyWant
@@ -172,6 +172,15 @@ class MarkVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class Disruptions:
+    """How many ready pods may be evicted at the same time, and which pod is not counted."""
+
+    allowed: int = 1
+    exempt: str | None = None
+    """A pod that may be evicted whatever `allowed` says."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """One look at everything that belongs to a cluster."""
 
@@ -222,6 +231,10 @@ class Observed:
     """Shards and targets whose last transfer was aborted a moment ago."""
     stale: frozenset[tuple[ShardRef, PeerId]] = frozenset()
     """Dead replicas that nobody will heal."""
+    disruptions: Disruptions | None = None
+    """What the PodDisruptionBudget allows; None when there is none, or when it says what we never write."""
+    steady: timedelta = timedelta()
+    """For how long the same disruptions have been safe."""
     backups: tuple[str, ...] = ()
     """QdrantSnapshots that copy shards now, as far as restarts and moves wait for them."""
     now: datetime | None = None

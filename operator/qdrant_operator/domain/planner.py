@@ -55,8 +55,8 @@ def plan(desired: DesiredCluster, observed: Observed) -> Plan:
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         # Marks first: a volume that is no first try any more says so before another pod exists.
         return Plan(observed.unmarked) + objects + _form(desired, observed)
-    protection = _protect(observed) + Plan(observed.unmarked)
-    return objects + protection + (NOTHING if strangers(observed) else _change(desired, observed))
+    objects = _protect(observed) + objects + Plan(observed.unmarked)
+    return objects + (NOTHING if strangers(observed) else _change(desired, observed))
 
 
 def _objects(observed: Observed) -> Plan:

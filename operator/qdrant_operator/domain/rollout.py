@@ -42,8 +42,9 @@ def plan_rollout(
 ) -> Plan:
     """Restart pods whose template is not the wanted one; put back into service who need not go now.
 
-    Pods in `leaving` are on their way out of the cluster and are not restarted; the topmost one may have been
-    taken out of service for that.
+    A pod that does not answer stays out of service: it may be the one that runs a cluster of its own. Pods in
+    `leaving` are on their way out of the cluster and are not restarted; the topmost one may have been taken out of
+    service for that.
     """
     outdated = tuple(
         pod
@@ -52,14 +53,22 @@ def plan_rollout(
     )
     chosen = _next(outdated, observed) if outdated else None
     going = max((p for p in observed.pods if p.name in leaving), key=lambda p: p.ordinal, default=None)
-    returning = tuple(
-        PutInService(pod.name)
+    returning = [
+        pod.name
         for pod in observed.pods
         if not (pod.serving or pod.terminating or pod is chosen or pod is going)
-    )
-    if returning:
-        return Plan(returning[:1])
-    return _restart(chosen, observed, wanted) if chosen else NOTHING
+    ]
+    known = tuple(PutInService(pod) for pod in returning if pod in observed.peers)
+    unknown = Plan(blocked=tuple(_unknown(pod, observed) for pod in returning if pod not in observed.peers))
+    if known:
+        return Plan(known[:1]) + unknown
+    return unknown + (_restart(chosen, observed, wanted) if chosen else NOTHING)
+
+
+def _unknown(pod: str, observed: Observed) -> Blocked:
+    reason = observed.silent.get(pod, "nothing is known of it")
+    message = f"{pod} does not answer: {reason}; it may run a cluster of its own"
+    return Blocked(str(PutInService(pod)), Guard.PEERS_UNREACHABLE, message)
 
 
 def _next(outdated: tuple[PodState, ...], observed: Observed) -> PodState:

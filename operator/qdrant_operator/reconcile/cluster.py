@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from qdrant_operator.domain import cluster_status
+from qdrant_operator.domain.disruptions import safe_disruptions
 from qdrant_operator.domain.errors import Conflict, Refused
 from qdrant_operator.domain.observed import Observed
 from qdrant_operator.domain.planner import plan as plan_cluster
@@ -69,7 +70,7 @@ class ClusterReconciler:
         if tries_again:
             await self._report(subject, seen, plan)
         memory.repeats.done(batch(plan))
-        return Again(self._pause(seen.observed, plan, memory))
+        return Again(self._pause(seen, plan, memory))
 
     async def _name_rivals(self, subject: Manifest, seen: Look, memory: Memory) -> None:
         """The caches are without managedFields; an object is read once when it turns out to be contested."""
@@ -88,13 +89,18 @@ class ClusterReconciler:
             )
             memory.contests.applied(damage, live, now)
 
-    def _pause(self, observed: Observed, plan: Plan, memory: Memory) -> float:
-        options = self._world.options
+    def _pause(self, seen: Look, plan: Plan, memory: Memory) -> float:
+        options, observed = self._world.options, seen.observed
         if plan.steps:
             return memory.repeats.pause
         quiet = not observed.leaving and not any(view_transfers(observed))
+        steady = seen.desired.disruptions == safe_disruptions(observed)
         settled = (
-            quiet and not plan.blocked and not observed.silent and all(pod.ready for pod in observed.pods)
+            quiet
+            and steady
+            and not plan.blocked
+            and not observed.silent
+            and all(pod.ready for pod in observed.pods)
         )
         return options.watch_seconds if settled else options.busy_seconds
 

@@ -9,7 +9,8 @@ from qdrant_operator.domain.cluster_status import bootstrap_facts
 from qdrant_operator.domain.errors import Conflict, Refused
 from qdrant_operator.domain.evidence import may_hold_data
 from qdrant_operator.domain.manifests.secrets import PEER_KEY
-from qdrant_operator.domain.observed import BootstrapPhase, Damage, MarkVolume
+from qdrant_operator.domain.observed import BootstrapPhase, Damage, MarkVolume, PodState
+from qdrant_operator.domain.rollout import is_down
 from qdrant_operator.domain.steps import (
     AbortTransfer,
     ApplyObject,
@@ -30,10 +31,11 @@ from qdrant_operator.domain.steps import (
     Step,
     TakeOutOfService,
 )
+from qdrant_operator.domain.words import named
 from qdrant_operator.reconcile.belonging import belongs
 from qdrant_operator.reconcile.clashes import refuse_anothers
 from qdrant_operator.reconcile.cluster_members import act_on_member
-from qdrant_operator.reconcile.cluster_observe import UID_KEY, Look, live_claims
+from qdrant_operator.reconcile.cluster_observe import UID_KEY, Look, live_claims, live_pods
 from qdrant_operator.reconcile.cluster_shards import act_on_peer, act_on_shard
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.world import World
@@ -59,7 +61,7 @@ async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
         case TakeOutOfService() | PutInService():
             await _label(world, subject, step)
         case RestartPod():
-            await _restart(world, subject, step)
+            await _restart(world, subject, look, step)
         case ReplicateShard() | MoveShard() | DropReplica() | AbortTransfer():
             await act_on_shard(world, look, step)
         case RemovePeer() | ForgetPeer():
@@ -105,14 +107,16 @@ async def _remind(world: World, subject: Manifest) -> None:
 
 
 def _as_seen(world: World, *, namespace: str, damage: Damage) -> Manifest:
-    """A StatefulSet is changed on exactly the version that was read.
+    """The object that was read is changed, and a StatefulSet on exactly the version that was read.
 
-    A late write of an operator that acts no more would else take members away that its successor added.
+    A late write of an operator that acts no more would else make an object again that was deleted meanwhile, or take
+    members away that its successor added.
     """
     live = world.kubernetes.cached_one(damage.kind, namespace, damage.name)
-    if damage.kind is not Kind.STATEFUL_SET or live is None:
+    if live is None:
         return damage.manifest
-    seen = {"resourceVersion": live["metadata"]["resourceVersion"]}
+    parts = ("uid", "resourceVersion") if damage.kind is Kind.STATEFUL_SET else ("uid",)
+    seen = {part: live["metadata"][part] for part in parts}
     return {**damage.manifest, "metadata": {**damage.manifest["metadata"], **seen}}
 
 
@@ -157,9 +161,20 @@ async def _label(world: World, subject: Manifest, step: TakeOutOfService | PutIn
     await world.kubernetes.patch(Kind.POD, subject["metadata"]["namespace"], step.pod, body)
 
 
-async def _restart(world: World, subject: Manifest, step: RestartPod) -> None:
+def _standing(pod: PodState) -> tuple[str, str, str, bool, bool]:
+    return pod.name, pod.uid, pod.life, pod.ready, pod.terminating
+
+
+async def _restart(world: World, subject: Manifest, look: Look, step: RestartPod) -> None:
+    """Delete a pod, unless it or another one changed since the look: status may have been written slowly meanwhile."""
     namespace = subject["metadata"]["namespace"]
-    live = await world.kubernetes.read(Kind.POD, namespace, step.pod)
-    if live is None or live["metadata"]["uid"] != step.uid:
+    live = await live_pods(world, namespace, subject["metadata"]["name"])
+    pod = next((pod for pod in live if pod.uid == step.uid), None)
+    if pod is None:
         raise Conflict(f"{step.pod} is another pod already: looking again", after=0.1)
+    seen = (*look.observed.pods, look.observed.going)
+    changed = {_standing(one) for one in live} ^ {_standing(one) for one in seen if one}
+    others = sorted({name for name, *_ in changed} - {step.pod})
+    if others and not is_down(pod):
+        raise Conflict(f"{named(others)} changed since the look: looking again", after=0.1)
     await world.kubernetes.delete(Kind.POD, namespace, step.pod, uid=step.uid)

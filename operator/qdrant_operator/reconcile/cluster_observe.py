@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from qdrant_operator.domain import names
@@ -12,6 +12,7 @@ from qdrant_operator.domain.collection_claims import collection_name
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.disruptions import plan_disruptions
 from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.manifests.services import read_disruptions
 from qdrant_operator.domain.members import gone_pod, pods_wanted, update_records
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, Volume, health
 from qdrant_operator.domain.placement.wants import wants
@@ -136,6 +137,7 @@ async def _observe(
         wants=wanted,
         floors=floors,
         backups=running_backups(world, namespace, name),
+        disruptions=read_disruptions(world.kubernetes.cached_one(Kind.DISRUPTION_BUDGET, namespace, name)),
         now=world.clock.now(),
     )
     return replace(observed, members_known=update_records(read_members(subject), name, observed))
@@ -183,7 +185,15 @@ async def _live_members(world: World, subject: Manifest) -> int | None:
 
 def read_pods(world: World, namespace: str, cluster: str, zone_key: str | None) -> tuple[PodState, ...]:
     """The pods of the cluster's StatefulSet, by ordinal."""
-    pods = world.kubernetes.cached(Kind.POD, namespace, names.peer_selector(cluster))
+    return _in_order(world.kubernetes.cached(Kind.POD, namespace, names.peer_selector(cluster)), zone_key)
+
+
+async def live_pods(world: World, namespace: str, cluster: str) -> tuple[PodState, ...]:
+    """The same, read live; their zones are left out."""
+    return _in_order(await world.kubernetes.list(Kind.POD, namespace, names.peer_selector(cluster)), None)
+
+
+def _in_order(pods: Iterable[Manifest], zone_key: str | None) -> tuple[PodState, ...]:
     named = (pod for pod in pods if pod["metadata"]["name"].rsplit("-", 1)[-1].isdigit())
     return tuple(sorted((pod_state(pod, zone_key) for pod in named), key=lambda pod: pod.ordinal))
 

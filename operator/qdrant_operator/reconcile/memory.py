@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from qdrant_operator.domain.observed import Observed
+from qdrant_operator.domain.disruptions import safe_disruptions
+from qdrant_operator.domain.observed import Disruptions, Observed
 from qdrant_operator.domain.steps import Step
 from qdrant_operator.reconcile.change_memory import ChangeMemory
 from qdrant_operator.reconcile.held_up_pods import HeldUpPods
@@ -14,6 +15,7 @@ from qdrant_operator.reconcile.repeat_memory import RepeatMemory
 from qdrant_operator.reconcile.return_memory import ReturnMemory
 from qdrant_operator.reconcile.rival_memory import ContestMemory
 from qdrant_operator.reconcile.service_memory import ServiceMemory
+from qdrant_operator.reconcile.since import Since
 from qdrant_operator.reconcile.transfer_memory import Target, TransferMemory
 
 KEPT = timedelta(minutes=10)
@@ -36,6 +38,8 @@ class Remembered:
     """Consensus was asked for a change a moment ago."""
     overdue: tuple[int, ...] = ()
     """Ordinals of pods that nobody has made for a while."""
+    steady: timedelta = timedelta()
+    """For how long the same disruptions have been safe."""
 
     def added_to(self, observed: Observed) -> Observed:
         """What is seen now, with what is remembered."""
@@ -47,6 +51,7 @@ class Remembered:
             just_back=self.just_back,
             just_changed=self.just_changed,
             overdue=self.overdue,
+            steady=self.steady,
         )
 
 
@@ -58,6 +63,7 @@ class Memory:
         self._transfers, self._service = TransferMemory(), ServiceMemory()
         self._pods, self._returns = PodMemory(), ReturnMemory()
         self._changes = ChangeMemory()
+        self._safe: Since[Disruptions] = Since()
         self.repeats = RepeatMemory()
         self.held_up = HeldUpPods()
         self.contests = ContestMemory()
@@ -74,7 +80,7 @@ class Memory:
 
     def recall(self, observed: Observed, now: datetime) -> Remembered:
         """Take in what is seen now, and say what is remembered."""
-        return Remembered(
+        found = Remembered(
             self._transfers.waits(observed.views, now),
             self._transfers.stale(observed.views, now),
             self._service.just_left(observed.pods, observed.listed, now),
@@ -82,6 +88,8 @@ class Memory:
             self._changes.just_changed(now),
             self._pods.overdue(observed, now),
         )
+        safe = safe_disruptions(found.added_to(observed))
+        return replace(found, steady=self._safe.ages([safe], now)[safe])
 
 
 class Memories:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qdrant_operator.domain import names
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.manifests.common import owned
+from qdrant_operator.domain.observed import Disruptions
 from qdrant_operator.domain.wire import Kind, Manifest
 
 REST = {"name": "rest", "port": names.REST_PORT, "targetPort": names.REST_PORT, "protocol": "TCP"}
@@ -45,6 +46,16 @@ def disruption_budget(cluster: DesiredCluster) -> Manifest:
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
     return owned(Kind.DISRUPTION_BUDGET, cluster, cluster.name, spec=spec)
+
+
+def read_disruptions(budget: Manifest | None) -> Disruptions | None:
+    """What a PodDisruptionBudget allows; None for one that is not as `disruption_budget` writes it."""
+    spec = (budget or {}).get("spec") or {}
+    allowed = spec.get("maxUnavailable")
+    if not isinstance(allowed, int):
+        return None
+    others = (spec.get("selector") or {}).get("matchExpressions") or [{}]
+    return Disruptions(allowed, next(iter(others[0].get("values") or ()), None))
 
 
 def _counted_pods(cluster: DesiredCluster) -> Manifest:
