@@ -41,7 +41,14 @@ def of_cluster(spec: Any) -> Any:
     parsed = ClusterSpec.model_validate(spec)
     keys = Credentials("key")
     wanted = DesiredCluster(
-        "search", "default", "uid", parsed, keys, members=parsed.replicas, version=parsed.version
+        "search",
+        "default",
+        "uid",
+        parsed,
+        keys,
+        members=parsed.replicas,
+        version=parsed.version,
+        digest=parsed.image.digest or "",
     )
     return list(wanted_objects(wanted)), parsed.shards
 

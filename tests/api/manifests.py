@@ -150,6 +150,7 @@ _FULL: dict[str, Manifest] = {
         "version": "v1.19.0",
         "image": {
             "repository": "registry.example.com:5000/qdrant",
+            "digest": f"sha256:{'0' * 64}",
             "pullPolicy": "Always",
             "pullSecrets": [{"name": "registry"}],
         },

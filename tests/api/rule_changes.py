@@ -10,6 +10,7 @@ from tests.api.rule_manifests import (
     SNAPSHOT,
     cluster,
     keyed,
+    pinned,
     quantized,
     sharded,
     sized,
@@ -28,6 +29,15 @@ CHANGES: dict[str, tuple[list[tuple[Manifest, Manifest]], list[tuple[Manifest, M
             (sized("1Gi", storageClassName="fast"), sized("1Gi")),
             (sized("1Gi"), sized("1Gi", storageClassName="fast")),
         ],
+    ),
+    "spec.image.digest: names the image of the old version": (
+        [
+            (pinned("v1.19.0", "a"), pinned("v1.19.1", "b")),
+            (pinned("v1.19.0", "a"), pinned("v1.19.0", "b")),
+            (pinned("v1.19.0", "a"), cluster(version="v1.19.1")),
+            (cluster(version="v1.19.0"), pinned("v1.19.1", "a")),
+        ],
+        [(pinned("v1.19.0", "a"), pinned("v1.19.1", "a"))],
     ),
     "spec.clusterRef: cannot be changed": (
         [

@@ -20,6 +20,11 @@ def cluster(**spec: Any) -> Manifest:
     return least(CLUSTER, **spec)
 
 
+def pinned(version: str, digit: str) -> Manifest:
+    """A QdrantCluster of this version whose image's digest has this digit only."""
+    return cluster(version=version, image={"digest": f"sha256:{digit * 64}"})
+
+
 def labels(labels: dict[str, str]) -> Manifest:
     """A QdrantCluster whose pods get these labels."""
     return cluster(podTemplate={"metadata": {"labels": labels}})

@@ -44,6 +44,26 @@ async def test_an_outage_makes_no_hop_legal(place: Place, version: str, guard: s
         assert image(place).endswith(":v1.19.0")
 
 
+async def test_a_digest_pins_the_image_of_its_own_release_only(place: Place) -> None:
+    """While the version of the spec is refused, the image that runs stays the one that it is, digest included."""
+    old, new = (f"sha256:{digit * 64}" for digit in "ab")
+    place.edit(image={"digest": old})
+    await place.passes()
+    assert image(place).endswith(f":v1.19.0@{old}")
+    status = {**place.subject["status"], "version": "v1.19.0"}
+    place.kubernetes.server.put_status(Kind.CLUSTER, NAMESPACE, CLUSTER, status)
+    place.edit(version="v1.25.0", image={"digest": new})
+    await place.passes()
+    assert "VersionSkip" in place.guards
+    assert image(place).endswith(f":v1.19.0@{old}")
+    place.edit(version="v1.20.0")
+    await place.passes()
+    assert image(place).endswith(f":v1.20.0@{new}")
+    place.edit(image={"digest": None})
+    await place.passes()
+    assert image(place).endswith(":v1.20.0")
+
+
 def keep_claim(place: Place, release: str) -> None:
     """A claim of an earlier life, with the note of what ran on it."""
     notes = {names.ANNOTATION_RELEASE: release}

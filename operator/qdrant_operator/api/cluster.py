@@ -65,6 +65,8 @@ class Image(Model):
         "docker.io/qdrant/qdrant"
     )
     """Image without a tag."""
+    digest: Annotated[str | None, Field(pattern="^sha256:[0-9a-f]{64}$", max_length=71)] = None
+    """Pins the image, for example sha256:…; it belongs to spec.version and is changed together with it."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When the kubelet pulls the image."""
     pull_secrets: Annotated[tuple[LocalRef, ...], Field(max_length=16)] = ()
@@ -157,6 +159,18 @@ class Service(Model):
 
 class ClusterSpec(Model):
     """What the cluster shall be."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.version == oldSelf.version || !has(self.image) || !has(self.image.digest) || "
+                "!has(oldSelf.image) || !has(oldSelf.image.digest) || self.image.digest != oldSelf.image.digest",
+                "spec.image.digest: names the image of the old version; change it together with spec.version, or "
+                "remove it",
+                field=".image.digest",
+            ),
+        )
+    )
 
     version: Annotated[str, Field(max_length=20, json_schema_extra=_RELEASE)]
     """Qdrant release, for example v1.19.0; v1.17 or later."""

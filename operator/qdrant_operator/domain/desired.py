@@ -47,6 +47,8 @@ class DesiredCluster:
     """Pods the StatefulSet shall have now; follows spec.replicas as far as that is safe."""
     version: str
     """Release to run now; follows spec.version as far as the hop is legal."""
+    digest: str = ""
+    """Digest of that release's image; empty: its tag alone names it."""
     first_pod: str = ""
     """The only pod that may start a cluster alone; empty once a cluster exists."""
     operator: OperatorPods | None = None
@@ -64,7 +66,8 @@ class DesiredCluster:
     @property
     def image(self) -> str:
         """Image of the peers."""
-        return f"{self.spec.image.repository}:{self.version}"
+        tagged = f"{self.spec.image.repository}:{self.version}"
+        return f"{tagged}@{self.digest}" if self.digest else tagged
 
 
 def check_clients(clients: Sequence[NetworkClient]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import first_pod
 from qdrant_operator.domain.collection_claims import collection_name
@@ -80,7 +81,8 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
     stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
     allowed = (subject["metadata"].get("annotations") or {}).get(names.ANNOTATION_ALLOW_DOWNGRADE, "")
     known = past(views, observed.volumes, read_releases(subject))
-    hop = next_hop(spec.version, known, _present_version(stateful_set), allowed)
+    present = _present_release(stateful_set)
+    hop = next_hop(spec.version, known, present[0], allowed)
     count, held_back = pods_wanted(name, spec.replicas, observed)
     desired = DesiredCluster(
         name=name,
@@ -90,6 +92,7 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
         credentials=keys.credentials,
         members=count,
         version=hop.version,
+        digest=_digest(hop.version, spec, present),
         first_pod=first_pod(observed.bootstrap),
         operator=world.options.operator_pods,
         disruptions=plan_disruptions(observed),
@@ -163,11 +166,20 @@ def _highest(desired: DesiredCluster, known: Past) -> str | None:
     return highest((known.running if desired.allows_downgrade else None) or known.seen)
 
 
-def _present_version(stateful_set: Manifest | None) -> str | None:
+def _present_release(stateful_set: Manifest | None) -> tuple[str | None, str]:
+    """Tag and digest of the image in the StatefulSet."""
     if stateful_set is None:
-        return None
+        return None, ""
     image: str = stateful_set["spec"]["template"]["spec"]["containers"][0]["image"]
-    return image.rsplit(":", 1)[1]
+    tagged, _, digest = image.partition("@")
+    return tagged.rsplit(":", 1)[1], digest
+
+
+def _digest(version: str, spec: ClusterSpec, present: tuple[str | None, str]) -> str:
+    """The digest in the spec names the image of spec.version only."""
+    if version == spec.version:
+        return spec.image.digest or ""
+    return present[1] if version == present[0] else ""
 
 
 async def live_claims(world: World, subject: Manifest) -> dict[str, Volume]:
