@@ -18,7 +18,7 @@ from datetime import timedelta
 from qdrant_operator.domain.observed import BootstrapPhase, Disruptions, Observed
 from qdrant_operator.domain.values import PeerId, PeerView
 
-STEADY = timedelta(seconds=10)
+STEADY = timedelta(seconds=5)
 """For how long a budget must be right before it allows more: longer than the pause between two steps of a plan."""
 
 
