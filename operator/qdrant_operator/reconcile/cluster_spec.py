@@ -6,19 +6,17 @@ import json
 from datetime import datetime
 from functools import lru_cache
 
-from pydantic import ValidationError
-
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain.desired import check_clients
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.owned_settings import FREE_BYTES, check_config, check_environment, check_size
 from qdrant_operator.domain.schedules import next_due
 from qdrant_operator.reconcile.ports import Manifest
+from qdrant_operator.reconcile.spec import read_spec
 
 REMEMBERED = 128
 """Specs that are kept parsed, of some 200 KiB at most; the least recently used one goes first. They are found by their
 text, which changes with each generation, and is the same for clusters that are declared alike."""
-OLD_CRDS = "; correct it, and upgrade the CRDs: they should have refused it"
 
 
 def parse_spec(subject: Manifest, now: datetime) -> ClusterSpec:
@@ -43,12 +41,7 @@ def parse_spec(subject: Manifest, now: datetime) -> ClusterSpec:
 def _parsed(text: str) -> ClusterSpec:
     """Only what is accepted is kept: a refusal is found again in each pass, and costs no more than its limits."""
     given = json.loads(text)
-    try:
-        spec = ClusterSpec.model_validate(given)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"])
-        raise Refused("InvalidSpec", f"spec.{field}: {problem['msg']}{OLD_CRDS}") from error
+    spec = read_spec(ClusterSpec, given)
     check_config(spec.config)
     check_environment(item.name for item in spec.pod_template.spec.env)
     shorten = "shorten annotations, variables or affinity"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qdrant_operator.domain import collection_status
+from qdrant_operator.domain import collection_status, names
 from qdrant_operator.domain.collection_status import Reason
 from qdrant_operator.domain.collection_steps import (
     CollectionPlan,
@@ -49,6 +49,8 @@ class CollectionReconciler:
         try:
             return await self._pass(subject)
         except Refused as error:
+            if await self._is_left_behind(subject):
+                return await self._let_go(subject)
             return await self._tell(subject, error.reason, error.message, refused=True)
 
     async def _pass(self, subject: Manifest) -> Again:
@@ -76,6 +78,18 @@ class CollectionReconciler:
         nobody = Observed(Silent("the cluster is not asked"), members=0, answering=0)
         for step in plan_collection(wanted, nobody).steps:
             await self._carry_out(subject, None, step)
+        return Again(self._world.options.watch_seconds)
+
+    async def _is_left_behind(self, subject: Manifest) -> bool:
+        """Whether its deletion has nothing to clean up: its cluster is gone or going. No refused spec holds that up."""
+        meta, cluster = subject["metadata"], subject["spec"]["clusterRef"]["name"]
+        if "deletionTimestamp" not in meta or names.FINALIZER not in (meta.get("finalizers") or ()):
+            return False
+        found = await self._world.kubernetes.read(Kind.CLUSTER, meta["namespace"], cluster)
+        return found is None or "deletionTimestamp" in found["metadata"]
+
+    async def _let_go(self, subject: Manifest) -> Again:
+        await self._carry_out(subject, None, LetGo("the cluster is gone or is being deleted"))
         return Again(self._world.options.watch_seconds)
 
     async def _follow(self, subject: Manifest, wanted: Desired, seen: Look) -> Again:

@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pydantic import ValidationError
-
 from qdrant_operator.api import CollectionSpec
 from qdrant_operator.domain import names
 from qdrant_operator.domain.collection_claims import claims, collection_name
@@ -22,6 +20,7 @@ from qdrant_operator.domain.soundness import answering
 from qdrant_operator.domain.values import PeerView, Silent, View
 from qdrant_operator.reconcile.access import ClusterAccess, ordinal
 from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest, Qdrant
+from qdrant_operator.reconcile.spec import read_spec
 from qdrant_operator.reconcile.world import World
 
 
@@ -38,16 +37,9 @@ def parse_spec(subject: Manifest) -> CollectionSpec:
     """The spec as a value.
 
     Raises:
-        Refused: `InvalidSpec`, where the API server's own check was bypassed or is older.
+        Refused: `InvalidSpec`.
     """
-    try:
-        return CollectionSpec.model_validate(subject["spec"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Refused(
-            "InvalidSpec", f"spec.{where}: {first['msg']}; correct it, and upgrade the CRDs"
-        ) from error
+    return read_spec(CollectionSpec, subject["spec"])
 
 
 def desired(world: World, subject: Manifest, cluster: Manifest | None) -> Desired:

@@ -16,7 +16,7 @@ from qdrant_operator.domain.conditions import Condition, timestamp
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.schedules import latest_due, next_due, run_name
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.schedule_look import Look, look_at, made_by
+from qdrant_operator.reconcile.schedule_look import Look, look_at, made_by, snapshots_of
 from qdrant_operator.reconcile.schedule_retention import claim, retain
 from qdrant_operator.reconcile.schedule_status import last_snapshot, ready
 from qdrant_operator.reconcile.snapshot_subject import phase_of
@@ -35,12 +35,12 @@ class ScheduleReconciler:
         """Make the snapshot that is due, prune, and say when the next is due."""
         if "deletionTimestamp" in subject["metadata"]:
             return Again(self._world.options.resync_seconds)
-        look = await look_at(self._world, subject)
         try:
+            look = await look_at(self._world, subject)
             following = next_due(look.spec.schedule, look.spec.time_zone, look.now)
             due = self._due(look)
         except Refused as error:
-            return await self._refuse(look, error)
+            return await self._refuse(subject, error)
         problem = await self._make(look, due) if due else None
         look = await self._kept(subject)
         await self._report(look, following, problem)
@@ -99,22 +99,25 @@ class ScheduleReconciler:
             "active": list(look.active),
             "kept": len(good),
         }
-        await self._write(look, facts, ready(look, following, problem))
+        await self._write(look.manifest, look.snapshots, facts, ready(look, following, problem))
 
-    async def _refuse(self, look: Look, error: Refused) -> Again:
-        status = look.manifest.get("status") or {}
+    async def _refuse(self, subject: Manifest, error: Refused) -> Again:
+        status = subject.get("status") or {}
         known = {k: v for k, v in status.items() if k not in ("conditions", "observedGeneration")}
         known.pop("nextScheduleTime", None)
-        await self._write(look, known, Condition("Ready", False, error.reason, error.message))
+        condition = Condition("Ready", False, error.reason, error.message)
+        await self._write(subject, snapshots_of(self._world, subject), known, condition)
         return Again(self._world.options.resync_seconds)
 
-    async def _write(self, look: Look, facts: Manifest, condition: Condition) -> None:
-        if condition.status is False and not _says(look.manifest, condition.reason):
+    async def _write(
+        self, subject: Manifest, snapshots: tuple[Manifest, ...], facts: Manifest, condition: Condition
+    ) -> None:
+        if condition.status is False and not _says(subject, condition.reason):
             await self._world.reporter.event(
-                look.manifest, kind="Warning", reason=condition.reason, message=condition.message
+                subject, kind="Warning", reason=condition.reason, message=condition.message
             )
-        conditions = (condition, last_snapshot(look.snapshots))
-        await write_status(self._world, Kind.SCHEDULE, look.manifest, facts, conditions)
+        conditions = (condition, last_snapshot(snapshots))
+        await write_status(self._world, Kind.SCHEDULE, subject, facts, conditions)
 
     def _pause(self, following: datetime) -> Again:
         """Until the next due time, if that is sooner than the usual look."""

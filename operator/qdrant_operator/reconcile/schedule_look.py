@@ -15,6 +15,7 @@ from qdrant_operator.domain.schedules import run_name
 from qdrant_operator.reconcile.access import find_cluster
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.snapshot_subject import moment, phase_of
+from qdrant_operator.reconcile.spec import read_spec
 from qdrant_operator.reconcile.world import World
 
 
@@ -70,15 +71,23 @@ class Look:
 
 
 async def look_at(world: World, subject: Manifest) -> Look:
-    """Read everything that a pass decides by."""
-    meta = subject["metadata"]
-    spec = SnapshotScheduleSpec.model_validate(subject["spec"])
-    labels = {names.LABEL_SCHEDULE: meta["name"]}
-    found = world.kubernetes.cached(Kind.SNAPSHOT, meta["namespace"], labels)
-    staying = (one for one in found if "deletionTimestamp" not in one["metadata"])
-    made = tuple(one for one in staying if made_by(one, meta["name"], meta["uid"]))
-    cluster = await find_cluster(world.kubernetes, meta["namespace"], spec.cluster_ref.name)
+    """Read everything that a pass decides by.
+
+    Raises:
+        Refused: `InvalidSpec`.
+    """
+    spec = read_spec(SnapshotScheduleSpec, subject["spec"])
+    made = snapshots_of(world, subject)
+    cluster = await find_cluster(world.kubernetes, subject["metadata"]["namespace"], spec.cluster_ref.name)
     return Look(subject, spec, made, cluster, world.clock.now())
+
+
+def snapshots_of(world: World, schedule: Manifest) -> tuple[Manifest, ...]:
+    """Snapshots that the schedule made and that are not being deleted."""
+    meta = schedule["metadata"]
+    found = world.kubernetes.cached(Kind.SNAPSHOT, meta["namespace"], {names.LABEL_SCHEDULE: meta["name"]})
+    staying = (snapshot for snapshot in found if "deletionTimestamp" not in snapshot["metadata"])
+    return tuple(snapshot for snapshot in staying if made_by(snapshot, meta["name"], meta["uid"]))
 
 
 def made_by(snapshot: Manifest, schedule: str, uid: str) -> bool:

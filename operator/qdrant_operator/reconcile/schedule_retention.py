@@ -12,7 +12,7 @@ from qdrant_operator.domain.conditions import timestamp
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.schedule_look import Look
 from qdrant_operator.reconcile.snapshot_leave import hold
-from qdrant_operator.reconcile.snapshot_subject import moment, phase_of, read_subject
+from qdrant_operator.reconcile.snapshot_subject import is_expired, moment, phase_of
 from qdrant_operator.reconcile.world import World
 
 
@@ -31,7 +31,7 @@ async def retain(world: World, look: Look) -> bool:
     doomed = prune([_kept(one) for one in countable], keep)
     by_name = {one["metadata"]["name"]: one for one in countable}
     for snapshot in look.snapshots:
-        if snapshot["metadata"]["name"] not in doomed and read_subject(snapshot).expired:
+        if snapshot["metadata"]["name"] not in doomed and is_expired(snapshot):
             await _withdraw(world, snapshot)
     for name in doomed:
         await _expire(world, look, by_name[name])
@@ -58,7 +58,7 @@ async def _expire(world: World, look: Look, snapshot: Manifest) -> None:
 
 
 async def _record(world: World, look: Look, snapshot: Manifest) -> Manifest:
-    if read_subject(snapshot).expired:
+    if is_expired(snapshot):
         return snapshot
     decided = {"uid": snapshot["metadata"]["uid"], "decidedAt": timestamp(look.now)}
     return await _patch_status(world, snapshot, {**snapshot["status"], "retention": decided})

@@ -25,14 +25,12 @@ from qdrant_operator.reconcile.snapshot_outcome import (
     run_ended,
     run_pod,
 )
+from qdrant_operator.reconcile.snapshot_refused import REFUSED_PATIENCE, refuse
 from qdrant_operator.reconcile.snapshot_start import not_started, start_trouble, wanted_job
 from qdrant_operator.reconcile.snapshot_subject import Subject, moment, read_subject
 from qdrant_operator.reconcile.status import write_status
 from qdrant_operator.reconcile.world import Again, World
 
-REFUSED_PATIENCE = timedelta(minutes=10)
-"""How long a snapshot waits for somebody to put right what is wrong: long enough to create a forgotten Secret,
-short enough that a schedule's next run is not held up for long."""
 WAIT_PATIENCE = timedelta(hours=1)
 """How long it waits for what comes by itself: a cluster that is still forming."""
 WHOLE_PATIENCE = timedelta(hours=2)
@@ -56,11 +54,17 @@ class SnapshotReconciler:
 
     async def reconcile(self, subject: Manifest) -> Again:
         """Start the Job, follow it, or clean up after it."""
-        read = read_subject(subject)
-        if "deletionTimestamp" in subject["metadata"]:
+        try:
+            read = read_subject(subject)
+        except Refused as error:
+            return await refuse(self._world, subject, error)
+        return await self._pass(read)
+
+    async def _pass(self, read: Subject) -> Again:
+        if "deletionTimestamp" in read.manifest["metadata"]:
             return await leave(self._world, read)
         if read.held is not read.cleans_up and (read.held or read.phase is not Phase.FAILED):
-            await hold(self._world, subject, held=read.cleans_up)
+            await hold(self._world, read.manifest, held=read.cleans_up)
             return Again(0)
         if read.phase.over:
             return await self._rest(read)

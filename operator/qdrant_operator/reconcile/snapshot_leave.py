@@ -48,7 +48,7 @@ async def leave(world: World, subject: Subject) -> Again:
     except (Refused, Retryable) as error:
         return await _left(world, subject, error)
     if why is not None:
-        await _say_left(world, subject, why)
+        await files_left(world, subject.manifest, subject.location, why)
         return await _let_go(world, subject)
     wait = SETTLING - _age(world, subject)
     if wait > timedelta():
@@ -84,7 +84,7 @@ async def _left(world: World, subject: Subject, error: Refused | Retryable) -> A
     hopeless = isinstance(error, Refused) and error.reason in HOPELESS
     if not hopeless and not _late(world, subject):
         raise error
-    await _say_left(world, subject, str(error))
+    await files_left(world, subject.manifest, subject.location, str(error))
     return await _let_go(world, subject)
 
 
@@ -93,9 +93,10 @@ async def _let_go(world: World, subject: Subject) -> Again:
     return Again(world.options.resync_seconds)
 
 
-async def _say_left(world: World, subject: Subject, why: str) -> None:
-    message = f"the files at {subject.location} were not deleted: {why}"
-    await world.reporter.event(subject.manifest, kind="Warning", reason="FilesLeft", message=message)
+async def files_left(world: World, manifest: Manifest, location: str, why: str) -> None:
+    """Name in an Event the files that stay although their object goes."""
+    message = f"the files at {location} were not deleted: {why}"
+    await world.reporter.event(manifest, kind="Warning", reason="FilesLeft", message=message)
 
 
 async def _job_stands(world: World, subject: Subject) -> bool:

@@ -20,6 +20,7 @@ from qdrant_operator.reconcile.backup_storage import check_endpoint, open_storag
 from qdrant_operator.reconcile.child_events import child_refusal, pod_trouble
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.snapshot_subject import Subject, moment
+from qdrant_operator.reconcile.spec import read_spec
 from qdrant_operator.reconcile.world import World
 
 BUSY = frozenset({"Updating", "Scaling"})
@@ -33,8 +34,8 @@ async def wanted_job(world: World, subject: Subject) -> tuple[Manifest, str]:
 
     Raises:
         Refused: `ClusterNotFound`, `EndpointNotAllowed`, `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty`,
-            `SecretValueInvalid`,
-            `BucketUnreachable`, `BucketNotFound`, `CredentialsRefused` or `NothingToSnapshot`.
+            `SecretValueInvalid`, `BucketUnreachable`, `BucketNotFound`, `CredentialsRefused`, `NothingToSnapshot`,
+            or `InvalidSpec` of the QdrantCluster.
         Retryable: the cluster has not formed, or does not answer.
     """
     access = await cluster_access(world.kubernetes, subject.namespace, subject.cluster)
@@ -44,7 +45,7 @@ async def wanted_job(world: World, subject: Subject) -> tuple[Manifest, str]:
     if subject.place.secret is not None:
         await probe(await open_storage(world, subject.namespace, subject.place), subject.place)
     chosen_collections(await world.qdrant.collections(access.any), subject.spec.collections)
-    spec = ClusterSpec.model_validate(access.cluster["spec"])
+    spec = read_spec(ClusterSpec, access.cluster["spec"], of=f"QdrantCluster {subject.cluster!r}: ")
     job = snapshot_job(
         _instruction(world, subject, str(access.cluster["metadata"]["uid"])),
         world.options.operator_image,

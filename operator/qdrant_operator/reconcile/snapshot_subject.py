@@ -12,6 +12,7 @@ from qdrant_operator.domain.backups import Phase
 from qdrant_operator.domain.manifests.jobs import job_name
 from qdrant_operator.domain.storage import S3Place, backup_folder, journal_key, s3_place
 from qdrant_operator.reconcile.ports import Manifest
+from qdrant_operator.reconcile.spec import read_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Subject:
     @property
     def expired(self) -> bool:
         """Retention decided that its files go with it: on this very object, not on one that it was copied from."""
-        return bool((self.status.get("retention") or {}).get("uid") == self.uid)
+        return is_expired(self.manifest)
 
     @property
     def cleans_up(self) -> bool:
@@ -135,8 +136,18 @@ class Subject:
 
 
 def read_subject(manifest: Manifest) -> Subject:
-    """Read a manifest that the API server has accepted."""
-    return Subject(manifest, SnapshotSpec.model_validate(manifest["spec"]))
+    """A manifest as a value.
+
+    Raises:
+        Refused: `InvalidSpec`.
+    """
+    return Subject(manifest, read_spec(SnapshotSpec, manifest["spec"]))
+
+
+def is_expired(manifest: Manifest) -> bool:
+    """Whether retention decided that the files go with this object; its spec has no say in that."""
+    decided = (manifest.get("status") or {}).get("retention") or {}
+    return bool(decided.get("uid") == manifest["metadata"]["uid"])
 
 
 def phase_of(manifest: Manifest) -> Phase:
