@@ -19,6 +19,7 @@ from qdrant_operator.domain import (
     members,
     membership,
     planner,
+    returns,
     rollout,
     soundness,
     stray_replicas,
@@ -86,6 +87,10 @@ def _rollout() -> list[Mutant]:
             "no majority of the voters stays",
         ),
         Mutant("rollout: OneAtATime, nobody has just come back", _without_gate(rollout._nobody_just_back)),
+        Mutant(
+            "shards: nothing relies on a peer that has just come back",
+            _instead(returns.after_returns, _all_steps),
+        ),
         Mutant("rollout: ReplicaNotSound, of other holders", _instead(rollout._may_lose, _own_is_no_loss)),
         Mutant("rollout: StillInService", _instead(cluster_observe.service_addresses, _nobody_listed)),
         Mutant("rollout: a stopping pod is let be", _instead(rollout._next, _next_of_all)),
@@ -409,6 +414,9 @@ def _grows_always(cluster: str, replicas: int, observed: Observed) -> Any:
     return _pods_wanted(cluster, replicas, replace(observed, leaving=None))
 
 
-def _as_wanted(_world: Any, *, namespace: str, damage: Any) -> Any:
-    del namespace
+def _all_steps(plan: Plan, _observed: Observed) -> Plan:
+    return plan
+
+
+def _as_wanted(damage: Any) -> Any:
     return damage.manifest

@@ -127,7 +127,8 @@ class Trouble:
     def can_spare(self, peer: int) -> bool:
         """Whether a majority has its volumes without this peer: else no software can go on."""
         state = self._story.laws.facts.state()
-        living = {disk.peer for disk in self._story.node.living_disks().values() if not disk.removed}
+        disks = self._story.node.living_disks().values()
+        living = {disk.peer for disk in disks if not (disk.removed or disk.behind)}
         return state is not None and len(state.voters & living - {peer}) * 2 > len(state.peers)
 
     def lose_member(self, pod: str) -> bool:

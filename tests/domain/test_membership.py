@@ -100,6 +100,8 @@ def test_a_pod_that_is_being_made_is_no_proof_that_nobody_joined_from_it() -> No
     silent = silence(removed, "vectors-0")
     assert plan(three(), silent).steps == ()
     assert Guard.CONSENSUS_UNSETTLED in guards(plan(three(), silent))
+    waiting = replace(silent, members=3)
+    assert plan(three(3), waiting).steps == (), "its volume waits, and it may be a member's"
     lowered = replace(silent, members=3, volumes=volumes(3))
     assert plan(three(3), lowered).steps == (RecordLeaving(None, "vectors-3"),), "nobody can join from it"
 

@@ -12,11 +12,27 @@ from sandbox.simulation.runs import run_seed
 
 SEEDS = int(os.environ.get("SEEDS", "30"))
 FIRST = int(os.environ.get("FIRST", "1"))
-BROKE = (795910711, 40000573, 40001295, 61002004, 62000029, 62000140, 62000510, 62001316, 62001506)
+BROKE = (
+    795910711,
+    40000573,
+    40001295,
+    61002004,
+    62000029,
+    62000140,
+    62000510,
+    62001316,
+    62001506,
+    62020026,
+    62053006,
+    62110721,
+    62111414,
+)
 """Found by hunting: a successor that only the leader knows, a return between two looks, a lone start that was
-none, a lower release that was asked for before anything was known, a disruption budget that followed every pause
-between two transfers, a cluster called complete while a removal held it down, a peer that joined as its pod was taken
-away, a stranger that was put back into service by one lost answer, and one that waited for slow writes."""
+none, a lower release that was asked for before anything was known, a disruption budget that followed every
+pause between two transfers, a cluster called complete while a removal held it down, a peer that joined as its
+pod was taken away, a stranger that was put back into service by one lost answer, and one that waited for slow
+writes; a restart and an apply that were decided before slow status writes, a drop that relied on a peer which
+had just come back, and the volume of a peer that joined as its pod was taken away."""
 TELL = "from sandbox.simulation.runs import run_seed; print(run_seed(7).story)"
 
 

@@ -134,13 +134,15 @@ class _Removal:
 
     @property
     def _may_have_successor(self) -> bool:
-        """Its pod is made while the StatefulSet counts it, and the leader, who would know first, does not answer.
+        """The leader, who would know first, does not answer.
 
         A pod that is not there now may have been there a moment ago, and its peer joined on the volume that waits.
         """
-        counted = ordinal_of(self.leaving.pod) < (self.observed.members or 0)
+        ordinal = ordinal_of(self.leaving.pod)
+        counted = ordinal < (self.observed.members or 0) or self.pod is not None
+        waits = names.claim_name(self.desired.name, ordinal) in self.observed.volumes
         known = not self.layout.unsettled and self.observed.pod_of(self.observed.leader) is not None
-        return (counted or self.pod is not None) and not known
+        return (counted or waits) and not known
 
     def _never_joined(self) -> Plan:
         """A pod whose process runs may become a member at any moment: then its peer is removed like others."""

@@ -142,6 +142,10 @@ class Damage:
     fields: tuple[str, ...]
     """Paths that differ; empty when the object is missing."""
     manifest: Manifest = field(repr=False)
+    uid: str = ""
+    """Of the object that was looked at; empty when it is missing."""
+    version: str = ""
+    """Its resourceVersion then."""
 
 
 @dataclass(frozen=True, slots=True)

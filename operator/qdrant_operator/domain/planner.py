@@ -24,6 +24,7 @@ from qdrant_operator.domain.observed import BootstrapPhase, Observed
 from qdrant_operator.domain.placement.layout import build_layout
 from qdrant_operator.domain.placement.model import Layout, Method, Mode, Policy
 from qdrant_operator.domain.placement.planner import plan_placement
+from qdrant_operator.domain.returns import after_returns
 from qdrant_operator.domain.rollout import backup_words, plan_rollout, strangers
 from qdrant_operator.domain.schedules import due_times
 from qdrant_operator.domain.steps import (
@@ -78,8 +79,9 @@ def _form(desired: DesiredCluster, observed: Observed) -> Plan:
     if started or formation.steps or strangers(observed):
         return forming
     layout = build_layout(observed, roles(desired, observed))
-    lost = plan_lost(desired, observed, layout)
-    shards = plan_placement(layout, replace(policy_of(desired, observed), mode=_no_levelling(desired)))
+    lost = after_returns(plan_lost(desired, observed, layout), observed)
+    policy = replace(policy_of(desired, observed), mode=_no_levelling(desired))
+    shards = after_returns(plan_placement(layout, policy), observed)
     return forming + lost + (NOTHING if lost.steps else shards) + plan_membership(desired, observed, layout)
 
 
@@ -91,8 +93,9 @@ def _no_levelling(desired: DesiredCluster) -> Mode:
 def _change(desired: DesiredCluster, observed: Observed) -> Plan:
     """Peers, shards and pods; what takes a pod down waits until no shard is on its way."""
     layout = build_layout(observed, roles(desired, observed))
-    lost = plan_lost(desired, observed, layout) + plan_strays(observed, layout)
-    shards = _beside_backups(plan_placement(layout, _policy_now(desired, observed, layout)), observed)
+    lost = after_returns(plan_lost(desired, observed, layout) + plan_strays(observed, layout), observed)
+    placed = plan_placement(layout, _policy_now(desired, observed, layout))
+    shards = after_returns(_beside_backups(placed, observed), observed)
     members = plan_membership(desired, observed, layout)
     leaving = frozenset(peer.pod for peer in layout.peers if peer.leaving)
     roll = _with_our_template(

@@ -96,7 +96,7 @@ async def _act_on_object(world: World, subject: Manifest, step: ApplyObject | De
     if not damage.fields:
         await _refuse_foreign(world, subject, damage)
     refuse_anothers(world.kubernetes, meta, damage.kind, damage.name)
-    await world.kubernetes.apply(_as_seen(world, namespace=meta["namespace"], damage=damage))
+    await world.kubernetes.apply(_as_seen(damage))
 
 
 async def _remind(world: World, subject: Manifest) -> None:
@@ -106,17 +106,17 @@ async def _remind(world: World, subject: Manifest) -> None:
     await world.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
 
 
-def _as_seen(world: World, *, namespace: str, damage: Damage) -> Manifest:
-    """The object that was read is changed, and a StatefulSet on exactly the version that was read.
+def _as_seen(damage: Damage) -> Manifest:
+    """The object that was looked at is changed, and a StatefulSet on exactly the version that was looked at.
 
-    A late write of an operator that acts no more would else make an object again that was deleted meanwhile, or take
-    members away that its successor added.
+    A late write, also one that waited for slow status writes, would else make an object again that was deleted
+    meanwhile, or take members away that were added meanwhile.
     """
-    live = world.kubernetes.cached_one(damage.kind, namespace, damage.name)
-    if live is None:
+    if not damage.uid:
         return damage.manifest
-    parts = ("uid", "resourceVersion") if damage.kind is Kind.STATEFUL_SET else ("uid",)
-    seen = {part: live["metadata"][part] for part in parts}
+    seen = {"uid": damage.uid}
+    if damage.kind is Kind.STATEFUL_SET:
+        seen["resourceVersion"] = damage.version
     return {**damage.manifest, "metadata": {**damage.manifest["metadata"], **seen}}
 
 

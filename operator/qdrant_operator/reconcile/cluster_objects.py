@@ -61,4 +61,5 @@ def _damage(kubernetes: Kubernetes, manifest: Manifest) -> Damage | None:
     if live is None:
         return Damage(kind, name, (), manifest)
     fields = differences(manifest, live)
-    return Damage(kind, name, fields, manifest) if fields else None
+    meta = live["metadata"]
+    return Damage(kind, name, fields, manifest, meta["uid"], meta["resourceVersion"]) if fields else None
