@@ -126,3 +126,12 @@ def test_schedule_that_is_not_ready_is_zero() -> None:
         '{name="fine",namespace="here"} 1.0',
         '{name="late",namespace="here"} 0.0',
     ]
+
+
+def test_a_phase_of_a_newer_release_is_no_good_backup() -> None:
+    """And the scrape goes on."""
+    store = Store()
+    cluster(store)
+    backup(store, "first", FIRST)
+    backup(store, "newer", SECOND, status={"phase": "Archived"})
+    assert len(shown(store, AGE)) == 1

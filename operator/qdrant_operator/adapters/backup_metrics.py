@@ -72,7 +72,7 @@ class BackupMetrics(Collector):
 def _counts(snapshot: Manifest, cluster: Manifest) -> bool:
     """A backup that is there, of this very cluster and not of an earlier one of its name."""
     status = snapshot.get("status") or {}
-    good = bool(status.get("completedAt")) and Phase(status.get("phase") or Phase.PENDING).good
+    good = bool(status.get("completedAt")) and Phase.read(status.get("phase")).good
     if not good or "deletionTimestamp" in snapshot["metadata"]:
         return False
     if uid := status.get("clusterUid"):

@@ -33,6 +33,16 @@ class Phase(StrEnum):
     VERIFIED = "Verified"
     PARTIALLY_FAILED = "PartiallyFailed"
     FAILED = "Failed"
+    UNKNOWN = "Unknown"
+    """A phase of a newer release: no backup, no failure, and not over. Never written."""
+
+    @classmethod
+    def read(cls, text: str | None) -> Phase:
+        """A phase as it stands in status; absent before the first pass."""
+        try:
+            return cls(text) if text else cls.PENDING
+        except ValueError:
+            return cls.UNKNOWN
 
     @property
     def good(self) -> bool:

@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.domain.backups import Phase
 from qdrant_operator.reconcile.ports import Kind
-from qdrant_operator.reconcile.snapshot_subject import moment, phase_of
+from qdrant_operator.reconcile.snapshot_subject import is_over, moment, phase_of
 from qdrant_operator.reconcile.world import World
 
 BACKUP_PATIENCE = timedelta(minutes=30)
 """How long restarts and moves wait for one backup. After that the backup takes other sources, or fails."""
+
+RUNNING = frozenset({Phase.RUNNING, Phase.UNKNOWN})
+"""A phase of a newer release may be one in which shards are copied."""
 
 
 def running_backups(world: World, namespace: str, cluster: str) -> tuple[str, ...]:
@@ -22,7 +25,8 @@ def running_backups(world: World, namespace: str, cluster: str) -> tuple[str, ..
             snapshot["metadata"]["name"]
             for snapshot in found
             if snapshot["spec"]["clusterRef"]["name"] == cluster
-            and phase_of(snapshot) is Phase.RUNNING
+            and phase_of(snapshot) in RUNNING
+            and not is_over(snapshot)
             and _started(snapshot["status"].get("startedAt"), since)
         )
     )

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from qdrant_operator.api import cluster_status as api
-from qdrant_operator.api.base import Model
 from qdrant_operator.domain import names
-from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.observed import (
     Bootstrap,
     BootstrapPhase,
@@ -22,26 +18,9 @@ from qdrant_operator.domain.observed import (
 )
 from qdrant_operator.domain.values import PeerId
 from qdrant_operator.reconcile.ports import Manifest
+from qdrant_operator.reconcile.records import check_known
 
-
-def _check_known(record: Manifest, model: type[Model], where: str) -> None:
-    """Refuse a record of which this release does not understand all.
-
-    Raises:
-        Refused: `NewerOperator`.
-    """
-    problem = ", ".join(sorted(record.keys() - model.fields()))
-    try:
-        model.model_validate(record)
-    except ValidationError as error:
-        first = error.errors()[0]
-        problem = f"{'.'.join(map(str, first['loc']))} {first['input']!r}"
-    if problem:
-        message = (
-            f"{where} has what this release of the operator does not know ({problem}): a newer release wrote it; "
-            "bring that release back. The peers keep running, and nothing is changed until then"
-        )
-        raise Refused("NewerOperator", message[:1024])
+MEANWHILE = "The peers keep running, and nothing is changed until then"
 
 
 def read_bootstrap(subject: Manifest) -> Bootstrap | None:
@@ -53,7 +32,7 @@ def read_bootstrap(subject: Manifest) -> Bootstrap | None:
     recorded = (subject.get("status") or {}).get("bootstrap")
     if not recorded:
         return None
-    _check_known(recorded, api.Bootstrap, "status.bootstrap")
+    check_known(recorded, api.Bootstrap, "status.bootstrap", MEANWHILE)
     peer = recorded.get("peerId")
     phase = BootstrapPhase(recorded["phase"])
     return Bootstrap(phase, recorded.get("pod") or "", PeerId(peer) if peer is not None else None)
@@ -67,7 +46,7 @@ def read_members(subject: Manifest) -> tuple[Member, ...]:
     """
     recorded = (subject.get("status") or {}).get("members") or ()
     for one in recorded:
-        _check_known(one, api.Member, "status.members")
+        check_known(one, api.Member, "status.members", MEANWHILE)
     return tuple(
         Member(one["pod"], PeerId(one["peerId"]), one["claimUid"], _moment(one.get("lostSince")))
         for one in recorded
@@ -93,7 +72,7 @@ def read_leaving(subject: Manifest) -> Leaving | None:
     recorded = (subject.get("status") or {}).get("leaving")
     if not recorded:
         return None
-    _check_known(recorded, api.Leaving, "status.leaving")
+    check_known(recorded, api.Leaving, "status.leaving", MEANWHILE)
     peer = recorded.get("peerId")
     return Leaving(
         recorded["pod"],

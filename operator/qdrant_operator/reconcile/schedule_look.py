@@ -14,7 +14,7 @@ from qdrant_operator.domain import names
 from qdrant_operator.domain.schedules import run_name
 from qdrant_operator.reconcile.access import find_cluster
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.snapshot_subject import moment, phase_of
+from qdrant_operator.reconcile.snapshot_subject import is_known, is_over, moment
 from qdrant_operator.reconcile.spec import read_spec
 from qdrant_operator.reconcile.world import World
 
@@ -48,8 +48,8 @@ class Look:
 
     @property
     def unclaimed(self) -> tuple[Manifest, ...]:
-        """Snapshots that it made and whose status does not say so yet."""
-        return tuple(one for one in self.snapshots if _maker(one) is None)
+        """Snapshots that it made and whose status does not say so yet; those of a newer release are left alone."""
+        return tuple(one for one in self.snapshots if _maker(one) is None and is_known(one))
 
     @property
     def last(self) -> datetime | None:
@@ -67,7 +67,7 @@ class Look:
     @property
     def active(self) -> tuple[str, ...]:
         """Names of its snapshots that are not over."""
-        return tuple(s["metadata"]["name"] for s in self.snapshots if not phase_of(s).over)
+        return tuple(s["metadata"]["name"] for s in self.snapshots if not is_over(s))
 
 
 async def look_at(world: World, subject: Manifest) -> Look:

@@ -12,7 +12,7 @@ from qdrant_operator.domain.conditions import timestamp
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.schedule_look import Look
 from qdrant_operator.reconcile.snapshot_leave import hold
-from qdrant_operator.reconcile.snapshot_subject import is_expired, moment, phase_of
+from qdrant_operator.reconcile.snapshot_subject import is_expired, is_known, moment, phase_of
 from qdrant_operator.reconcile.world import World
 
 
@@ -27,10 +27,11 @@ async def claim(world: World, look: Look) -> bool:
 async def retain(world: World, look: Look) -> bool:
     """Delete what retention does not keep; whether there was any."""
     keep = look.spec.retention.keep_last if look.spec.retention else None
-    countable = [one for one in look.snapshots if _counts(one, look)]
+    known = [snapshot for snapshot in look.snapshots if is_known(snapshot)]
+    countable = [snapshot for snapshot in known if _counts(snapshot, look)]
     doomed = prune([_kept(one) for one in countable], keep)
     by_name = {one["metadata"]["name"]: one for one in countable}
-    for snapshot in look.snapshots:
+    for snapshot in known:
         if snapshot["metadata"]["name"] not in doomed and is_expired(snapshot):
             await _withdraw(world, snapshot)
     for name in doomed:

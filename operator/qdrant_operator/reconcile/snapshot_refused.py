@@ -14,7 +14,7 @@ from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.manifests.jobs import job_name
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.snapshot_leave import PATIENCE, files_left, hold
-from qdrant_operator.reconcile.snapshot_subject import moment, phase_of
+from qdrant_operator.reconcile.snapshot_subject import is_over, moment, phase_of
 from qdrant_operator.reconcile.status import write_status
 from qdrant_operator.reconcile.world import Again, World
 
@@ -31,13 +31,13 @@ async def refuse(world: World, manifest: Manifest, error: Refused) -> Again:
     """
     if "deletionTimestamp" in manifest["metadata"]:
         return await _leave(world, manifest, error)
-    if not phase_of(manifest).over:
+    if not is_over(manifest):
         await _report(world, manifest, error)
     return Again(world.options.resync_seconds)
 
 
 async def _report(world: World, manifest: Manifest, error: Refused) -> None:
-    failed = _fails(world, manifest)
+    failed = error.reason == "InvalidSpec" and _fails(world, manifest)
     reason = "SnapshotFailed" if failed else error.reason
     if failed or not _is_said(manifest, error):
         await world.reporter.event(manifest, kind="Warning", reason=reason, message=error.message)
@@ -45,9 +45,16 @@ async def _report(world: World, manifest: Manifest, error: Refused) -> None:
         Condition("Ready", False, error.reason, error.message),
         Condition("Failed", failed, error.reason, error.message),
     )
-    ended = {"phase": Phase.FAILED, "completedAt": timestamp(world.clock.now())} if failed else {}
-    facts = {**_facts(manifest), "message": error.message, **ended}
-    await write_status(world, Kind.SNAPSHOT, manifest, facts, conditions)
+    ended = _end(world, error) if failed else {}
+    await write_status(world, Kind.SNAPSHOT, manifest, {**_facts(manifest), **ended}, conditions)
+
+
+def _end(world: World, error: Refused) -> Manifest:
+    return {
+        "phase": Phase.FAILED,
+        "completedAt": timestamp(world.clock.now()),
+        "message": error.message,
+    }
 
 
 def _fails(world: World, manifest: Manifest) -> bool:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from qdrant_operator.api import SnapshotSpec
+from qdrant_operator.api.snapshot import SnapshotRetention, SnapshotSpec, SnapshotStatus
 from qdrant_operator.domain import names
 from qdrant_operator.domain.backups import Phase
+from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.manifests.jobs import job_name
 from qdrant_operator.domain.storage import S3Place, backup_folder, journal_key, s3_place
 from qdrant_operator.reconcile.ports import Manifest
+from qdrant_operator.reconcile.records import check_known
 from qdrant_operator.reconcile.spec import read_spec
 
 
@@ -139,8 +141,9 @@ def read_subject(manifest: Manifest) -> Subject:
     """A manifest as a value.
 
     Raises:
-        Refused: `InvalidSpec`.
+        Refused: `NewerOperator`, `InvalidSpec`.
     """
+    _check_status(manifest)
     return Subject(manifest, read_spec(SnapshotSpec, manifest["spec"]))
 
 
@@ -152,8 +155,30 @@ def is_expired(manifest: Manifest) -> bool:
 
 def phase_of(manifest: Manifest) -> Phase:
     """Phase of a QdrantSnapshot; Pending before its first status."""
-    phase = (manifest.get("status") or {}).get("phase")
-    return Phase(phase) if phase else Phase.PENDING
+    return Phase.read((manifest.get("status") or {}).get("phase"))
+
+
+def is_over(manifest: Manifest) -> bool:
+    """Whether its run has ended, also in a phase that only a newer release of the operator knows."""
+    phase = phase_of(manifest)
+    return phase.over or (phase is Phase.UNKNOWN and bool(manifest["status"].get("completedAt")))
+
+
+def is_known(manifest: Manifest) -> bool:
+    """Whether this release understands what its status says."""
+    try:
+        _check_status(manifest)
+    except Refused:
+        return False
+    return True
+
+
+def _check_status(manifest: Manifest) -> None:
+    status, meanwhile = manifest.get("status") or {}, "Nothing is done with this object until then"
+    if phase := status.get("phase"):
+        check_known({"phase": phase}, SnapshotStatus, "status", meanwhile)
+    if retention := status.get("retention"):
+        check_known(retention, SnapshotRetention, "status.retention", meanwhile)
 
 
 def moment(text: str) -> datetime:
