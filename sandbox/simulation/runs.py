@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import random
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -11,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 from sandbox.simulation.clock import run
-from sandbox.simulation.remembered import remembered
+from sandbox.simulation.isolation import isolated
 from sandbox.simulation.story import Story
 
 PROCESSES = 2
@@ -36,12 +34,10 @@ class Run:
 
 def run_seed(seed: int) -> Run:
     """Tell one seed's story."""
-    logging.getLogger("qdrant_operator").setLevel(logging.CRITICAL + 1)
-    random.seed(seed)  # the loop's jitter
     began = time.process_time()
     story = Story(seed)
     violation = ""
-    with remembered():
+    with isolated(seed):
         try:
             run(story.live())
         except Exception as error:  # an accident in the product or here: a finding like any other

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import random
 from collections.abc import Awaitable, Callable
 
 from qdrant_operator.domain.wire import Kind, Manifest
 from sandbox.simulation.clock import run
-from sandbox.simulation.remembered import remembered
+from sandbox.simulation.isolation import isolated
 from sandbox.simulation.story import Story
 from sandbox.simulation.user import CLUSTER, NAMESPACE, User
 
@@ -118,7 +116,5 @@ class Calm(Story):
 
 def play(script: Callable[[Calm], Awaitable[None]], *, replicas: int = 3) -> None:
     """Form a cluster and go through a script."""
-    logging.getLogger("qdrant_operator").setLevel(logging.CRITICAL + 1)
-    random.seed(SEED)  # the loop's jitter
-    with remembered():
+    with isolated(SEED):
         run(Calm(script, replicas).live())
