@@ -52,6 +52,7 @@ READERS = (
     "reconcile/cluster_spec.py",
     "reconcile/collection_observe.py",
     "reconcile/secrets.py",
+    "reconcile/spec.py",
 )
 """Modules of the two loops that refuse a spec."""
 DO = re.compile(

@@ -6,7 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from qdrant_operator.domain.members import STILL_MEMBER, outsiders, pods_wanted, update_records
+import pytest
+
+from qdrant_operator.domain.lost_evidence import STILL_MEMBER
+from qdrant_operator.domain.members import outsiders, pods_wanted, update_records
 from qdrant_operator.domain.observed import Member, Observed, Volume
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.soundness import shard_health
@@ -98,12 +101,85 @@ def test_a_lost_volume_is_dated_once() -> None:
     assert not [m for m in update_records(records(4), "vectors", slow) if m.lost_since]
 
 
+WORDS = f"peer URI http://vectors-3 already used by peer 103 which {STILL_MEMBER}, remove its shards first"
+
+
+def wiped(**pod: Any) -> Observed:
+    """The disk of vectors-3 is empty under the same claim, and its pod is refused for its member's sake."""
+    waits = {"ready": False, "waiting": "CrashLoopBackOff", "message": WORDS, **pod}
+    found = replace(lost(), volumes=volumes(4), members_known=records(4))
+    return replace(found, pods=(*found.pods[:3], replace(found.pods[3], **waits)))
+
+
+def dated(previous: tuple[Member, ...], observed: Observed) -> Observed:
+    """The same look with the records that follow from it."""
+    return replace(observed, members_known=update_records(previous, "vectors", observed))
+
+
+def test_a_disk_that_was_wiped_under_its_claim_is_dated_once() -> None:
+    """The refusal is the evidence; between two tries of the kubelet nothing is known, and the date stays."""
+    first_look = dated(records(4), wiped())
+    assert first_look.members_known[3] == replace(records(4)[3], lost_since=NOW)
+    for unknown in (
+        {"waiting": "", "message": ""},
+        {"message": "Failed to initialize Consensus: failed to connect to bootstrap peer"},
+    ):
+        later = replace(wiped(**unknown), now=NOW + timedelta(minutes=1))
+        assert dated(first_look.members_known, later).members_known == first_look.members_known
+    back = replace(four(), members_known=first_look.members_known)
+    assert dated(first_look.members_known, back).members_known == records(4)
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"waiting": "", "message": ""},
+        {"waiting": "ImagePullBackOff"},
+        {"message": "Out of memory"},
+        {"waiting": "", "message": WORDS},
+    ],
+    ids=["starting", "another wait", "other words", "words without the wait"],
+)
+def test_a_member_that_is_only_silent_is_not_dated(unknown: dict[str, Any]) -> None:
+    """What is unknown is not lost."""
+    assert dated(records(4), wiped(**unknown)).members_known == records(4)
+
+
+def test_a_date_does_not_pass_to_the_next_pod() -> None:
+    """A pod is made anew when an old volume is brought back: its own refusal alone counts."""
+    previous = dated(records(4), wiped()).members_known
+    after = (NOW + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert dated(previous, wiped(waiting="", message="", created=after)).members_known == records(4)
+
+
+def test_a_wiped_member_is_replaced_after_its_time_and_only_while_the_evidence_stands() -> None:
+    """While its container starts, the old volume may be back: nothing is forced in that moment."""
+    known = (*records(3), replace(records(4)[3], lost_since=NOW - timedelta(minutes=10)))
+    force = RemovePeer(TOP, "vectors-3", force=True, why="its volume is gone")
+    soon, late = desired(4, shards={"replaceLostPeerAfter": "10m"}), {"replaceLostPeerAfter": "11m"}
+    assert first(plan(soon, replace(wiped(), members_known=known))) == force
+    waits = plan(desired(4, shards=late), replace(wiped(), members_known=known))
+    assert force not in waits.steps
+    assert Guard.CONSENT_NEEDED in {wait.guard for wait in waits.blocked}
+    starting = replace(wiped(waiting="", message=""), members_known=known)
+    assert force not in plan(soon, starting).steps
+    named = desired(4, shards={"replaceLostPeers": [103]})
+    assert force not in plan(named, starting).steps
+    assert first(plan(named, replace(wiped(), members_known=known))) == force
+
+
+def test_wiped_disks_of_half_the_peers_leave_no_majority() -> None:
+    """No peer can be removed then, with whatever consent."""
+    observed = wiped()
+    refused = replace(observed.pods[2], ready=False, waiting="CrashLoopBackOff", message=WORDS)
+    silent = silence(replace(observed, pods=(*observed.pods[:2], refused, observed.pods[3])), "vectors-2")
+    (wait,) = [w for w in plan(desired(4), silent).blocked if w.guard is Guard.VOLUME_LOST]
+    assert wait.step == "elect a leader"
+
+
 def test_a_volume_that_was_lost_before_its_peer_was_recorded_is_told_by_qdrants_words() -> None:
     """The new peer was silent until its volume went; its pod starts empty under the name of a member with shards."""
-    words = (
-        f"peer URI http://vectors-3 already used by peer 103 which {STILL_MEMBER}, remove its shards first"
-    )
-    waits = replace(lost().pods[3], ready=False, waiting="CrashLoopBackOff", message=words)
+    waits = replace(lost().pods[3], ready=False, waiting="CrashLoopBackOff", message=WORDS)
     refused = replace(lost(), pods=(*lost().pods[:3], waits), members_known=())
     found = update_records(records(3), "vectors", refused)
     assert found[3] == Member("vectors-3", TOP, "", NOW)

@@ -229,7 +229,7 @@ def test_a_removal_is_not_asked_for_again_while_the_news_travels() -> None:
 
 def test_a_lost_peer_is_not_removed_again_while_the_news_travels() -> None:
     """The same by force."""
-    records_lost = (*records(3), Member("vectors-3", TOP, "claim-3", NOW))
+    records_lost = (*records(3), Member("vectors-3", TOP, "claim-lost", NOW))
     wanted = three(shards={"replaceLostPeers": [int(TOP)]})
     lost = replace(silence(four(), "vectors-3"), members_known=records_lost)
     assert [step for step in plan(wanted, lost).steps if isinstance(step, RemovePeer)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from qdrant_operator.domain.members import STILL_MEMBER
+from qdrant_operator.domain.lost_evidence import STILL_MEMBER
 from qdrant_operator.domain.observed import Member, Observed, PodState
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.steps import RestartPod

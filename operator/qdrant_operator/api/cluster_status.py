@@ -97,7 +97,7 @@ class Member(Model):
     claim_uid: str
     """Uid of the volume claim that holds the peer's data."""
     lost_since: datetime | None = None
-    """Since when the pod has another volume while its peer is still a member that nobody reaches."""
+    """Since when the pod has another or an empty volume, while its peer is still a member that does not answer."""
 
 
 class Leaving(Model):

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from qdrant_operator.domain.desired import DesiredCluster
 from qdrant_operator.domain.durations import duration
-from qdrant_operator.domain.members import is_member, is_refused, ordinal_of
+from qdrant_operator.domain.lost_evidence import is_lost, is_refused
+from qdrant_operator.domain.members import is_member, ordinal_of
 from qdrant_operator.domain.names import claim_name
 from qdrant_operator.domain.observed import Member, Observed
 from qdrant_operator.domain.placement.model import Layout
@@ -26,7 +27,8 @@ WHY = "its volume is gone"
 
 def consented(desired: DesiredCluster, observed: Observed, pods: Mapping[PeerId, str]) -> frozenset[PeerId]:
     """Members whose volume is gone and that may be removed by force."""
-    lost = (member for member in observed.members_known if member.lost_since and member.peer in pods)
+    known = (member for member in observed.members_known if member.peer in pods)
+    lost = (member for member in known if member.lost_since and is_lost(member, observed))
     return frozenset(member.peer for member in lost if _may_replace(desired, observed, member))
 
 
@@ -69,7 +71,7 @@ def _without_majority(cluster: str, observed: Observed) -> Blocked | None:
 
 
 def _is_gone(cluster: str, observed: Observed, member: Member) -> bool:
-    """Its claim is missing or another one, its peer does not answer, and its pod cannot start.
+    """Its claim is missing, another one or empty, its peer does not answer, and its pod cannot start.
 
     A peer that comes up under another claim has its old volume back.
     """
@@ -77,7 +79,8 @@ def _is_gone(cluster: str, observed: Observed, member: Member) -> bool:
         return False
     volume = observed.volumes.get(claim_name(cluster, ordinal_of(member.pod)))
     pod = next((pod for pod in observed.pods if pod.name == member.pod), None)
-    return (volume is None or volume.uid != member.claim_uid) and (pod is None or is_down(pod))
+    gone = volume is None or is_lost(member, observed)
+    return gone and (pod is None or is_down(pod))
 
 
 def _plan(desired: DesiredCluster, observed: Observed, layout: Layout, member: Member) -> Plan:
@@ -86,18 +89,20 @@ def _plan(desired: DesiredCluster, observed: Observed, layout: Layout, member: M
     lost = lost_with(layout, member.peer)
     if lost:
         message = (
-            f"claim {claim} has a new, empty volume, and peer {member.peer} held the only sound replica of "
+            f"claim {claim} has an empty volume, and peer {member.peer} held the only sound replica of "
             f"{', '.join(lost)}: bring the old volume back under this claim; only if it is gone for good, save what "
             "the other shards hold and delete these collections in Qdrant"
         )
         return _wait(step, Guard.VOLUME_LOST, message)
     if not _may_replace(desired, observed, member):
         message = (
-            f"claim {claim} has a new, empty volume and peer {member.peer} can never come back; every shard of it "
+            f"claim {claim} has an empty volume and peer {member.peer} can never come back; every shard of it "
             f"has another sound replica: add {member.peer} to spec.shards.replaceLostPeers, or set "
             "spec.shards.replaceLostPeerAfter"
         )
         return _wait(step, Guard.CONSENT_NEEDED, message)
+    if not is_lost(member, observed):
+        return NOTHING
     reason = why_not_remove(step, layout)
     return _wait(step, Guard.NO_QUORUM_WITHOUT, f"{reason}: waiting") if reason else Plan((step,))
 

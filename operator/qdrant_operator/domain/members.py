@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from qdrant_operator.domain import names
 from qdrant_operator.domain.bootstrap import members_wanted
 from qdrant_operator.domain.evidence import may_hold_data
+from qdrant_operator.domain.lost_evidence import is_lost, is_refused, starts_again
 from qdrant_operator.domain.observed import (
     BootstrapPhase,
     Leaving,
@@ -23,9 +24,6 @@ from qdrant_operator.domain.observed import (
 )
 from qdrant_operator.domain.steps import Blocked, Guard
 from qdrant_operator.domain.values import PeerId, PeerView, View
-
-STILL_MEMBER = "still has shards"
-"""What a server says that starts on an empty volume under the URI of a member that holds shards."""
 
 
 def outsiders(views: Mapping[str, View], records: Collection[Member] = ()) -> frozenset[str]:
@@ -232,7 +230,7 @@ def update_records(previous: tuple[Member, ...], desired: str, observed: Observe
             known[pod.name] = found
     settled = bool(peers)
     kept = (m for m in known.values() if not settled or m.peer in peers or _pod_exists(m.pod, observed))
-    return tuple(sorted((_dated(m, desired, observed, peers) for m in kept), key=lambda m: ordinal_of(m.pod)))
+    return tuple(sorted((_dated(m, observed, peers) for m in kept), key=lambda m: ordinal_of(m.pod)))
 
 
 def _was_removed(view: PeerView, observed: Observed) -> bool:
@@ -256,11 +254,6 @@ def _record(pod: PodState, observed: Observed, cluster: str, inside: frozenset[P
     return Member(pod.name, view.peer, volume.uid)
 
 
-def is_refused(pod: PodState) -> bool:
-    """Whether its server ended because a member of its name holds shards: the pod's volume is not that member's."""
-    return pod.waiting == "CrashLoopBackOff" and STILL_MEMBER in pod.message
-
-
 def _refused(pod: PodState, observed: Observed, cluster: str) -> Member | None:
     """A member that was lost before it was recorded, as Qdrant's last words prove; nobody knows its volume."""
     if not is_refused(pod):
@@ -269,10 +262,10 @@ def _refused(pod: PodState, observed: Observed, cluster: str) -> Member | None:
     return None if peer is None else Member(pod.name, peer, "")
 
 
-def _dated(member: Member, cluster: str, observed: Observed, peers: set[PeerId]) -> Member:
-    volume = observed.volumes.get(names.claim_name(cluster, ordinal_of(member.pod)))
+def _dated(member: Member, observed: Observed, peers: set[PeerId]) -> Member:
     answers = any(view.peer == member.peer for view in observed.peers.values())
-    replaced = volume is not None and volume.uid != member.claim_uid
-    if answers or not replaced or member.peer not in peers:
+    if answers or member.peer not in peers:
         return replace(member, lost_since=None)
-    return replace(member, lost_since=member.lost_since or observed.now)
+    if is_lost(member, observed):
+        return replace(member, lost_since=member.lost_since or observed.now)
+    return member if starts_again(member, observed) else replace(member, lost_since=None)
