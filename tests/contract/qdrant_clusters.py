@@ -7,11 +7,13 @@ import os
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
+import pytest
 
 from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.domain.errors import Refused, Retryable
@@ -22,6 +24,33 @@ from sandbox.qdrant_sim.host import PeerHost, RunningPeer
 QUICK = Pace(start=0.05, contact=0.05, snapshot=0.05, promote=0.05, ready=0.2, refused=0.1)
 CLUSTERED = {"QDRANT__CLUSTER__ENABLED": "true"}
 KINDS = ["simulated", *(["real"] if os.environ.get("QDRANT_BIN") else [])]
+
+
+CONSENSUS_SECONDS = 10
+"""After this time the adapter gives up a call that waits for consensus."""
+
+
+@asynccontextmanager
+async def adapter() -> AsyncIterator[QdrantRest]:
+    """The adapter under test."""
+    rest_adapter = QdrantRest(lambda *_: None, consensus_seconds=CONSENSUS_SECONDS)
+    try:
+        yield rest_adapter
+    finally:
+        await rest_adapter.close()
+
+
+@asynccontextmanager
+async def agreed(kind: str, folder: Path, qdrant: QdrantRest, count: int) -> AsyncIterator[Cluster]:
+    """So many peers of a kind that agree; skipped where that kind is not there."""
+    if kind == "real" and not os.environ.get("QDRANT_BIN"):
+        pytest.skip("QDRANT_BIN names no Qdrant")
+    cluster = make(kind, folder)
+    try:
+        await form(cluster, qdrant, count)
+        yield cluster
+    finally:
+        await cluster.close()
 
 
 class Started(Protocol):

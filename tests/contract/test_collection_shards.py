@@ -20,7 +20,7 @@ from qdrant_operator.domain.collections import plan
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.reconcile.collection_act import ask
 from qdrant_operator.reconcile.collection_observe import observe_collection, observed_shards
-from tests.contract.qdrant_clusters import KINDS, Cluster, eventually, form, make, rest
+from tests.contract.qdrant_clusters import KINDS, Cluster, adapter, agreed, eventually, rest
 
 BASE: dict[str, Any] = {"clusterRef": {"name": "vectors"}, "vectors": {"size": 4, "distance": "Dot"}}
 VECTORS = {"vectors": {"size": 4, "distance": "Dot"}}
@@ -31,9 +31,8 @@ EU = {"key": "eu", "shards": 2, "replicationFactor": 2, "peers": {"pods": ["vect
 @pytest.fixture
 async def qdrant() -> AsyncIterator[QdrantRest]:
     """The real adapter."""
-    adapter = QdrantRest(lambda *_: None, consensus_seconds=10)
-    yield adapter
-    await adapter.close()
+    async with adapter() as found:
+        yield found
 
 
 @pytest.fixture(params=KINDS)
@@ -41,12 +40,8 @@ async def cluster(
     request: pytest.FixtureRequest, tmp_path: Path, qdrant: QdrantRest
 ) -> AsyncIterator[Cluster]:
     """Three peers that agree."""
-    formed = make(request.param, tmp_path)
-    try:
-        await form(formed, qdrant, 3)
-        yield formed
-    finally:
-        await formed.close()
+    async with agreed(request.param, tmp_path, qdrant, 3) as cluster:
+        yield cluster
 
 
 def wanted(spec: dict[str, Any], *keys: int | str) -> Desired:

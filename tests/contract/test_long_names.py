@@ -10,7 +10,7 @@ import pytest
 from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.api.collection import NAME_BYTES
 from qdrant_operator.domain.values import ReplicaState, ShardId
-from tests.contract.qdrant_clusters import KINDS, Cluster, eventually, form, make, rest, upsert
+from tests.contract.qdrant_clusters import KINDS, Cluster, adapter, agreed, eventually, rest, upsert
 
 ONE_SHARD = {"vectors": {"size": 4, "distance": "Dot"}, "shard_number": 1, "replication_factor": 1}
 POINTS = 200
@@ -19,9 +19,8 @@ POINTS = 200
 @pytest.fixture
 async def qdrant() -> AsyncIterator[QdrantRest]:
     """The adapter under test; consensus calls give up after 10 s."""
-    adapter = QdrantRest(lambda operation, outcome, seconds: None, consensus_seconds=10)
-    yield adapter
-    await adapter.close()
+    async with adapter() as found:
+        yield found
 
 
 @pytest.fixture(params=KINDS)
@@ -29,10 +28,8 @@ async def cluster(
     request: pytest.FixtureRequest, tmp_path: Path, qdrant: QdrantRest
 ) -> AsyncIterator[Cluster]:
     """Two peers that agree."""
-    cluster = make(request.param, tmp_path)
-    await form(cluster, qdrant, 2)
-    yield cluster
-    await cluster.close()
+    async with agreed(request.param, tmp_path, qdrant, 2) as cluster:
+        yield cluster
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "知", "😀"])
@@ -68,7 +65,7 @@ async def test_the_longest_name_is_made_saved_and_carried_to_another_peer(
     assert await qdrant.collections(cluster.endpoint(0)) == ()
 
 
-@pytest.mark.parametrize("cluster", [kind for kind in KINDS if kind == "real"], indirect=True)
+@pytest.mark.parametrize("cluster", ["real"], indirect=True)
 async def test_a_name_that_the_file_system_does_not_take_stops_consensus_and_the_peers_say_why(
     cluster: Cluster, qdrant: QdrantRest
 ) -> None:

@@ -11,7 +11,16 @@ import pytest
 from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.values import PeerId, ReplicaState, Transfer
-from tests.contract.qdrant_clusters import CLUSTERED, KINDS, Cluster, eventually, form, formed, make, upsert
+from tests.contract.qdrant_clusters import (
+    CLUSTERED,
+    KINDS,
+    Cluster,
+    adapter,
+    agreed,
+    eventually,
+    formed,
+    upsert,
+)
 
 ONE_SHARD = {"vectors": {"size": 4, "distance": "Dot"}, "shard_number": 1, "replication_factor": 1}
 POINTS = 500
@@ -21,9 +30,8 @@ WRITES = 12
 @pytest.fixture
 async def qdrant() -> AsyncIterator[QdrantRest]:
     """The adapter under test; consensus calls give up after 10 s."""
-    adapter = QdrantRest(lambda operation, outcome, seconds: None, consensus_seconds=10)
-    yield adapter
-    await adapter.close()
+    async with adapter() as found:
+        yield found
 
 
 @pytest.fixture(params=KINDS)
@@ -31,12 +39,10 @@ async def cluster(
     request: pytest.FixtureRequest, tmp_path: Path, qdrant: QdrantRest
 ) -> AsyncIterator[Cluster]:
     """Three peers with one shard of some points on one of them."""
-    cluster = make(request.param, tmp_path)
-    await form(cluster, qdrant, 3)
-    await qdrant.create_collection(cluster.endpoint(0), "docs", ONE_SHARD)
-    assert await upsert(cluster.endpoint(0), "docs", range(POINTS)) == 200
-    yield cluster
-    await cluster.close()
+    async with agreed(request.param, tmp_path, qdrant, 3) as cluster:
+        await qdrant.create_collection(cluster.endpoint(0), "docs", ONE_SHARD)
+        assert await upsert(cluster.endpoint(0), "docs", range(POINTS)) == 200
+        yield cluster
 
 
 class World:

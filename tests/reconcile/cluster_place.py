@@ -11,6 +11,7 @@ from qdrant_operator.domain.errors import Conflict
 from qdrant_operator.domain.wire import Kind, Manifest
 from qdrant_operator.reconcile.cluster import ClusterReconciler
 from qdrant_operator.reconcile.world import Options, World
+from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.reconcile.collection_world import (
     CLUSTER,
@@ -36,9 +37,7 @@ class Place:
     @property
     def subject(self) -> Manifest:
         """The QdrantCluster now."""
-        found = self.kubernetes.cached_one(Kind.CLUSTER, NAMESPACE, CLUSTER)
-        assert found is not None
-        return found
+        return cluster_in(self.kubernetes)
 
     @property
     def guards(self) -> list[str]:
@@ -64,12 +63,24 @@ class Place:
                 await self.loop.reconcile(self.subject)
 
 
+def create_cluster(server: FakeApiServer) -> None:
+    """A user creates a QdrantCluster of one peer."""
+    server.create(manifest(Kind.CLUSTER, CLUSTER, {"version": "v1.19.0", "replicas": 1}), USER)
+
+
+def cluster_in(kubernetes: FakeKubernetes) -> Manifest:
+    """The QdrantCluster as this cache has it."""
+    found = kubernetes.cached_one(Kind.CLUSTER, NAMESPACE, CLUSTER)
+    assert found is not None
+    return found
+
+
 @asynccontextmanager
 async def one_cluster() -> AsyncIterator[Place]:
     """A new cluster of one peer, whose operator runs in a pod."""
     clock, qdrant, told = ManualClock(), FaultyRest(), Recorder()
     kubernetes = FakeKubernetes(now=clock.now)
-    kubernetes.server.create(manifest(Kind.CLUSTER, CLUSTER, {"version": "v1.19.0", "replicas": 1}), USER)
+    create_cluster(kubernetes.server)
     options = Options("operator:test", operator_pods=OperatorPods("ops", {"app": "operator"}))
     world = World(kubernetes, qdrant, clock, told, options)
     yield Place(kubernetes, told, clock, world, ClusterReconciler(world))

@@ -14,14 +14,12 @@ from qdrant_operator.reconcile.status import write_status
 from qdrant_operator.reconcile.world import Again, Options, World
 from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.kubernetes import FakeKubernetes
+from tests.reconcile.cluster_place import cluster_in, create_cluster
 from tests.reconcile.collection_world import (
     CLUSTER,
-    NAMESPACE,
-    USER,
     FaultyRest,
     ManualClock,
     Recorder,
-    manifest,
 )
 
 
@@ -44,9 +42,7 @@ class Installation:
     @property
     def subject(self) -> Manifest:
         """The QdrantCluster as its cache has it."""
-        found = self.kubernetes.cached_one(Kind.CLUSTER, NAMESPACE, CLUSTER)
-        assert found is not None
-        return found
+        return cluster_in(self.kubernetes)
 
     async def look(self) -> float:
         """One pass."""
@@ -69,7 +65,7 @@ def clock() -> ManualClock:
 def two(clock: ManualClock) -> tuple[Installation, Installation]:
     """Two installations beside a new QdrantCluster."""
     server = FakeApiServer(clock.now)
-    server.create(manifest(Kind.CLUSTER, CLUSTER, {"version": "v1.19.0", "replicas": 1}), USER)
+    create_cluster(server)
     return Installation("ops-a/qdrant-operator", server, clock), Installation(
         "ops-b/qdrant-operator", server, clock
     )
@@ -155,7 +151,7 @@ async def test_a_rival_that_went_is_not_named_any_more(
 async def test_an_installation_without_a_lease_acts_without_a_record(clock: ManualClock) -> None:
     """As in development."""
     server = FakeApiServer(clock.now)
-    server.create(manifest(Kind.CLUSTER, CLUSTER, {"version": "v1.19.0", "replicas": 1}), USER)
+    create_cluster(server)
     alone = Installation("", server, clock)
     alone.world = replace(alone.world, options=Options("operator:test"))
     await alone.look()

@@ -67,6 +67,16 @@ def quantity_order(left: str, right: str) -> str:
     return f"quantity(string({left})).compareTo(quantity(string({right})))"
 
 
+def requests_within_limits(field: str) -> dict[str, str]:
+    """The rule of a model with `requests` and `limits`, which stands at `field`."""
+    return rule(
+        "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || "
+        + quantity_order("self.requests[name]", "self.limits[name]")
+        + " <= 0)",
+        f"{field}: a request is larger than its limit; raise {field}.limits or lower {field}.requests",
+    )
+
+
 LIST_SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 """Schema words for a list in which no value stands twice."""
 FREE_FORM: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}

@@ -19,6 +19,7 @@ from qdrant_operator.api.base import (
     Quantity,
     SecretKeyRef,
     quantity_order,
+    requests_within_limits,
     rule,
     rules,
 )
@@ -76,17 +77,7 @@ class Image(Model):
 class Resources(Model):
     """CPU and memory of each peer."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || "
-                + quantity_order("self.requests[name]", "self.limits[name]")
-                + " <= 0)",
-                "spec.resources: a request is larger than its limit; raise spec.resources.limits or lower "
-                "spec.resources.requests",
-            ),
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(requests_within_limits("spec.resources")))
 
     requests: Annotated[Mapping[str, Quantity], Field(max_length=32)] | None = None
     """What the scheduler sets aside, for example cpu: "2" and memory: 8Gi."""

@@ -19,7 +19,7 @@ from qdrant_operator.api.base import (
     Quantity,
     Status,
     list_map,
-    quantity_order,
+    requests_within_limits,
     rule,
     rules,
 )
@@ -76,17 +76,7 @@ _FIXED_CLUSTER = rules(
 class JobResources(Model):
     """CPU and memory of a snapshot's run. Memory is buffers, whatever the size of a shard."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || "
-                + quantity_order("self.requests[name]", "self.limits[name]")
-                + " <= 0)",
-                "spec.job.resources: a request is larger than its limit; raise spec.job.resources.limits or lower "
-                "spec.job.resources.requests",
-            ),
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(requests_within_limits("spec.job.resources")))
 
     requests: Annotated[Mapping[str, Quantity], Field(max_length=32)] = {"cpu": "100m", "memory": "160Mi"}
     """What the scheduler sets aside."""

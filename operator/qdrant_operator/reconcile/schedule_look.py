@@ -13,6 +13,7 @@ from qdrant_operator.api import SnapshotScheduleSpec
 from qdrant_operator.domain import names
 from qdrant_operator.domain.schedules import run_name
 from qdrant_operator.reconcile.access import find_cluster
+from qdrant_operator.reconcile.named import Named
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.snapshot_subject import is_known, is_over, moment
 from qdrant_operator.reconcile.spec import read_spec
@@ -20,31 +21,15 @@ from qdrant_operator.reconcile.world import World
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Look(Named):
     """A schedule and its snapshots, as of now."""
 
-    manifest: Manifest
     spec: SnapshotScheduleSpec
     snapshots: tuple[Manifest, ...]
     """Those that it made and that are not being deleted."""
     cluster: Manifest | None
     """Its QdrantCluster; None: there is none."""
     now: datetime
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return str(self.manifest["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        """Its namespace, which is its cluster's."""
-        return str(self.manifest["metadata"]["namespace"])
-
-    @property
-    def uid(self) -> str:
-        """Unique for ever."""
-        return str(self.manifest["metadata"]["uid"])
 
     @property
     def unclaimed(self) -> tuple[Manifest, ...]:

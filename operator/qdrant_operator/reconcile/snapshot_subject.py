@@ -12,32 +12,17 @@ from qdrant_operator.domain.backups import Phase
 from qdrant_operator.domain.errors import Refused
 from qdrant_operator.domain.manifests.jobs import job_name
 from qdrant_operator.domain.storage import S3Place, backup_folder, journal_key, s3_place
+from qdrant_operator.reconcile.named import Named
 from qdrant_operator.reconcile.ports import Manifest
 from qdrant_operator.reconcile.records import check_known
 from qdrant_operator.reconcile.spec import read_spec
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Named):
     """One QdrantSnapshot."""
 
-    manifest: Manifest
     spec: SnapshotSpec
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return str(self.manifest["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        """Its namespace, which is its cluster's."""
-        return str(self.manifest["metadata"]["namespace"])
-
-    @property
-    def uid(self) -> str:
-        """Unique for ever."""
-        return str(self.manifest["metadata"]["uid"])
 
     @property
     def cluster(self) -> str:
