@@ -129,7 +129,7 @@ class SnapshotScheduleSpec(Model):
     """The Jobs that make the snapshots."""
     deletion_policy: Literal["Retain", "Delete"] = "Delete"
     """What becomes of the stored files of a snapshot that retention deletes. Whatever else deletes a snapshot of
-    the schedule leaves its files."""
+    the schedule leaves its files. Delete needs storage.s3.credentials: without it the files stay."""
 
 
 class SnapshotScheduleStatus(Status):
@@ -172,7 +172,7 @@ class SnapshotSpec(Model):
     """The Job that makes it."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
     """What becomes of the stored files when you delete this object. Delete counts while its QdrantCluster exists
-    and neither that nor the namespace is being deleted."""
+    and neither that nor the namespace is being deleted. It needs storage.s3.credentials: without it the files stay."""
 
 
 class SnapshotPhase(StrEnum):

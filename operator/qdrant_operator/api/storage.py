@@ -59,7 +59,8 @@ class S3(Model):
     endpoint: Annotated[str, Field(max_length=512, json_schema_extra=_ENDPOINT)] | None = None
     """URL of the S3 service; absent: AWS."""
     credentials: S3Credentials | None = None
-    """Keys of the account; absent: the pod's own identity (IRSA, instance profile)."""
+    """Keys of the account; absent: the Job uses the pod's own identity (IRSA, instance profile), and the operator
+    cannot delete files."""
 
 
 class Storage(Model):
