@@ -6,30 +6,26 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain import names
-from qdrant_operator.domain.bootstrap import first_pod
 from qdrant_operator.domain.collection_claims import collection_name
 from qdrant_operator.domain.desired import DesiredCluster
-from qdrant_operator.domain.disruptions import plan_disruptions
 from qdrant_operator.domain.errors import Refused, Retryable
 from qdrant_operator.domain.manifests.services import read_disruptions
-from qdrant_operator.domain.members import gone_pod, pods_wanted, update_records
+from qdrant_operator.domain.members import gone_pod, update_records
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState, Volume, health
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.steps import Blocked
 from qdrant_operator.domain.values import Silent, View
-from qdrant_operator.domain.versions import Past, highest, next_hop, past
 from qdrant_operator.domain.volume_marks import find_unmarked
 from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster_backups import running_backups
+from qdrant_operator.reconcile.cluster_desired import Wanted, want
 from qdrant_operator.reconcile.cluster_keys import NO_KEYS, resolve_keys
 from qdrant_operator.reconcile.cluster_objects import find_damage, find_unwanted
 from qdrant_operator.reconcile.cluster_records import (
     read_bootstrap,
     read_leaving,
     read_members,
-    read_releases,
     read_volumes,
 )
 from qdrant_operator.reconcile.cluster_spec import parse_spec
@@ -77,34 +73,19 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
     views = await read_views(world, pods, endpoints)
     observed = await _observe(world, subject, pods, endpoints, views)
     observed = replace(recall(observed).added_to(observed), remains=remains)
-    keys = keys.settled(spec, name, observed)
-    stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
-    allowed = (subject["metadata"].get("annotations") or {}).get(names.ANNOTATION_ALLOW_DOWNGRADE, "")
-    known = past(views, observed.volumes, read_releases(subject))
-    present = _present_release(stateful_set)
-    hop = next_hop(spec.version, known, present[0], allowed)
-    count, held_back = pods_wanted(name, spec.replicas, observed)
-    desired = DesiredCluster(
-        name=name,
-        namespace=namespace,
-        uid=subject["metadata"]["uid"],
-        spec=spec,
-        credentials=keys.credentials,
-        members=count,
-        version=hop.version,
-        digest=_digest(hop.version, spec, present),
-        first_pod=first_pod(observed.bootstrap),
-        operator=world.options.operator_pods,
-        disruptions=plan_disruptions(observed),
-        allowed_downgrade=allowed,
+    wanted = want(world, subject, spec, keys.settled(spec, name, observed), observed, views)
+    return Look(wanted.desired, _compared(world, wanted, observed), endpoints, wanted.blocked)
+
+
+def _compared(world: World, wanted: Wanted, observed: Observed) -> Observed:
+    """The same with what differs from the objects that are wanted."""
+    observed = replace(observed, highest_version=wanted.highest_version)
+    return replace(
+        observed,
+        damage=find_damage(world.kubernetes, wanted.desired) if observed.bootstrap else (),
+        unwanted=find_unwanted(world.kubernetes, wanted.desired),
+        unmarked=find_unmarked(wanted.desired, observed),
     )
-    observed = replace(observed, highest_version=_highest(desired, known))
-    damage = find_damage(world.kubernetes, desired) if observed.bootstrap else ()
-    unwanted = find_unwanted(world.kubernetes, desired)
-    blocked = (*keys.blocked, *hop.blocked, *held_back)
-    unmarked = find_unmarked(desired, observed)
-    observed = replace(observed, damage=damage, unwanted=unwanted, unmarked=unmarked)
-    return Look(desired, observed, endpoints, blocked)
 
 
 async def _observe(
@@ -159,27 +140,6 @@ def _floors(collections: tuple[Manifest, ...], peers: int) -> dict[str, int]:
     owned = (one for one in collections if (one.get("status") or {}).get("owned"))
     asked = {collection_name(one): int(one["spec"].get("replicationFactor") or 0) for one in owned}
     return {name: factor for name, factor in asked.items() if factor <= peers}
-
-
-def _highest(desired: DesiredCluster, known: Past) -> str | None:
-    """What status remembers from now on; a downgrade that was allowed lowers it when it has happened."""
-    return highest((known.running if desired.allows_downgrade else None) or known.seen)
-
-
-def _present_release(stateful_set: Manifest | None) -> tuple[str | None, str]:
-    """Tag and digest of the image in the StatefulSet."""
-    if stateful_set is None:
-        return None, ""
-    image: str = stateful_set["spec"]["template"]["spec"]["containers"][0]["image"]
-    tagged, _, digest = image.partition("@")
-    return tagged.rsplit(":", 1)[1], digest
-
-
-def _digest(version: str, spec: ClusterSpec, present: tuple[str | None, str]) -> str:
-    """The digest in the spec names the image of spec.version only."""
-    if version == spec.version:
-        return spec.image.digest or ""
-    return present[1] if version == present[0] else ""
 
 
 async def live_claims(world: World, subject: Manifest) -> dict[str, Volume]:
