@@ -153,7 +153,6 @@ SNAPSHOT = CustomKind(
         Column("Progress", ".status.progress", "How far a running snapshot is."),
         Column("Points", ".status.points", "Points that were saved.", "integer"),
         Column("Bytes", ".status.bytes", "Size of the stored files.", "integer", priority=1),
-        Column("Location", ".status.location", "Where it is stored.", priority=1),
         AGE,
     ),
     rules=(_short_name(56, "the Job that makes it and its labels are named after it"),),
