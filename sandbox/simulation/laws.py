@@ -12,7 +12,7 @@ from sandbox.fakes.statefulset import is_ready
 from sandbox.qdrant_sim.core.answers import Call
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.ops import DropReplica, Op, Remove, Start
-from sandbox.qdrant_sim.core.state import State
+from sandbox.qdrant_sim.core.state import INITIALIZING, State
 from sandbox.simulation.facts import NOTICED, Facts
 from sandbox.simulation.node import claim_of
 from sandbox.simulation.shard_laws import ShardLaws
@@ -123,12 +123,16 @@ class Laws:
             self.breaks(f"peer {peer} is removed and no majority of the others answers")
 
     def _on_forget(self, peer: int, state: State) -> None:
-        """An id that is no member is cleared: what the tables place on it must be good elsewhere."""
+        """An id that is no member is cleared: what the tables place on it must be good elsewhere.
+
+        A collection that was created a moment ago has no replica with data yet, so nothing is lost with one.
+        """
         silent = {int(fact[1]) for fact in self.facts.old("missing")}
         for name, collection in state.collections.items():
             for number, shard in collection.shards.items():
                 good = self._story.writer.good(state, name, number) - silent - {peer}
-                if peer in shard.replicas and not good:
+                filled = set(shard.replicas.values()) - {INITIALIZING}
+                if peer in shard.replicas and filled and not good:
                     self.breaks(
                         f"peer {peer}, no member, is cleared, and {name}/{number} is good nowhere else"
                     )

@@ -128,9 +128,9 @@ class User:
         modes = set(self._lately("mode", seconds))
         return modes.pop() if len(modes) == 1 else "Auto"
 
-    def least_factor(self, name: str, seconds: float) -> int:
-        """The least replication factor that was asked for lately."""
-        return min(map(int, self._lately(f"factor {name}", seconds)), default=1)
+    def factors(self, name: str, seconds: float) -> list[int]:
+        """The replication factors that were asked for lately."""
+        return [int(factor) for factor in self._lately(f"factor {name}", seconds)]
 
     def least_replicas(self, seconds: float) -> int:
         """The least number of peers that was asked for lately."""

@@ -20,9 +20,10 @@ class Wishes:
 
     def replicas_of(self, name: str, state: State) -> int:
         """Replicas that must stay; a factor that the peers cannot hold is refused, and the old one counts."""
-        asked = self._story.user.least_factor(name, 20.0)
+        peers = self._story.user.least_replicas(20.0)
         known = int(state.collections[name].params["replication_factor"])
-        return asked if asked <= self._story.user.least_replicas(20.0) else min(asked, known)
+        asked = self._story.user.factors(name, 20.0)
+        return min((factor if factor <= peers else min(factor, known) for factor in asked), default=1)
 
     def is_wanted(self, claim: str) -> bool:
         """Whether the pod of a claim, or a pod by its own name, is within what was asked for."""
