@@ -34,6 +34,7 @@ from qdrant_operator.domain.steps import Guard, Plan, RecordBootstrap
 from qdrant_operator.domain.values import PeerId
 from qdrant_operator.reconcile import (
     cluster_act,
+    cluster_members,
     cluster_observe,
     cluster_shards,
     collection_act,
@@ -137,6 +138,11 @@ def _membership() -> list[Mutant]:
         Mutant(
             "membership: ConsensusUnsettled, a successor would be known",
             lambda: [(removal, "_may_have_successor", False)],
+        ),
+        Mutant(
+            "membership: the peers are asked once more before a pod is taken away",
+            _instead(cluster_members._expect_nobody_joined, _expects_nothing),
+            "and its peer",
         ),
         *_removal_itself(),
         Mutant("membership: nothing grows during a removal", _instead(members.pods_wanted, _grows_always)),
@@ -318,6 +324,10 @@ def _on_old_looks() -> Places:
 
 async def _nobody_listed(*_: object) -> frozenset[str]:
     return frozenset()
+
+
+async def _expects_nothing(*_: object) -> None:
+    pass
 
 
 async def _no_claims(*_: object) -> dict[str, Volume]:

@@ -67,7 +67,7 @@ async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
         case RemovePeer() | ForgetPeer():
             await act_on_peer(world, subject, look, step)
         case RecordLeaving() | LowerMembers() | DeleteClaim() | MarkVolume():
-            await act_on_member(world, subject, step)
+            await act_on_member(world, subject, look, step)
         case _:
             assert_never(step)
 

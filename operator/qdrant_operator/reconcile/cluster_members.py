@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from qdrant_operator.domain.cluster_status import leaving_facts
 from qdrant_operator.domain.errors import Conflict
+from qdrant_operator.domain.membership import plan_membership, roles
 from qdrant_operator.domain.names import pod_name
 from qdrant_operator.domain.observed import MarkVolume
+from qdrant_operator.domain.placement.layout import build_layout
 from qdrant_operator.domain.steps import DeleteClaim, LowerMembers, RecordLeaving
+from qdrant_operator.reconcile.cluster_observe import Look
+from qdrant_operator.reconcile.cluster_shards import asked_again
 from qdrant_operator.reconcile.cluster_volumes import mark_volume
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.world import World
 
 
 async def act_on_member(
-    world: World, subject: Manifest, step: RecordLeaving | LowerMembers | DeleteClaim | MarkVolume
+    world: World, subject: Manifest, look: Look, step: RecordLeaving | LowerMembers | DeleteClaim | MarkVolume
 ) -> None:
     """Carry out one step of a removal, or mark a volume.
 
@@ -24,7 +28,7 @@ async def act_on_member(
         case RecordLeaving():
             await _record(world, subject, step)
         case LowerMembers():
-            await _lower(world, subject, step)
+            await _lower(world, subject, look, step)
         case DeleteClaim():
             await _delete(world, subject, step)
         case MarkVolume():
@@ -41,9 +45,10 @@ async def _record(world: World, subject: Manifest, step: RecordLeaving) -> None:
     )
 
 
-async def _lower(world: World, subject: Manifest, step: LowerMembers) -> None:
+async def _lower(world: World, subject: Manifest, look: Look, step: LowerMembers) -> None:
     """From exactly one more, as read live, and on exactly that version."""
     meta = subject["metadata"]
+    await _expect_nobody_joined(world, look, step)
     live = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     if live is None or live["spec"].get("replicas") != step.members + 1:
         raise Conflict("the StatefulSet has another number of pods than expected: looking again", after=0.5)
@@ -54,6 +59,18 @@ async def _lower(world: World, subject: Manifest, step: LowerMembers) -> None:
         "spec": {"replicas": step.members},
     }
     await world.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
+
+
+async def _expect_nobody_joined(world: World, look: Look, step: LowerMembers) -> None:
+    """Ask the peers once more: the kubelet starts the container of a pod again whose peer had never joined.
+
+    Raises:
+        Conflict: the pod would not be taken away by what the peers say now.
+    """
+    fresh = await asked_again(world, look)
+    layout = build_layout(fresh, roles(look.desired, fresh))
+    if step not in plan_membership(look.desired, fresh, layout).steps:
+        raise Conflict(f"{step.pod}: a peer may have joined from it since the look; looking again", after=0.5)
 
 
 async def _delete(world: World, subject: Manifest, step: DeleteClaim) -> None:

@@ -41,7 +41,7 @@ async def act_on_shard(world: World, look: Look, step: PlacementStep) -> None:
 
 
 async def _send(world: World, look: Look, step: PlacementStep) -> None:
-    fresh = await _fresh(world, look)
+    fresh = await asked_again(world, look)
     reason = why_not(step, build_layout(fresh, roles(look.desired, fresh)))
     if reason:
         raise Conflict(f"{step}: {reason}; looking again", after=0.5)
@@ -70,7 +70,7 @@ async def remove_peer(world: World, subject: Manifest, look: Look, step: RemoveP
         Conflict: it is no member any more, it holds something, clients may still reach it, the rest is no
             majority, or Qdrant refuses.
     """
-    fresh = await _fresh(world, look)
+    fresh = await asked_again(world, look)
     layout = build_layout(fresh, roles(look.desired, fresh))
     if not is_member(fresh, step.peer):
         raise Conflict(f"{step}: the leader says that this was done; looking again", after=0.5)
@@ -91,7 +91,7 @@ async def forget_peer(world: World, look: Look, step: ForgetPeer) -> None:
         Conflict: it is a member, a shard would lose its only sound replica, somebody does not answer, a collection
             is being created, or Qdrant refuses.
     """
-    fresh = await _fresh(world, look)
+    fresh = await asked_again(world, look)
     layout = build_layout(fresh, roles(look.desired, fresh))
     reason = why_not_forget(step.peer, fresh, layout) or _unfinished(fresh)
     _allow(world, look, step, reason)
@@ -135,7 +135,7 @@ def _unfinished(fresh: Observed) -> str:
     return ""
 
 
-async def _fresh(world: World, look: Look) -> Observed:
+async def asked_again(world: World, look: Look) -> Observed:
     """The same pods, asked once more."""
     views = await read_views(world, look.observed.pods, look.endpoints)
     return replace(
