@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from qdrant_operator.domain.child_progress import Hindrance
+from qdrant_operator.domain.conditions import timestamp
 from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, PodState
 from qdrant_operator.domain.planner import plan
 from qdrant_operator.domain.pod_trouble import missing_labels, not_created, not_stopped, unlabelled
@@ -42,7 +43,9 @@ def test_a_pod_without_its_labels_is_named_with_them() -> None:
     """What kubectl needs is in the sentence."""
     missing = missing_labels({"metadata": {"labels": {"a": "1", "b": "other"}}}, {"a": "1", "b": "2"})
     assert missing == {"b": "2"}
-    assert "kubectl label pod vectors-1 b=2" in unlabelled("vectors-1", missing).why
+    told = unlabelled("vectors-1", missing, NOW).why
+    assert "kubectl label pod vectors-1 b=2" in told
+    assert told.startswith(f"since {timestamp(NOW)} ")
 
 
 def test_it_is_said_while_the_cluster_forms_and_first_of_all() -> None:
@@ -72,3 +75,10 @@ def test_an_image_that_cannot_be_pulled_has_a_remedy() -> None:
     down = pod(2, ready=False, waiting="ImagePullBackOff", message="Back-off pulling image")
     (wait,) = plan(desired(), replace(settled(), pods=(pod(0), pod(1), down))).blocked
     assert "spec.image.pullSecrets" in wait.message
+
+
+def test_a_pod_that_does_not_run_says_since_when() -> None:
+    """Minutes of a pull are patience, days are not."""
+    down = pod(2, ready=False, waiting="ImagePullBackOff", down_since=timestamp(NOW))
+    (wait,) = plan(desired(), replace(settled(), pods=(pod(0), pod(1), down))).blocked
+    assert wait.message.startswith(f"vectors-2 does not run: since {timestamp(NOW)} ImagePullBackOff")

@@ -10,6 +10,7 @@ import pytest_asyncio
 from qdrant_operator.domain import names
 from qdrant_operator.domain.wire import Kind
 from qdrant_operator.reconcile import held_up_pods, pod_memory
+from qdrant_operator.reconcile.cluster_observe import pod_state
 from sandbox.fakes.kubernetes import FakeKubernetes
 from sandbox.fakes.statefulset import Kubelet, StatefulSets
 from tests.reconcile.cluster_place import Place, one_cluster
@@ -121,3 +122,23 @@ async def test_a_volume_that_cannot_be_mounted_is_named(place: Place) -> None:
     await place.passes(3)
     assert "FailedMount" in messages(place)
     assert "make the volume, Secret or ConfigMap that it names available" in messages(place)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "since"),
+    [
+        ({"PodScheduled": ("False", "t1"), "Ready": ("False", "t2")}, "t1"),
+        ({"PodScheduled": ("True", "t1"), "Ready": ("False", "t2")}, "t2"),
+        ({"PodScheduled": ("True", "t1"), "Ready": ("True", "t2")}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_pod_is_down_since_its_first_condition_that_is_false(
+    conditions: dict[str, tuple[str, str]], since: str
+) -> None:
+    """What the kubelet and the scheduler say, in that order of need."""
+    told = [
+        {"type": kind, "status": is_so, "lastTransitionTime": at} for kind, (is_so, at) in conditions.items()
+    ]
+    manifest = {"metadata": {"name": "vectors-0", "uid": "u"}, "status": {"conditions": told}}
+    assert pod_state(manifest, None).down_since == since

@@ -141,8 +141,9 @@ def _blocked(
 
 
 def why_down(pod: PodState) -> str:
-    """Why a pod's container does not run, in the kubelet's words and the server's last ones."""
+    """Why a pod's container does not run and since when, in the kubelet's words and the server's last ones."""
+    since = f"since {pod.down_since} " if pod.down_since else ""
     last = f": {pod.message}" if pod.message else ""
     told = Hindrance("the kubelet", pod.waiting, pod.message)
     remedy = f"; {pod_trouble.remedy(told)}" if told.has_remedy else ""
-    return f"{pod.name} does not run: {pod.waiting}{last}"[: 1024 - len(remedy)] + remedy
+    return f"{pod.name} does not run: {since}{pod.waiting}{last}"[: 1024 - len(remedy)] + remedy

@@ -50,12 +50,12 @@ def not_started(pod: str, since: str, told: Hindrance) -> HeldUp:
     return HeldUp(pod, "run", f"{pod} does not run: since {since} {told.words}; {remedy(told)}")
 
 
-def unlabelled(pod: str, missing: Mapping[str, str]) -> HeldUp:
+def unlabelled(pod: str, missing: Mapping[str, str], since: datetime) -> HeldUp:
     """A pod of this name exists without labels by which the cluster finds it."""
     labels = " ".join(f"{key}={value}" for key, value in missing.items())
     why = (
-        f"{pod} exists without its label {labels}: put it back (kubectl label pod {pod} {labels}), or delete the pod "
-        "for another one on the same volume"
+        f"since {timestamp(since)} {pod} exists without its label {labels}: put it back (kubectl label pod {pod} "
+        f"{labels}), or delete the pod for another one on the same volume"
     )
     return HeldUp(pod, "create", why)
 

@@ -192,6 +192,7 @@ def pod_state(pod: Manifest, zone_key: str | None) -> PodState:
         node=(pod.get("spec") or {}).get("nodeName") or "",
         deleted=meta.get("deletionTimestamp") or "",
         started=_has_started(pod),
+        down_since=_down_since(pod),
     )
 
 
@@ -201,6 +202,15 @@ def _life(pod: Manifest) -> str:
     starts = [str(one.get("restartCount", 0)) for one in status.get("containerStatuses") or ()]
     turns = [c.get("lastTransitionTime") for c in status.get("conditions") or () if c.get("type") == "Ready"]
     return " ".join((*starts, *(str(turn) for turn in turns if turn)))
+
+
+def _down_since(pod: Manifest) -> str:
+    """When the first condition that a pod needs became False: to be scheduled, then to be ready."""
+    conditions = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or ()}
+    needed = (conditions.get(kind) or {} for kind in ("PodScheduled", "Ready"))
+    return next(
+        (str(one.get("lastTransitionTime") or "") for one in needed if one.get("status") == "False"), ""
+    )
 
 
 def _has_started(pod: Manifest) -> bool:

@@ -74,19 +74,21 @@ async def _not_created(
     found = []
     for ordinal, since in late.items():
         name = names.pod_name(meta["name"], ordinal)
-        hidden = await _without_labels(kubernetes, meta, name)
+        hidden = await _without_labels(kubernetes, meta, name, since)
         found.append(hidden or not_created(name, since, told))
     return tuple(found)
 
 
-async def _without_labels(kubernetes: Kubernetes, meta: Manifest, name: str) -> HeldUp | None:
+async def _without_labels(
+    kubernetes: Kubernetes, meta: Manifest, name: str, since: datetime
+) -> HeldUp | None:
     try:
         pod = await kubernetes.read(Kind.POD, meta["namespace"], name)
     except (Refused, Retryable):
         return None
     wanted = {**names.peer_selector(meta["name"]), **names.MANAGED}
     missing = missing_labels(pod, wanted) if pod is not None else {}
-    return unlabelled(name, missing) if missing else None
+    return unlabelled(name, missing, since) if missing else None
 
 
 async def _not_started(
