@@ -1,7 +1,7 @@
 """Bytes from servers that are not ours, read up to a limit.
 
 A peer, a store or whoever answers at their address may send without end; memory of the operator is shared by all
-clusters. Knows nothing of HTTP: it takes whatever gives chunks or items.
+clusters. Every adapter reads foreign bytes through it. Knows nothing of HTTP: it takes whatever gives chunks or items.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ that fails or is cut is aborted, so that no hidden parts stay in the bucket.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +21,7 @@ from obstore.exceptions import (
 )
 from obstore.store import S3Store
 
+from qdrant_operator.adapters.capped import TooLarge, list_capped, read_capped
 from qdrant_operator.domain.errors import Refused, Unreachable
 from qdrant_operator.domain.storage import S3Credentials, S3Place, StoredObject
 
@@ -44,8 +46,16 @@ MOST_LISTED = 200_000
 SMALL_BYTES = 64 * 2**20
 """Most bytes of an object that is read whole: a manifest takes some 400 bytes for each shard."""
 
-
 T = TypeVar("T")
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """A store that sends without end is refused."""
+    try:
+        yield
+    except TooLarge as error:
+        raise Refused("AnswerTooLarge", str(error)) from error
 
 
 class S3Storage:
@@ -69,15 +79,10 @@ class S3Storage:
         """A small object, None when there is none; `Refused("AnswerTooLarge")` when it is not small."""
 
         async def whole() -> bytes:
-            content = bytearray()
             result = await obstore.get_async(self._store, key)
-            async for chunk in result.stream(min_chunk_size=READ_BYTES):
-                content += chunk
-                if len(content) > SMALL_BYTES:
-                    raise Refused(
-                        "AnswerTooLarge", f"{self._place.url(key)} is larger than {SMALL_BYTES} bytes"
-                    )
-            return bytes(content)
+            chunks = (bytes(chunk) async for chunk in result.stream(min_chunk_size=READ_BYTES))
+            with _bounded():
+                return await read_capped(chunks, SMALL_BYTES, self._place.url(key))
 
         try:
             return await self._call(f"read {key}", whole())
@@ -88,14 +93,10 @@ class S3Storage:
         """Objects whose key begins with this folder (a slash at its end); a listing without end is refused."""
 
         async def every() -> tuple[StoredObject, ...]:
-            found: list[StoredObject] = []
-            async for page in obstore.list(self._store, prefix, chunk_size=LISTED):
-                found += [_stored(one) for one in page]
-                if len(found) > MOST_LISTED:
-                    raise Refused(
-                        "AnswerTooLarge", f"{self._place.url(prefix)} has over {MOST_LISTED} objects"
-                    )
-            return tuple(found)
+            pages = obstore.list(self._store, prefix, chunk_size=LISTED)
+            objects = (_stored(one) async for page in pages for one in page)
+            with _bounded():
+                return await list_capped(objects, MOST_LISTED, self._place.url(prefix))
 
         return await self._call(f"list {prefix}", every())
 
