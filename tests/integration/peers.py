@@ -42,6 +42,13 @@ class Peers:
         assert answer.status_code == 200, f"{method} {url}: {answer.status_code} {answer.text[:400]}"
         return answer.json()["result"]
 
+    def upload(self, pod: str, path: str, content: bytes) -> None:
+        """Give a snapshot's file to one peer."""
+        url = f"http://{self.pods()[pod]}:6333{path}"
+        files = {"snapshot": ("restored.snapshot", content)}
+        answer = httpx.post(url, files=files, headers={"api-key": self.key}, timeout=60, trust_env=False)
+        assert answer.status_code == 200, f"POST {url}: {answer.status_code} {answer.text[:400]}"
+
     def memberships(self) -> dict[str, frozenset[str]]:
         """Which peers each pod's peer knows."""
         return {pod: frozenset(self.ask(pod, "GET", "/cluster")["peers"]) for pod in self.pods()}

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from qdrant_operator.domain.instruction import S3_ACCESS_KEY, S3_SECRET_KEY
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.wire import Kind
 from sandbox.cluster import Sandbox
-from sandbox.handle import NodeHandle
 from sandbox.kubectl import kubectl
 from sandbox.processes import python_environment
-from sandbox.s3 import ObjectStore
 from tests.integration import manifests
+from tests.integration.backups import Home, new_home
 from tests.integration.kube import Kube, eventually
 from tests.integration.operator import Operator
-from tests.integration.peers import Peers
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 SNAPSHOT = Kind.SNAPSHOT
@@ -32,64 +26,14 @@ POINTS = 300
 SHARDS = 3
 
 
-@dataclass
-class Home:
-    """A namespace with a cluster of three peers, a collection with points, and a bucket of its name."""
-
-    kube: Kube
-    name: str
-    s3: ObjectStore
-    node: NodeHandle
-    kubeconfig: Path
-
-    @property
-    def peers(self) -> Peers:
-        """The cluster's peers."""
-        return Peers(self.kube, self.name)
-
-    def spec(self, **more: Any) -> Manifest:
-        """What every snapshot here says."""
-        access = {"secretRef": {"name": "s3"}}
-        s3 = {"bucket": self.name, "endpoint": self.s3.endpoint, "credentials": access}
-        return {"clusterRef": {"name": "vectors"}, "storage": {"s3": s3}, **more}
-
-    def take(self, name: str, **more: Any) -> Manifest:
-        """A snapshot, when it is good."""
-        self.kube.create(manifests.custom(SNAPSHOT, name, self.spec(**more)), self.name)
-        return self.kube.wait_ready(SNAPSHOT, self.name, name, 90)
-
-    def stored(self, snapshot: str) -> list[str]:
-        """Files of one snapshot, without its folder."""
-        keys = [key for key in self.s3.keys(self.name) if f"/{snapshot}/" in key]
-        return sorted(key.rsplit("/", 1)[1] for key in keys)
-
-    def left_on_peers(self) -> list[str]:
-        """Snapshot files that still lie on peers."""
-        return [name for pod in self.peers.pods() for name in self._left_on(pod)]
-
-    def _left_on(self, pod: str) -> list[str]:
-        local = self.peers.ask(pod, "GET", "/collections/docs/cluster")["local_shards"]
-        paths = [f"/collections/docs/shards/{shard['shard_id']}/snapshots" for shard in local]
-        return [found["name"] for path in paths for found in self.peers.ask(pod, "GET", path)]
-
-
 @pytest.fixture(scope="module")
 def home(operator: Operator, sandbox: Sandbox, kube: Kube) -> Iterator[Home]:
     """A formed cluster with data, and a schedule that is due every minute and keeps one."""
-    assert sandbox.s3 is not None
-    place = Home(kube, f"backed-{secrets.token_hex(4)}", sandbox.s3, sandbox.node, sandbox.kubeconfig)
-    kubectl(sandbox.kubeconfig, "create", "namespace", place.name)
-    place.s3.create_bucket(place.name)
-    given = {"accessKeyId": place.s3.access_key, "secretAccessKey": place.s3.secret_key}
-    kube.create(manifests.secret("s3", **given), place.name)
-    kube.create(manifests.cluster(), place.name)
-    kube.create(manifests.collection(shardNumber=SHARDS), place.name)
-    kube.wait_ready(Kind.COLLECTION, place.name, "docs", 90)
-    place.peers.upsert("docs", range(POINTS))
-    every_minute = place.spec(schedule="* * * * *", retention={"keepLast": 1})
-    kube.create(manifests.custom(Kind.SCHEDULE, "often", every_minute), place.name)
-    yield place
-    kubectl(sandbox.kubeconfig, "delete", "namespace", place.name, "--wait=false", "--ignore-not-found")
+    with new_home(kube, sandbox, manifests.cluster(), manifests.collection(shardNumber=SHARDS)) as place:
+        place.peers.upsert("docs", range(POINTS))
+        every_minute = place.spec(schedule="* * * * *", retention={"keepLast": 1})
+        kube.create(manifests.custom(Kind.SCHEDULE, "often", every_minute), place.name)
+        yield place
 
 
 def test_a_snapshot_has_every_shard_once_and_leaves_nothing_on_the_peers(home: Home) -> None:
@@ -110,7 +54,7 @@ def test_a_snapshot_has_every_shard_once_and_leaves_nothing_on_the_peers(home: H
 
 def test_a_killed_job_leaves_no_manifest_and_the_next_one_succeeds(home: Home) -> None:
     """The kill is reported as Failed with its reason; nothing looks like a backup; nothing stays behind."""
-    home.kube.create(manifests.custom(SNAPSHOT, "killed", home.spec()), home.name)
+    home.begin("killed")
     pod = eventually(lambda: _running(home, "killed"), 60)
     home.node.kill(home.name, pod)
     reason = home.kube.wait_reason(SNAPSHOT, home.name, "killed", "Ready", "JobFailed", 60)
@@ -166,7 +110,7 @@ def test_a_quota_that_refuses_the_pod_is_told_and_can_be_met(home: Home) -> None
     }
     kubectl(home.kubeconfig, "create", "-f", "-", stdin=json.dumps(quota))
     try:
-        home.kube.create(manifests.custom(SNAPSHOT, "refused", home.spec()), home.name)
+        home.begin("refused")
         told = home.kube.wait_reason(SNAPSHOT, home.name, "refused", "Ready", "JobNotStarted", 60)
         assert "FailedCreate" in told
         assert "must specify limits.cpu for: snapshot" in told
