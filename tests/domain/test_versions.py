@@ -132,3 +132,10 @@ def test_a_release_that_was_asked_for_too_early_does_not_stay_in_the_template() 
     assert next_hop("v1.21.0", running("1.19.0"), "v1.20.0").version == "v1.20.0"
     assert next_hop("v1.21.0", running("1.19.0"), "v1.21.0").version == "v1.19.0"
     assert next_hop("v1.16.0", running("1.19.0"), "v1.17.1", "v1.17.1").version == "v1.17.1", "it was allowed"
+
+
+def test_an_old_note_on_a_claim_does_not_lower_the_template() -> None:
+    """An operator died after it had seen v1.20.0 and before it noted that on the claim; then nobody answers."""
+    volumes = {"storage-vectors-0": Volume("a", marks=VolumeMarks("v1.19.0"))}
+    known = past({"vectors-0": Silent("refused")}, volumes, ("v1.20.0",))
+    assert next_hop("v1.17.1", known, "v1.21.0").version == "v1.20.0"

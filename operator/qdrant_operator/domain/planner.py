@@ -53,10 +53,12 @@ def plan(desired: DesiredCluster, observed: Observed) -> Plan:
     if decision.steps or observed.remains:
         return decision
     objects = _objects(observed) + _remind(desired, observed)
+    # Marks first: a volume that is no first try any more says so before another pod exists, and the release that
+    # runs on it before another one is asked for.
+    objects = Plan(observed.unmarked) + objects
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
-        # Marks first: a volume that is no first try any more says so before another pod exists.
-        return Plan(observed.unmarked) + objects + _form(desired, observed)
-    objects = _protect(observed) + objects + Plan(observed.unmarked)
+        return objects + _form(desired, observed)
+    objects = _protect(observed) + objects
     return objects + (NOTHING if strangers(observed) else _change(desired, observed))
 
 

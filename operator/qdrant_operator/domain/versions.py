@@ -94,11 +94,12 @@ def next_hop(wanted: str, known: Past, present: str | None, allowed: str = "") -
 def _kept(present: str, known: Past, allowed: str) -> str:
     """The release in the StatefulSet, unless it was asked for before anything was known that forbids it.
 
-    New pods on such a release would write volumes that neither release can take to the other.
+    New pods on such a release would write volumes that neither release can take to the other. The highest that is
+    known takes its place: the note on a silent peer's claim may be older than what status has seen.
     """
     if present == allowed or not any(True for _ in _objections(present, known, allowed)):
         return present
-    return highest(known.running) or highest(known.seen) or present
+    return highest(known.seen) or present
 
 
 def _objections(wanted: str, known: Past, allowed: str) -> Iterable[tuple[Guard, str]]:
