@@ -13,6 +13,7 @@ from datetime import datetime
 
 from qdrant_operator.adapters.store import OURS, OWNED, Listener, Store, has_labels, is_watched
 from qdrant_operator.domain import names
+from qdrant_operator.domain.errors import Conflict
 from qdrant_operator.domain.wire import Kind, Manifest
 from sandbox.fakes.apiserver import FakeApiServer, epoch, key_of
 
@@ -34,6 +35,16 @@ class Write:
     kind: Kind
     namespace: str
     name: str
+    uid: str = ""
+    """Of a deletion: the object that is meant."""
+    version: str = ""
+    """Of a deletion that names one: the object's resourceVersion."""
+
+    def meets(self, found: Manifest | None) -> bool:
+        """Whether a deletion's preconditions hold for the object that is there."""
+        if found is None or found["metadata"]["uid"] != self.uid:
+            return False
+        return self.version in ("", found["metadata"]["resourceVersion"])
 
 
 @dataclass(slots=True)
@@ -167,17 +178,29 @@ class FakeKubernetes:
         )
 
     async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str, foreground: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str = "",
+        foreground: bool = False,
     ) -> None:
-        """Delete exactly the object with this uid; gone already is success."""
+        """Delete exactly the object with this uid, if a version is named exactly that one; gone already is success."""
+        write = Write("delete", kind, namespace, name, uid, resource_version)
 
         def act() -> Manifest:
             current = self.server.get(kind, namespace, name)
             if current is None or current["metadata"]["uid"] != uid:
                 return GONE
+            if not write.meets(current):
+                raise Conflict(
+                    f"{kind.kind} {namespace}/{name} changed while it was being deleted", after=0.5
+                )
             return self.server.delete(kind, namespace, name, foreground=foreground) or GONE
 
-        answer = await self._write(Write("delete", kind, namespace, name), act)
+        answer = await self._write(write, act)
         if answer is GONE:
             self._store.gone(kind, namespace, name, uid)
 

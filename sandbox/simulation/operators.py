@@ -182,7 +182,7 @@ class ItsKubernetes(FakeKubernetes):
             meant = self.server.get(write.kind, write.namespace, write.name)
             if operator.end is End.LATE and meant:
                 most = STUCK if write.kind is Kind.STATEFUL_SET else LATE_WRITE
-                story.later(most, lambda: self._arrives(write, act, meant["metadata"]["uid"]))
+                story.later(most, lambda: self._arrives(write, act))
                 if write.kind is Kind.STATEFUL_SET:
                     story.later(
                         1.0, story.user.scale
@@ -198,7 +198,9 @@ class ItsKubernetes(FakeKubernetes):
         return answer
 
     async def _carried_out(self, write: Write, act: Callable[[], Manifest]) -> Manifest:
-        self._story.before_write(write)
+        found = self.server.get(write.kind, write.namespace, write.name)
+        if write.operation != "delete" or write.meets(found):
+            self._story.before_write(write)
         if self._story.trouble and self._story.random.random() < 0.02:
             self._unheard.add(id(write))
         return await super()._write(write, act)
@@ -208,11 +210,11 @@ class ItsKubernetes(FakeKubernetes):
             self._unheard.remove(id(write))
             raise Unreachable("the answer from Kubernetes was lost")
 
-    def _arrives(self, write: Write, act: Callable[[], Manifest], uid: str) -> None:
-        """A deletion names the uid: another object of that name is not meant."""
+    def _arrives(self, write: Write, act: Callable[[], Manifest]) -> None:
+        """A deletion names the object that is meant: another one of that name, or another version of it, stays."""
         self._story.tell(f"operator {self._operator.number} is dead, its last write arrives")
         found = self.server.get(write.kind, write.namespace, write.name)
-        if write.operation == "delete" and (found is None or found["metadata"]["uid"] != uid):
+        if write.operation == "delete" and not write.meets(found):
             return
         self._story.before_write(write)
         try:

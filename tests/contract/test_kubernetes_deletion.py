@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from qdrant_operator.domain import names
+from qdrant_operator.domain.errors import Conflict
 from qdrant_operator.domain.wire import Kind, Manifest
 from tests.contract.kubernetes_worlds import World, bound_pod, cluster, config_map, delete, read
 
@@ -133,3 +136,24 @@ def _owned(world: World, name: str, owner: Manifest) -> Manifest:
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": meta["name"], "uid": meta["uid"]}
     manifest["metadata"]["ownerReferences"] = [{**reference, "blockOwnerDeletion": True}]
     return manifest
+
+
+async def test_delete_spares_another_version_of_an_object(world: World) -> None:
+    """Who names the version that was read deletes nothing that somebody has changed since, and is told so."""
+    made = await world.kubernetes.create(config_map(world.namespace, "settings", {"a": "1"}))
+    meta = made["metadata"]
+    changed = await world.kubernetes.patch(Kind.CONFIG_MAP, world.namespace, "settings", {"data": {"a": "2"}})
+    with pytest.raises(Conflict):
+        await world.kubernetes.delete(
+            Kind.CONFIG_MAP,
+            world.namespace,
+            "settings",
+            uid=meta["uid"],
+            resource_version=meta["resourceVersion"],
+        )
+    assert (await read(world, Kind.CONFIG_MAP, "settings"))["data"] == {"a": "2"}
+    now = changed["metadata"]["resourceVersion"]
+    await world.kubernetes.delete(
+        Kind.CONFIG_MAP, world.namespace, "settings", uid=meta["uid"], resource_version=now
+    )
+    assert await world.kubernetes.read(Kind.CONFIG_MAP, world.namespace, "settings") is None

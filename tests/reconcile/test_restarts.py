@@ -13,6 +13,7 @@ from qdrant_operator.domain.steps import RestartPod
 from qdrant_operator.domain.wire import Kind
 from qdrant_operator.reconcile.cluster_act import act
 from qdrant_operator.reconcile.cluster_observe import Look, read_pods
+from sandbox.fakes.kubernetes import Write
 from tests.domain.clusters import desired, seen
 from tests.reconcile.cluster_place import Place, one_cluster
 from tests.reconcile.collection_world import CLUSTER, NAMESPACE
@@ -67,3 +68,31 @@ async def test_no_restart_of_a_pod_that_is_another_one(place: Place) -> None:
     look, _ = decided(place)
     with pytest.raises(Conflict, match="another pod already"):
         await act(place.world, place.subject, look, RestartPod(SECOND, "uid-before", "its template changed"))
+
+
+async def test_a_restart_of_which_nobody_knows_any_more_stops_no_pod_that_is_in_service(place: Place) -> None:
+    """The operator died with its deletion under way, and the next one has put the pod into service again."""
+    look, step = decided(place)
+    put_back = {"metadata": {"labels": {names.LABEL_SERVING: "true"}}}
+
+    def before(write: Write, after: bool) -> None:
+        if write.operation == "delete" and not after:
+            place.kubernetes.server.patch(Kind.POD, NAMESPACE, SECOND, put_back, "the next operator")
+
+    place.kubernetes.on_write = before
+    with pytest.raises(Conflict, match="changed while it was being deleted"):
+        await act(place.world, place.subject, look, step)
+    kept = place.there(Kind.POD, SECOND)
+    assert kept is not None
+    assert "deletionTimestamp" not in kept["metadata"]
+
+
+async def test_no_restart_of_a_pod_that_clients_reach_again(place: Place) -> None:
+    """A write of an operator that is gone has put the pod into service since the look."""
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    place.kubernetes.server.put_status(Kind.POD, NAMESPACE, SECOND, ready)
+    look, step = decided(place)
+    put_back = {"metadata": {"labels": {names.LABEL_SERVING: "true"}}}
+    place.kubernetes.server.patch(Kind.POD, NAMESPACE, SECOND, put_back, "an operator that is gone")
+    with pytest.raises(Conflict, match=f"{SECOND} is in service again"):
+        await act(place.world, place.subject, look, step)

@@ -115,13 +115,21 @@ class HttpKubernetes:
         return await self._write("POST", kind, path_of(kind, namespace), body=manifest, params=_STRICT)
 
     async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str, foreground: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str = "",
+        foreground: bool = False,
     ) -> None:
-        """Delete exactly the object with this uid; gone already is success."""
+        """Delete exactly the object with this uid, if a version is named exactly that one; gone already is success."""
+        named = {"uid": uid, "resourceVersion": resource_version}
         body: Manifest = {
             "kind": "DeleteOptions",
             "apiVersion": "v1",
-            "preconditions": {"uid": uid},
+            "preconditions": {key: value for key, value in named.items() if value},
             "propagationPolicy": "Foreground" if foreground else "Background",
         }
         try:

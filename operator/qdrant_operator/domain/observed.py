@@ -131,6 +131,8 @@ class PodState:
     """When its grace period ends, RFC 3339; empty: it is not stopping."""
     started: bool = False
     """Its container runs or ran."""
+    resource_version: str = field(default="", compare=False)
+    """It changes with every write, also with those that mean nothing."""
     down_since: str = ""
     """Since when it is not ready, RFC 3339; empty: it is ready, or its kubelet has not told."""
 

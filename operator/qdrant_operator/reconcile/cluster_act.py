@@ -177,4 +177,9 @@ async def _restart(world: World, subject: Manifest, look: Look, step: RestartPod
     others = sorted({name for name, *_ in changed} - {step.pod})
     if others and not is_down(pod):
         raise Conflict(f"{named(others)} changed since the look: looking again", after=0.1)
-    await world.kubernetes.delete(Kind.POD, namespace, step.pod, uid=step.uid)
+    if pod.ready and pod.serving:
+        raise Conflict(f"{step.pod} is in service again: looking again", after=0.1)
+    # On exactly the version that was read: a late deletion must not stop a pod that is in service again.
+    await world.kubernetes.delete(
+        Kind.POD, namespace, step.pod, uid=step.uid, resource_version=pod.resource_version
+    )

@@ -192,6 +192,7 @@ def pod_state(pod: Manifest, zone_key: str | None) -> PodState:
         node=(pod.get("spec") or {}).get("nodeName") or "",
         deleted=meta.get("deletionTimestamp") or "",
         started=_has_started(pod),
+        resource_version=meta.get("resourceVersion") or "",
         down_since=_down_since(pod),
     )
 

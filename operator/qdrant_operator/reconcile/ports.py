@@ -64,9 +64,20 @@ class Kubernetes(Protocol):
         ...
 
     async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str, foreground: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str = "",
+        foreground: bool = False,
     ) -> None:
-        """Delete exactly the object with this uid; gone already is success."""
+        """Delete exactly the object with this uid, if a version is named exactly that one; gone already is success.
+
+        Raises:
+            Conflict: the object has another version.
+        """
         ...
 
     async def patch(self, kind: Kind, namespace: str, name: str, body: Manifest) -> Manifest:
