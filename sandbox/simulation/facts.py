@@ -45,6 +45,12 @@ class Facts:
         old = self.old(kind, seconds)
         return [fact for fact in self.since if fact[0] == kind and fact not in old]
 
+    def lately(self, kind: str) -> list[tuple[str, ...]]:
+        """Facts of a kind that hold, or did so short ago that a look may still show them."""
+        now = self._story.clock.seconds()
+        ended = (fact for fact, end in self._ended.items() if now - end < NOTICED)
+        return [fact for fact in (*self.since, *ended) if fact[0] == kind]
+
     def group(self) -> Group | None:
         """The cluster."""
         groups = {id(d.group): d.group for d in self._story.node.living_disks().values() if d.group}

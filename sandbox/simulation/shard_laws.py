@@ -66,7 +66,7 @@ class ShardLaws:
         drained = not op.move.keep_source and asked.source not in self._leaving
         if drained and self._wishes.is_unwanted(asked.source) and self._wishes.has_no_room():
             self._breaks(f"a peer is drained that cannot go, too few would stay: {where}")
-        if self._wishes.is_unwanted(asked.target) and self._wishes.has_room(state):
+        if self._wishes.is_unwanted(asked.target) and self._wishes.has_room():
             self._breaks(f"a peer that shall go is filled: {asked.verb} {where}")
 
     def on_drop(self, op: DropReplica, state: State) -> None:

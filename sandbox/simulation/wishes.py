@@ -29,9 +29,9 @@ class Wishes:
         """Whether the pod of a claim, or a pod by its own name, is within what was asked for."""
         return int(claim.rsplit("-", 1)[1]) < self._story.user.least_replicas(NOTICED)
 
-    def has_room(self, state: State) -> bool:
-        """Whether fewer peers could hold every replica: else nobody has to go."""
-        factors = [one.params["replication_factor"] for one in state.collections.values()]
+    def has_room(self) -> bool:
+        """Whether fewer peers could hold every replica at every moment of late: else nobody has to go."""
+        factors = [int(fact[2]) for fact in self._facts.lately("factor")]
         return max(factors, default=1) <= self._story.user.least_replicas(NOTICED)
 
     def has_no_room(self) -> bool:

@@ -59,7 +59,7 @@ async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
             value = {"uid": subject["metadata"]["uid"]}
             await world.qdrant.put_cluster_key(look.endpoints[step.pod], UID_KEY, value)
         case TakeOutOfService() | PutInService():
-            await _label(world, subject, step)
+            await _label(world, subject, look, step)
         case RestartPod():
             await _restart(world, subject, look, step)
         case ReplicateShard() | MoveShard() | DropReplica() | AbortTransfer():
@@ -107,16 +107,14 @@ async def _remind(world: World, subject: Manifest) -> None:
 
 
 def _as_seen(damage: Damage) -> Manifest:
-    """The object that was looked at is changed, and a StatefulSet on exactly the version that was looked at.
+    """The object that was looked at is changed, on exactly the version that was looked at.
 
     A late write, also one that waited for slow status writes, would else make an object again that was deleted
-    meanwhile, or take members away that were added meanwhile.
+    meanwhile, take members away that were added meanwhile, or permit what was forbidden since.
     """
     if not damage.uid:
         return damage.manifest
-    seen = {"uid": damage.uid}
-    if damage.kind is Kind.STATEFUL_SET:
-        seen["resourceVersion"] = damage.version
+    seen = {"uid": damage.uid, "resourceVersion": damage.version}
     return {**damage.manifest, "metadata": {**damage.manifest["metadata"], **seen}}
 
 
@@ -155,10 +153,15 @@ def _clash(kind: Kind, name: str, namespace: str) -> str:
     return f"{start}give the QdrantCluster another name, or delete the {kind.kind} if nothing uses it"
 
 
-async def _label(world: World, subject: Manifest, step: TakeOutOfService | PutInService) -> None:
+async def _label(world: World, subject: Manifest, look: Look, step: TakeOutOfService | PutInService) -> None:
+    """In service or out of it, on the version of the pod that was looked at: a late write decides nothing."""
     serving = "true" if isinstance(step, PutInService) else "false"
-    body = {"metadata": {"labels": {names.LABEL_SERVING: serving}}}
-    await world.kubernetes.patch(Kind.POD, subject["metadata"]["namespace"], step.pod, body)
+    pods = (*look.observed.pods, *filter(None, (look.observed.going,)))
+    seen = next((pod.resource_version for pod in pods if pod.name == step.pod), "")
+    meta: Manifest = {"labels": {names.LABEL_SERVING: serving}}
+    if seen:
+        meta["resourceVersion"] = seen
+    await world.kubernetes.patch(Kind.POD, subject["metadata"]["namespace"], step.pod, {"metadata": meta})
 
 
 def _standing(pod: PodState) -> tuple[str, str, str, bool, bool]:
