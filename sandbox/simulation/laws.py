@@ -112,8 +112,7 @@ class Laws:
             self.breaks(f"peer {peer} is removed and holds shards{' (its volume is lost)' if lost else ''}")
         for where in _only_on(peer, state):
             self.breaks(f"peer {peer} is removed and held the only replica of {where}")
-        process = self.facts.running().get(peer)
-        if process is not None and process.address in self._story.node.listed():
+        if self._is_reached(peer, pods.get(peer, "")):
             self.breaks(f"peer {peer} is removed while clients reach it")
         if not lost and peer not in self._leaving and self._wishes.is_wanted(pods[peer]):
             self.breaks(f"peer {peer} of {pods[peer]} is removed and is wanted")
@@ -121,6 +120,12 @@ class Laws:
         silent = {int(fact[1]) for fact in self.facts.old("missing")} - {peer}
         if rest and len(rest - silent) * 2 <= len(rest):
             self.breaks(f"peer {peer} is removed and no majority of the others answers")
+
+    def _is_reached(self, peer: int, claim: str) -> bool:
+        """Whether clients reach it, for long enough that it must be known: a pod that is made anew is in service."""
+        process, pod = self.facts.running().get(peer), claim.removeprefix("storage-")
+        listed = process is not None and process.address in self._story.node.listed()
+        return listed and ("ready", pod) in self.facts.old("ready")
 
     def _on_forget(self, peer: int, state: State) -> None:
         """An id that is no member is cleared: what the tables place on it must be good elsewhere.
