@@ -40,6 +40,10 @@ class Facts:
         now = self._story.clock.seconds()
         return [fact for fact, since in self.since.items() if fact[0] == kind and now - since > seconds]
 
+    def known_by(self, kind: str, moment: float) -> list[tuple[str, ...]]:
+        """Facts of a kind that still hold and must have been noticed at an earlier moment."""
+        return [fact for fact, since in self.since.items() if fact[0] == kind and moment - since > NOTICED]
+
     def young(self, kind: str, seconds: float) -> list[tuple[str, ...]]:
         """Facts of a kind that have not held for so long yet."""
         old = self.old(kind, seconds)

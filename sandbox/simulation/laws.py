@@ -40,7 +40,8 @@ class Laws:
         self._wishes = Wishes(story, self.facts)
         self.broken: list[str] = []
         self._stopped_by_us: set[str] = set()
-        self._removals: set[int] = set()
+        self._removals: dict[int, float] = {}
+        """When the removal of a peer was asked for last."""
         """Peers whose removal was asked for."""
         self._members = 0
         self._complete = False
@@ -84,7 +85,7 @@ class Laws:
     def asked(self, call: Call) -> None:
         """The operator sends a call that changes something."""
         if call.segments[:2] == ("cluster", "peer"):
-            self._removals.add(int(call.segments[2]))
+            self._removals[int(call.segments[2])] = self._story.clock.seconds()
         elif call.segments[-1] == "cluster":
             self.facts.look()
             self._shards.asked(call)
@@ -117,15 +118,19 @@ class Laws:
         if not lost and peer not in self._leaving and self._wishes.is_wanted(pods[peer]):
             self.breaks(f"peer {peer} of {pods[peer]} is removed and is wanted")
         rest = state.voters - {peer}
-        silent = {int(fact[1]) for fact in self.facts.old("missing")} - {peer}
+        silent = {int(fact[1]) for fact in self._known_when_asked("missing", peer)} - {peer}
         if rest and len(rest - silent) * 2 <= len(rest):
             self.breaks(f"peer {peer} is removed and no majority of the others answers")
 
     def _is_reached(self, peer: int, claim: str) -> bool:
-        """Whether clients reach it, for long enough that it must be known: a pod that is made anew is in service."""
+        """Whether clients reach it since before its removal was asked for: a pod that is made again is in service."""
         process, pod = self.facts.running().get(peer), claim.removeprefix("storage-")
         listed = process is not None and process.address in self._story.node.listed()
-        return listed and ("ready", pod) in self.facts.old("ready")
+        return listed and ("ready", pod) in self._known_when_asked("ready", peer)
+
+    def _known_when_asked(self, kind: str, peer: int) -> list[tuple[str, ...]]:
+        """What must have been known when the removal was asked for last: it may be carried out much later."""
+        return self.facts.known_by(kind, self._removals[peer])
 
     def _on_forget(self, peer: int, state: State) -> None:
         """An id that is no member is cleared: what the tables place on it must be good elsewhere.
