@@ -129,8 +129,16 @@ class Settling:
             yield "TooFewPeers"
         if self._mode(cluster) == "Manual":
             yield "ManualPlacement"
+        if state is not None and self._has_lost_its_majority(state):
+            yield "VolumeLost"
         if state is not None and any(self._is_gone(one, state) for one in state.collections.values()):
             yield from ("NoSoundSource", "ReplicaNotSound", "CollectionUnreadable", "VolumeLost")
+
+    def _has_lost_its_majority(self, state: State) -> bool:
+        """A removal that was under way when a volume was lost may leave too few volumes to elect a leader."""
+        disks = self._story.node.living_disks().values()
+        left = {disk.peer for disk in disks if disk.group is not None} & state.voters
+        return 2 * len(left) <= len(state.voters)
 
     def _is_gone(self, collection: Collection, state: State) -> bool:
         """Whether a shard has no Active replica that can be read on a volume that exists."""
