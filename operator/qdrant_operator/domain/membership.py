@@ -93,6 +93,11 @@ def _too_few(desired: DesiredCluster, observed: Observed) -> str:
     )
 
 
+def _is_joining(pod: PodState | None) -> bool:
+    """Its process runs, so that its peer may become a member at any moment."""
+    return pod is not None and bool(pod.address) and not pod.waiting and not pod.terminating
+
+
 @dataclass(frozen=True, slots=True)
 class _Removal:
     """One peer on its way out."""
@@ -146,7 +151,7 @@ class _Removal:
 
     def _never_joined(self) -> Plan:
         """A pod whose process runs may become a member at any moment: then its peer is removed like others."""
-        if self.pod and self.pod.address and not self.pod.waiting and not self.pod.terminating:
+        if _is_joining(self.pod):
             text = f"{self.leaving.pod} is joining: it goes when it is a member, or when it does not run"
             return self._blocked(Guard.PEER_NOT_JOINED, text)
         return self._record(LeavingPhase.REMOVED)
@@ -206,8 +211,7 @@ class _Removal:
         if ordinal == present - 1:
             return Plan((LowerMembers(self.leaving.pod, ordinal),))
         if ordinal < present:
-            text = f"the StatefulSet has {present} pods: it must have {ordinal + 1}, so that {self.leaving.pod} goes"
-            return self._blocked(Guard.ONE_AT_A_TIME, text)
+            return self._below(names.pod_name(self.desired.name, present - 1), present)
         if self.pod is not None:
             return NOTHING
         name = names.claim_name(self.desired.name, ordinal)
@@ -215,6 +219,18 @@ class _Removal:
         if volume and volume.uid == self.leaving.claim_uid and not self._keeps_volume:
             return NOTHING if volume.terminating else Plan((DeleteClaim(name, volume.uid),))
         return Plan((RecordLeaving(None, self.leaving.pod),))
+
+    def _below(self, top: str, present: int) -> Plan:
+        """Pods were added above: only the topmost one can be taken away, and only if its peer is no member."""
+        pod = next((one for one in self.observed.pods if one.name == top), None)
+        if not any(peer.pod == top for peer in self.layout.peers) and not _is_joining(pod):
+            return Plan((LowerMembers(top, present - 1),))
+        name, claim = self.leaving.pod, names.claim_name(self.desired.name, ordinal_of(self.leaving.pod))
+        text = (
+            f"{name} holds the volume of a removed peer, and {top} was added above it: give {name} a new volume "
+            f"(kubectl delete pvc {claim} --wait=false && kubectl delete pod {name}), and a new peer joins from it"
+        )
+        return self._blocked(Guard.ONE_AT_A_TIME, text)
 
     @property
     def _keeps_volume(self) -> bool:

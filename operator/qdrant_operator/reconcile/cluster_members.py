@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qdrant_operator.domain import names
 from qdrant_operator.domain.cluster_status import leaving_facts
 from qdrant_operator.domain.errors import Conflict
 from qdrant_operator.domain.membership import plan_membership, roles
@@ -36,6 +37,7 @@ async def act_on_member(
 
 
 async def _record(world: World, subject: Manifest, step: RecordLeaving) -> None:
+    await _refuse_earlier_writes(world, subject)
     meta, status = subject["metadata"], dict(subject.get("status") or {})
     status.pop("leaving", None)
     if step.leaving is not None:
@@ -43,6 +45,18 @@ async def _record(world: World, subject: Manifest, step: RecordLeaving) -> None:
     await world.kubernetes.patch_status(
         Kind.CLUSTER, meta["namespace"], meta["name"], resource_version=meta["resourceVersion"], status=status
     )
+
+
+async def _refuse_earlier_writes(world: World, subject: Manifest) -> None:
+    """Give the StatefulSet another version: all that is written to it names the version that was seen.
+
+    A write of an operator that is gone, from before the removal, may arrive late, and would make pods above the one
+    that leaves, or take one away from which another peer has joined.
+    """
+    meta = subject["metadata"]
+    body = {"metadata": {"annotations": {names.ANNOTATION_RECORDED: meta["resourceVersion"]}}}
+    if world.kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"]) is not None:
+        await world.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
 
 
 async def _lower(world: World, subject: Manifest, look: Look, step: LowerMembers) -> None:
