@@ -57,8 +57,9 @@ class Rivals:
             self._story.server.webhooks.clear()
 
     def before_write(self, write: Write) -> None:
-        """The operator writes."""
-        if not self.active or (write.kind, write.name) != (self._kind, CLUSTER):
+        """The operator writes; what it patches for a removal is no answer to the other writer."""
+        contested = (write.operation, write.kind, write.name) == ("apply", self._kind, CLUSTER)
+        if not self.active or not contested:
             return
         now, operator = self._story.clock.seconds(), self._story.operator
         number = operator.number if operator else 0

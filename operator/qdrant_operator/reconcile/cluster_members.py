@@ -7,7 +7,7 @@ from qdrant_operator.domain.cluster_status import leaving_facts
 from qdrant_operator.domain.errors import Conflict
 from qdrant_operator.domain.membership import plan_membership, roles
 from qdrant_operator.domain.names import pod_name
-from qdrant_operator.domain.observed import MarkVolume
+from qdrant_operator.domain.observed import LeavingPhase, MarkVolume
 from qdrant_operator.domain.placement.layout import build_layout
 from qdrant_operator.domain.steps import DeleteClaim, LowerMembers, RecordLeaving
 from qdrant_operator.reconcile.cluster_observe import Look
@@ -37,7 +37,8 @@ async def act_on_member(
 
 
 async def _record(world: World, subject: Manifest, step: RecordLeaving) -> None:
-    await _refuse_earlier_writes(world, subject)
+    if step.leaving is None or step.leaving.phase is LeavingPhase.REMOVING:
+        await _refuse_earlier_writes(world, subject)
     meta, status = subject["metadata"], dict(subject.get("status") or {})
     status.pop("leaving", None)
     if step.leaving is not None:
