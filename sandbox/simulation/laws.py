@@ -70,6 +70,10 @@ class Laws:
         for fact in self.facts.old("stranger", STRANGER):
             self.breaks(f"{fact[1]} is alone in a cluster of its own, and clients reach it")
 
+    def is_being_dropped(self, name: str, number: int) -> bool:
+        """Whether a drop of one of a shard's replicas may be on its way."""
+        return self._shards.is_being_dropped(name, number)
+
     def check_points(self) -> None:
         """No acknowledged point is lost."""
         state = self.facts.state()

@@ -80,6 +80,7 @@ class Mishaps:
             (name, number, peer)
             for name, collection in state.collections.items()
             for number in collection.shards
+            if not story.laws.is_being_dropped(name, number)
             if len(good := story.writer.good(state, name, number)) > 1
             for peer in sorted(good & set(running))
         ]

@@ -144,6 +144,11 @@ def _membership() -> list[Mutant]:
             _instead(cluster_members._expect_nobody_joined, _expects_nothing),
             "and its peer",
         ),
+        Mutant(
+            "membership: consensus carries out what came before a removal",
+            _instead(cluster_shards._let_consensus_catch_up, _expects_nothing),
+            "is removed and holds shards",
+        ),
         *_removal_itself(),
         Mutant("membership: nothing grows during a removal", _instead(members.pods_wanted, _grows_always)),
     ]

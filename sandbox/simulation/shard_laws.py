@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PER_CLUSTER = 2
 """Transfers at a time that a spec allows which says nothing."""
+DROPPED_WITHIN = 20.0
+"""Seconds after which a drop that was asked for has been carried out or is lost."""
 Replica = tuple[str, int, int]
 """Collection, shard, peer."""
 
@@ -124,6 +126,12 @@ class ShardLaws:
             return
         if gone is not None and self._story.clock.seconds() - gone > NOTICED:
             self._breaks(f"{replica[0]}/{replica[1]}: a drop is asked for that was done long ago")
+
+    def is_being_dropped(self, name: str, number: int) -> bool:
+        """Whether a drop of one of its replicas may be on its way."""
+        now = self._story.clock.seconds()
+        asked = (when for replica, when in self._asked_at.items() if replica[:2] == (name, number))
+        return any(now - when < DROPPED_WITHIN for when in asked)
 
     def _just_lost(self, op: DropReplica, state: State) -> set[int]:
         """Holders whose volume went too late to be missed when the drop was asked for."""

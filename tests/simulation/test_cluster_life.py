@@ -30,6 +30,7 @@ BROKE = (
     64000974,
     65001195,
     68100810,
+    70103127,
 )
 """Found by hunting: a successor that only the leader knows, a return between two looks, a lone start that was
 none, a lower release that was asked for before anything was known, a disruption budget that followed every
@@ -38,7 +39,8 @@ pod was taken away, a stranger that was put back into service by one lost answer
 writes; a restart and an apply that were decided before slow status writes, a drop that relied on a peer which
 had just come back, the volume of a peer that joined as its pod was taken away, a pod that was taken away on a look
 from before its peer had joined, a template that followed an old note on a claim, a late
-deletion of a pod that was in service again, and a late StatefulSet that put pods above one that was leaving."""
+deletion of a pod that was in service again, and a late StatefulSet that put pods above one that was leaving, and
+a collection whose creation waited for a quorum while a peer was removed."""
 TELL = "from sandbox.simulation.runs import run_seed; print(run_seed(7).story)"
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from qdrant_operator.domain.errors import Conflict, Refused
 from qdrant_operator.domain.members import is_member
 from qdrant_operator.domain.membership import roles
-from qdrant_operator.domain.names import LABEL_SERVING
+from qdrant_operator.domain.names import FIELD_MANAGER, LABEL_SERVING
 from qdrant_operator.domain.observed import Observed, health
 from qdrant_operator.domain.placement.layout import build_layout
 from qdrant_operator.domain.placement.recheck import why_not, why_not_remove
@@ -28,6 +28,9 @@ from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster_observe import Look, read_views, service_addresses
 from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest
 from qdrant_operator.reconcile.world import World
+
+REMOVAL_KEY = f"{FIELD_MANAGER}-removal"
+"""Key of the cluster's metadata in consensus: whose removal was asked for last."""
 
 
 async def act_on_shard(world: World, look: Look, step: PlacementStep) -> None:
@@ -70,6 +73,7 @@ async def remove_peer(world: World, subject: Manifest, look: Look, step: RemoveP
         Conflict: it is no member any more, it holds something, clients may still reach it, the rest is no
             majority, or Qdrant refuses.
     """
+    await _let_consensus_catch_up(world, look, step)
     fresh = await asked_again(world, look)
     layout = build_layout(fresh, roles(look.desired, fresh))
     if not is_member(fresh, step.peer):
@@ -91,11 +95,21 @@ async def forget_peer(world: World, look: Look, step: ForgetPeer) -> None:
         Conflict: it is a member, a shard would lose its only sound replica, somebody does not answer, a collection
             is being created, or Qdrant refuses.
     """
+    await _let_consensus_catch_up(world, look, step)
     fresh = await asked_again(world, look)
     layout = build_layout(fresh, roles(look.desired, fresh))
     reason = why_not_forget(step.peer, fresh, layout) or _unfinished(fresh)
     _allow(world, look, step, reason)
     await _take_out(world, _through(look, fresh), step, force=True)
+
+
+async def _let_consensus_catch_up(world: World, look: Look, step: RemovePeer | ForgetPeer) -> None:
+    """Write a key to consensus and wait for it: what stands before it in the leader's log is carried out then.
+
+    A collection whose creation an earlier operator sent may wait there without a quorum, and no view shows it.
+    """
+    through = _through(look, look.observed, but=step.pod if isinstance(step, RemovePeer) else "")
+    await world.qdrant.put_cluster_key(through, REMOVAL_KEY, {"peer": int(step.peer)})
 
 
 def _allow(world: World, look: Look, step: RemovePeer | ForgetPeer, reason: str) -> None:
