@@ -31,6 +31,8 @@ from qdrant_operator.reconcile.world import World
 
 REMOVAL_KEY = f"{FIELD_MANAGER}-removal"
 """Key of the cluster's metadata in consensus: whose removal was asked for last."""
+FURTHER_LOOKS, LOOK_SECONDS = 5, 0.3
+"""A leader tells its followers of a commit with its next heartbeat, Qdrant's `tick_period_ms`: 100 ms by default."""
 
 
 async def act_on_shard(world: World, look: Look, step: PlacementStep) -> None:
@@ -73,8 +75,7 @@ async def remove_peer(world: World, subject: Manifest, look: Look, step: RemoveP
         Conflict: it is no member any more, it holds something, clients may still reach it, the rest is no
             majority, or Qdrant refuses.
     """
-    await _let_consensus_catch_up(world, look, step)
-    fresh = await asked_again(world, look)
+    fresh = await _after_consensus(world, look, step)
     layout = build_layout(fresh, roles(look.desired, fresh))
     if not is_member(fresh, step.peer):
         raise Conflict(f"{step}: the leader says that this was done; looking again", after=0.5)
@@ -95,8 +96,7 @@ async def forget_peer(world: World, look: Look, step: ForgetPeer) -> None:
         Conflict: it is a member, a shard would lose its only sound replica, somebody does not answer, a collection
             is being created, or Qdrant refuses.
     """
-    await _let_consensus_catch_up(world, look, step)
-    fresh = await asked_again(world, look)
+    fresh = await _after_consensus(world, look, step)
     layout = build_layout(fresh, roles(look.desired, fresh))
     reason = why_not_forget(step.peer, fresh, layout) or _unfinished(fresh)
     _allow(world, look, step, reason)
@@ -110,6 +110,18 @@ async def _let_consensus_catch_up(world: World, look: Look, step: RemovePeer | F
     """
     through = _through(look, look.observed, but=step.pod if isinstance(step, RemovePeer) else "")
     await world.qdrant.put_cluster_key(through, REMOVAL_KEY, {"peer": int(step.peer)})
+
+
+async def _after_consensus(world: World, look: Look, step: RemovePeer | ForgetPeer) -> Observed:
+    """A fresh look when all that was proposed before is carried out; followers hear of it a moment later."""
+    await _let_consensus_catch_up(world, look, step)
+    fresh = await asked_again(world, look)
+    for _ in range(FURTHER_LOOKS):
+        if not _unfinished(fresh):
+            break
+        await world.clock.sleep(LOOK_SECONDS)
+        fresh = await asked_again(world, look)
+    return fresh
 
 
 def _allow(world: World, look: Look, step: RemovePeer | ForgetPeer, reason: str) -> None:
