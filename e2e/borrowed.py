@@ -11,7 +11,8 @@ from e2e.kubectl import Kubectl
 from e2e.shell import Missing, run
 from sandbox.helm import find_helm
 
-_GONE_SECONDS = 180
+GONE_SECONDS = 180
+"""An API server may take more than a minute to delete a kind that it has known for a moment only."""
 
 
 @contextmanager
@@ -63,12 +64,12 @@ def give_back(kubectl: Kubectl) -> None:
     assert not left, f"the operator and its kinds stay for {', '.join(left)}: no run made these"
     uninstall = ("uninstall", installing.RELEASE, "--ignore-not-found", "--wait")
     where = ("--kubeconfig", str(kubectl.kubeconfig), "--namespace", namespaces.OPERATOR)
-    run(str(find_helm()), *where, *uninstall, timeout=_GONE_SECONDS)
-    kubectl("delete", "--ignore-not-found", "--filename", str(installing.CRDS))
+    run(str(find_helm()), *where, *uninstall, timeout=GONE_SECONDS)
+    kubectl("delete", "--ignore-not-found", "--filename", str(installing.CRDS), timeout=GONE_SECONDS)
     _delete(kubectl, _namespaces(kubectl, installing.OURS))
 
 
 def _delete(kubectl: Kubectl, names: set[str]) -> None:
     if names:
-        wait = ("--ignore-not-found", f"--timeout={_GONE_SECONDS}s")
-        kubectl("delete", "namespace", *sorted(names), *wait, timeout=_GONE_SECONDS + 20)
+        wait = ("--ignore-not-found", f"--timeout={GONE_SECONDS}s")
+        kubectl("delete", "namespace", *sorted(names), *wait, timeout=GONE_SECONDS + 20)

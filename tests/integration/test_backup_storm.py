@@ -28,7 +28,7 @@ from tests.integration.kube import Kube, eventually, is_true
 from tests.integration.load import Load
 from tests.integration.operator import Operator
 
-BACKUPS = int(os.environ.get("STORM_BACKUPS", "3"))
+BACKUPS = int(os.environ.get("STORM_BACKUPS", "2"))
 SEED = int(os.environ.get("STORM_SEED", "1"))
 PEERS, SHARDS, NAME = 4, 4, "vectors"
 ENDS_SECONDS = 200

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from e2e import installing, namespaces
-from e2e.borrowed import borrowed, give_back
+from e2e.borrowed import GONE_SECONDS, borrowed, give_back
 from e2e.kubectl import Kubectl
 from e2e.shell import Missing, eventually
 from qdrant_operator.domain.wire import Kind
 from sandbox.cluster import Sandbox
 from tests.integration import manifests
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_kinds_of_somebody_else_are_not_taken(theirs: Kubectl) -> None:
     with pytest.raises(Missing, match=r"qdrantclusters\.qdrantoperator\.dev"), borrowed(theirs):
         pytest.fail("it was used")
     assert _there(theirs) == before
-    theirs("delete", "--filename", str(installing.CRDS))
+    theirs("delete", "--filename", str(installing.CRDS), timeout=GONE_SECONDS)
 
 
 def test_what_a_run_made_is_given_back(theirs: Kubectl) -> None:
