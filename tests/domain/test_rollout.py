@@ -10,6 +10,7 @@ import pytest
 from qdrant_operator.domain.observed import Damage, Observed
 from qdrant_operator.domain.placement.layout import unsettled
 from qdrant_operator.domain.planner import plan
+from qdrant_operator.domain.rollout import plan_rollout
 from qdrant_operator.domain.steps import (
     ApplyObject,
     Guard,
@@ -200,3 +201,11 @@ def test_a_peer_that_formed_its_own_cluster_leaves_the_service() -> None:
     observed = replace(settled(), views={**settled().views, "vectors-1": stranger})
     steps = plan(NEW, observed).steps
     assert steps == (TakeOutOfService("vectors-1", "it is not a member of the cluster"),)
+
+
+def test_of_two_pods_that_are_out_of_service_the_leaving_one_stays_out() -> None:
+    """A late write took the second one out; each would wait for the other to be in service."""
+    pods = (pod(0), pod(1, serving=False), pod(2, serving=False))
+    observed = replace(settled(), pods=pods)
+    roll = plan_rollout("another template", 3, observed, frozenset({"vectors-2"}))
+    assert roll.steps == (PutInService("vectors-1"),)

@@ -31,6 +31,7 @@ BROKE = (
     65001195,
     68100810,
     70103127,
+    71000025,
 )
 """Found by hunting: a successor that only the leader knows, a return between two looks, a lone start that was
 none, a lower release that was asked for before anything was known, a disruption budget that followed every
@@ -40,7 +41,8 @@ writes; a restart and an apply that were decided before slow status writes, a dr
 had just come back, the volume of a peer that joined as its pod was taken away, a pod that was taken away on a look
 from before its peer had joined, a template that followed an old note on a claim, a late
 deletion of a pod that was in service again, and a late StatefulSet that put pods above one that was leaving, and
-a collection whose creation waited for a quorum while a peer was removed."""
+a collection whose creation waited for a quorum while a peer was removed, and two pods out of service that waited for
+each other."""
 TELL = "from sandbox.simulation.runs import run_seed; print(run_seed(7).story)"
 
 

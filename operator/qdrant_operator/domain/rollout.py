@@ -53,16 +53,21 @@ def plan_rollout(
     )
     chosen = _next(outdated, observed) if outdated else None
     going = max((p for p in observed.pods if p.name in leaving), key=lambda p: p.ordinal, default=None)
+    away = (going,) if chosen and _goes_first(going, chosen) else (going, chosen)
     returning = [
-        pod.name
-        for pod in observed.pods
-        if not (pod.serving or pod.terminating or pod is chosen or pod is going)
+        pod.name for pod in observed.pods if not (pod.serving or pod.terminating or pod in filter(None, away))
     ]
     known = tuple(PutInService(pod) for pod in returning if pod in observed.peers)
     unknown = Plan(blocked=tuple(_unknown(pod, observed) for pod in returning if pod not in observed.peers))
     if known:
         return Plan(known[:1]) + unknown
     return unknown + (_restart(chosen, observed, wanted) if chosen else NOTHING)
+
+
+def _goes_first(going: PodState | None, chosen: PodState) -> bool:
+    """Both are out of service, by a write that arrived late, and each would wait for the other."""
+    both_out = going is not None and going is not chosen and not (going.serving or chosen.serving)
+    return both_out and not is_down(chosen)
 
 
 def _unknown(pod: str, observed: Observed) -> Blocked:
