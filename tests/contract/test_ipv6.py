@@ -17,7 +17,7 @@ from qdrant_operator.adapters.http_server import HttpServer
 from qdrant_operator.adapters.qdrant import QdrantRest
 from qdrant_operator.domain import names
 from qdrant_operator.domain.errors import Retryable
-from qdrant_operator.domain.manifests.start_script import START_SCRIPT
+from qdrant_operator.domain.manifests.start_script import FIRST_FILE, START_SCRIPT
 from qdrant_operator.domain.values import PeerView
 from qdrant_operator.domain.wire import Endpoint, Manifest
 from qdrant_operator.reconcile import access
@@ -126,6 +126,7 @@ async def _peer(
     (root / "operator" / "config.yaml").write_text("{}\n")
     (root / "operator" / "members").write_text(f"{first}\n{uri}\n")
     (root / "operator" / "nobody").write_text("http://[::1]:1\n")
+    (root / "operator" / FIRST_FILE).write_text("v-0\n")
     script = START_SCRIPT.replace("/qdrant/", f"{root}/").replace("cd /qdrant\n", f"cd {root}\n")
     env = {
         **os.environ,
