@@ -134,7 +134,7 @@ class PodState:
     resource_version: str = field(default="", compare=False)
     """It changes with every write, also with those that mean nothing."""
     down_since: str = ""
-    """Since when it is not ready, RFC 3339; empty: it is ready, or its kubelet has not told."""
+    """Since when it is not ready, RFC 3339; empty: it is ready, or its kubelet has not reported it."""
 
 
 @dataclass(frozen=True, slots=True)

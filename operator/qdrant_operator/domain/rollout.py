@@ -54,9 +54,7 @@ def plan_rollout(
     chosen = _next(outdated, observed) if outdated else None
     going = max((p for p in observed.pods if p.name in leaving), key=lambda p: p.ordinal, default=None)
     away = (going,) if chosen and _goes_first(going, chosen) else (going, chosen)
-    returning = [
-        pod.name for pod in observed.pods if not (pod.serving or pod.terminating or pod in filter(None, away))
-    ]
+    returning = [pod.name for pod in observed.pods if not (pod.serving or pod.terminating or pod in away)]
     known = tuple(PutInService(pod) for pod in returning if pod in observed.peers)
     unknown = Plan(blocked=tuple(_unknown(pod, observed) for pod in returning if pod not in observed.peers))
     if known:
