@@ -65,11 +65,6 @@ class ShardLaws:
         if asked in self._onto_holders:
             self._check_target(op, state, f"{asked.verb} {where}")
         self._check_budget(state, where)
-        drained = not op.move.keep_source and asked.source not in self._leaving
-        if drained and self._wishes.is_unwanted(asked.source) and self._wishes.has_no_room():
-            self._breaks(f"a peer is drained that cannot go, too few would stay: {where}")
-        if self._wishes.is_unwanted(asked.target) and self._wishes.has_room():
-            self._breaks(f"a peer that shall go is filled: {asked.verb} {where}")
 
     def on_drop(self, op: DropReplica, state: State) -> None:
         """A replica goes; `state` is what was before."""
@@ -93,11 +88,22 @@ class ShardLaws:
         ends = (body.get("from_peer_id", 0), body.get("to_peer_id", 0))
         asked = Asked(verb, name, body["shard_id"], *ends, body.get("method"))
         self._asked.add(asked)
+        if verb != "abort_transfer":
+            self._check_ends(asked)
         state = self._facts.state()
         collection = state.collections.get(name) if state else None
         shard = collection.shards.get(asked.shard) if collection else None
         if shard is not None and asked.target in shard.replicas:
             self._onto_holders.add(asked)
+
+    def _check_ends(self, asked: Asked) -> None:
+        """Judged when it is asked for: consensus may begin it much later, when the user wants something else."""
+        where = f"{asked.verb} {asked.collection}/{asked.shard}: peer {asked.source} to {asked.target}"
+        drained = asked.verb == "move_shard" and asked.source not in self._leaving
+        if drained and self._wishes.is_unwanted(asked.source) and self._wishes.has_no_room():
+            self._breaks(f"a peer is drained that cannot go, too few would stay: {where}")
+        if self._wishes.is_unwanted(asked.target) and self._wishes.has_room():
+            self._breaks(f"a peer that shall go is filled: {where}")
 
     def _check_target(self, op: Start, state: State, what: str) -> None:
         replicas = state.collections[op.name].shards[op.move.shard].replicas

@@ -151,6 +151,7 @@ async def test_a_lost_peer_makes_it_not_ready(fragile: Town) -> None:
     """A killed peer's replicas still stand as Active in every view; Ready is False all the same."""
     fragile.declare(**WHOLE)
     await fragile.settle()
+    await fragile.agreed()
     await fragile.cluster.peers[2].stop(graceful=False)
     await fragile.once()
     status, reason, _ = fragile.condition("Ready")

@@ -32,6 +32,7 @@ BROKE = (
     68100810,
     70103127,
     71000025,
+    73100190,
 )
 """Found by hunting: a successor that only the leader knows, a return between two looks, a lone start that was
 none, a lower release that was asked for before anything was known, a disruption budget that followed every
