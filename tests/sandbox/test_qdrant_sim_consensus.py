@@ -60,6 +60,19 @@ def test_an_empty_old_member_is_replaced_by_a_joiner_of_its_uri(cluster: Virtual
     assert len(cluster.peers[0].disk.state.peers) == 3
 
 
+def test_a_joiner_that_was_killed_joins_again_with_its_id(cluster: VirtualCluster) -> None:
+    """Consensus may know it already and have placed shards on it; only another id is refused (raft_api.rs)."""
+    joiner = cluster.launch(3, "--bootstrap", "http://127.0.1.1:6335")
+    cluster.until(lambda: joiner.disk.peer != 0)
+    cluster.stop(3)
+    cluster.until(lambda: joiner.disk.peer in cluster.peers[0].disk.state.peers)
+    cluster.call(0, "PUT", "/collections/docs", {**BODY, "replication_factor": 4})
+    assert cluster.peers[0].disk.state.holds_shards(joiner.disk.peer)
+    again = cluster.join(3)
+    cluster.until(lambda: again.id in cluster.peers[0].disk.state.voters)
+    assert again.id == joiner.disk.peer
+
+
 def test_all_peers_restarted_at_once_are_the_same_cluster(cluster: VirtualCluster) -> None:
     """Everybody is killed and started again: the same ids, one leader, and writes go on."""
     cluster.call(0, "PUT", "/collections/docs", BODY)

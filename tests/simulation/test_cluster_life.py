@@ -33,6 +33,7 @@ BROKE = (
     70103127,
     71000025,
     73100190,
+    74101713,
 )
 """Found by hunting: a successor that only the leader knows, a return between two looks, a lone start that was
 none, a lower release that was asked for before anything was known, a disruption budget that followed every
@@ -42,8 +43,8 @@ writes; a restart and an apply that were decided before slow status writes, a dr
 had just come back, the volume of a peer that joined as its pod was taken away, a pod that was taken away on a look
 from before its peer had joined, a template that followed an old note on a claim, a late
 deletion of a pod that was in service again, and a late StatefulSet that put pods above one that was leaving, and
-a collection whose creation waited for a quorum while a peer was removed, and two pods out of service that waited for
-each other."""
+a collection whose creation waited for a quorum while a peer was removed, two pods out of service that waited for
+each other, a move that began after the user wanted fewer peers, and a peer that was killed while it joined."""
 TELL = "from sandbox.simulation.runs import run_seed; print(run_seed(7).story)"
 
 

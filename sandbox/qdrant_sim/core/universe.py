@@ -276,7 +276,8 @@ class Universe:
             )
             return
         state = door.disk.state
-        old = [member for member, known in state.peers.items() if known == uri]
+        own = peer.disk.peer  # of a start that ended while it joined: the same id may join again
+        old = [member for member, known in state.peers.items() if known == uri and member != own]
         for member in old:
             if state.holds_shards(member):
                 self._panic(
