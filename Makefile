@@ -40,7 +40,7 @@ install: $(VENV)/.installed  ## a virtual environment with everything, pinned an
 check: install   ## format, lint, types, layers, CRD drift, fast tests (90 s)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy operator sandbox tests e2e $(wildcard bench/*.py)
+	$(VENV)/bin/mypy operator sandbox tests e2e bench
 	$(VENV)/bin/lint-imports
 	$(PY) -m qdrant_operator crds --check
 	$(PY) -m pytest -q -n 2 $(FAST)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from bench import footprint, passes, planner, report
+from bench import footprint, passes, report
 from bench.installed import SIMULATED, real
+from bench.placement import planner
 
 COLLECTIONS = [1, 50]
 

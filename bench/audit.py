@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from tests.integration.audit import OPERATOR, READS
+from tests.integration.support.audit import OPERATOR, READS
 
 
 def requests(log: Path, offset: int) -> Counter[str]:

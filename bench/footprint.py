@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.audit import requests, writes
 from bench.installed import SIMULATED, Installed, installed
 from bench.processes import Usage, children, usage
-from tests.integration.operator import Operator
+from tests.integration.support.operator import Operator
 
 PASSES_METRIC = "qdrant_operator_reconcile_duration_seconds"
 NODE, API_SERVER = "sandbox.node", "kube-apiserver"

@@ -12,13 +12,13 @@ import yaml
 from bench.audit import requests, writes
 from qdrant_operator.api.crds import crd_files
 from qdrant_operator.api.rbac import bound, cluster_role
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.binaries import Part, Source
 from sandbox.cluster import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Sandbox
 from sandbox.kubectl import kubectl
-from tests.integration import manifests
-from tests.integration.kube import Kube, is_true
-from tests.integration.operator import Operator
+from tests.integration.support import manifests
+from tests.integration.support.kube import Kube, is_true
+from tests.integration.support.operator import Operator
 
 PEERS = 3
 SIMULATED = Part("Qdrant", Source.SIMULATED, None)

@@ -17,22 +17,22 @@ from pathlib import Path
 from typing import Any
 
 from bench.installed import PEERS, Installed, installed
-from qdrant_operator.adapters.apiserver import Transport
 from qdrant_operator.adapters.clock import SystemClock
-from qdrant_operator.adapters.credentials import load_api_server, open_session
-from qdrant_operator.adapters.events import Events
-from qdrant_operator.adapters.informer import Informers
-from qdrant_operator.adapters.kubernetes import HttpKubernetes
+from qdrant_operator.adapters.kubernetes.client import HttpKubernetes
+from qdrant_operator.adapters.kubernetes.credentials import load_api_server, open_session
+from qdrant_operator.adapters.kubernetes.events import Events
+from qdrant_operator.adapters.kubernetes.informer import Informers
+from qdrant_operator.adapters.kubernetes.store import OWNED, Store
+from qdrant_operator.adapters.kubernetes.transport import Transport
 from qdrant_operator.adapters.metrics import ClusterReporter, Metrics
-from qdrant_operator.adapters.qdrant import QdrantRest
-from qdrant_operator.adapters.store import OWNED, Store
-from qdrant_operator.domain.planner import plan
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.adapters.qdrant.rest import QdrantRest
+from qdrant_operator.domain.cluster.planner import plan
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.reconcile.access import ClusterAccess, cluster_access
-from qdrant_operator.reconcile.cluster import ClusterReconciler
-from qdrant_operator.reconcile.cluster_objects import find_damage
-from qdrant_operator.reconcile.cluster_observe import look
-from qdrant_operator.reconcile.world import Options, World
+from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
+from qdrant_operator.reconcile.cluster.objects import find_damage
+from qdrant_operator.reconcile.cluster.observe import look
+from qdrant_operator.reconcile.context import Options, World
 from sandbox.binaries import Part
 
 NAMESPACE, CLUSTER = "bench", "vectors"

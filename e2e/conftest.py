@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from e2e import forming, images, installing, kind, simulator
-from e2e.evidence import save_evidence
-from e2e.forming import Form
-from e2e.images import Images
-from e2e.kind import Cluster, Nodes
-from e2e.kubectl import Kubectl
+from e2e.environment import images, installing, kind, simulator
+from e2e.environment.images import Images
+from e2e.environment.kind import Cluster, Nodes
+from e2e.environment.kubectl import Kubectl
+from e2e.environment.storage import Storage
+from e2e.environment.storage import install as install_storage
+from e2e.scenario import forming
+from e2e.scenario.evidence import save_evidence
+from e2e.scenario.forming import Form
 from e2e.sheet import Sheet
 from e2e.shell import CommandFailed
-from e2e.storage import Storage
-from e2e.storage import install as install_storage
 
 __all__ = ["Form", "Sheet", "Storage"]
 SCENARIO_SECONDS = 900

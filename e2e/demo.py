@@ -11,13 +11,13 @@ import sys
 import time
 from contextlib import ExitStack
 
-from e2e import images, installing, kind, quickstart
-from e2e.kubectl import NAME, Kubectl
+from e2e.environment import images, installing, kind, quickstart
+from e2e.environment.kubectl import NAME, Kubectl
+from e2e.environment.namespaces import DEMO
+from e2e.environment.storage import Storage
+from e2e.environment.storage import install as install_storage
 from e2e.load import Load, under_load
-from e2e.namespaces import DEMO
 from e2e.shell import ROOT, CommandFailed, Missing, eventually, run
-from e2e.storage import Storage
-from e2e.storage import install as install_storage
 from sandbox.demo.screen import Screen
 
 VICTIM = f"{NAME}-1"

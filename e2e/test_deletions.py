@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from e2e.faults import Holdings, cluster_status, containers, holdings, uid_of, uids
-from e2e.forming import Form, cluster, collection
-from e2e.kubectl import NAME, Kubectl, peers_of
+from e2e.environment.kubectl import NAME, Kubectl, peers_of
 from e2e.load import under_load
+from e2e.scenario.faults import Holdings, cluster_status, containers, holdings, uid_of, uids
+from e2e.scenario.forming import Form, cluster, collection
 from e2e.sheet import Sheet
 from e2e.shell import eventually
-from qdrant_operator.domain.wire import Manifest
+from qdrant_operator.domain.common.kinds import Manifest
 
 BACK_SECONDS = 30.0
 """Until a deleted object is there again: a look of the operator; a busy machine is slower."""

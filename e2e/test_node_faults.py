@@ -9,7 +9,10 @@ from functools import partial
 
 import pytest
 
-from e2e.faults import (
+from e2e.environment.kind import Nodes
+from e2e.environment.kubectl import Kubectl
+from e2e.load import under_load
+from e2e.scenario.faults import (
     OPERATORS_SECONDS,
     Record,
     both_ready,
@@ -20,10 +23,7 @@ from e2e.faults import (
     taken_away,
     untruths,
 )
-from e2e.forming import Form
-from e2e.kind import Nodes
-from e2e.kubectl import Kubectl
-from e2e.load import under_load
+from e2e.scenario.forming import Form
 from e2e.sheet import Sheet
 from e2e.shell import eventually
 

@@ -9,7 +9,10 @@ import time
 
 import pytest
 
-from e2e.faults import (
+from e2e.environment.kind import Nodes
+from e2e.environment.kubectl import NAME, Kubectl, is_true
+from e2e.load import under_load
+from e2e.scenario.faults import (
     OPERATOR,
     OPERATORS_SECONDS,
     Record,
@@ -23,10 +26,7 @@ from e2e.faults import (
     signal_operator,
     true_within,
 )
-from e2e.forming import Form
-from e2e.kind import Nodes
-from e2e.kubectl import NAME, Kubectl, is_true
-from e2e.load import under_load
+from e2e.scenario.forming import Form
 from e2e.sheet import Sheet
 from e2e.shell import eventually
 

@@ -7,11 +7,11 @@ import time
 import pytest
 import yaml
 
-from e2e import installing, namespaces
 from e2e.conftest import Form, Sheet
-from e2e.kubectl import NAME, Kubectl
+from e2e.environment import installing, namespaces
+from e2e.environment.kubectl import NAME, Kubectl
 from e2e.load import under_load
-from e2e.peers import COLLECTION, at_factor, pods, restarts
+from e2e.scenario.peers import COLLECTION, at_factor, pods, restarts
 from e2e.shell import eventually
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from e2e import images, installing, namespaces, quickstart
 from e2e.conftest import Sheet, Storage
-from e2e.evidence import save_evidence
-from e2e.kubectl import NAME, Kubectl
+from e2e.environment import images, installing, namespaces, quickstart
+from e2e.environment.kubectl import NAME, Kubectl
+from e2e.scenario.evidence import save_evidence
 from e2e.shell import CommandFailed, eventually, run
 
 pytestmark = pytest.mark.smoke

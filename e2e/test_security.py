@@ -7,17 +7,17 @@ import time
 
 import pytest
 
-from e2e import namespaces
 from e2e.conftest import Form, Sheet, Storage
-from e2e.forming import COLLECTION
-from e2e.installing import RELEASE
-from e2e.kubectl import NAME, Kubectl, peers_of
+from e2e.environment import namespaces
+from e2e.environment.installing import RELEASE
+from e2e.environment.kubectl import NAME, Kubectl, peers_of
 from e2e.load import POD as LOAD
 from e2e.load import under_load
-from e2e.probes import ENFORCED_SECONDS, elsewhere, enforces, reach, sleeper
+from e2e.scenario.forming import COLLECTION
+from e2e.scenario.probes import ENFORCED_SECONDS, elsewhere, enforces, reach, sleeper
 from e2e.shell import eventually
 from qdrant_operator.api.kinds import GROUP
-from qdrant_operator.domain.wire import Manifest
+from qdrant_operator.domain.common.kinds import Manifest
 
 pytestmark = pytest.mark.usefixtures("chart")
 CLIENT = {"app": "shop"}

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 import pytest
 
 from e2e.conftest import Form, Sheet, Storage
-from e2e.forming import COLLECTION
-from e2e.kubectl import NAME, Kubectl, peers_of
+from e2e.environment.kubectl import NAME, Kubectl, peers_of
 from e2e.load import Load, under_load
-from e2e.probes import sleeper
+from e2e.scenario.forming import COLLECTION
+from e2e.scenario.probes import sleeper
 from e2e.shell import CommandFailed, eventually, run
-from qdrant_operator.domain.instruction import S3_ACCESS_KEY, S3_SECRET_KEY
-from qdrant_operator.domain.wire import Manifest
+from qdrant_operator.domain.backup.job_spec import S3_ACCESS_KEY, S3_SECRET_KEY
+from qdrant_operator.domain.common.kinds import Manifest
 from sandbox.kubectl import find_kubectl
 
 pytestmark = pytest.mark.usefixtures("chart")

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from e2e import namespaces
-from e2e.installing import RELEASE
-from e2e.kind import Nodes
+from e2e.environment import namespaces
+from e2e.environment.installing import RELEASE
+from e2e.environment.kind import Nodes
+from e2e.scenario.statuses import Statuses
 from e2e.shell import BUILD
-from e2e.statuses import Statuses
 from qdrant_operator.api.kinds import GROUP, KINDS
-from tests.integration.audit import OPERATOR, READS, UNSEEN, events, granted, refused, used
+from tests.integration.support.audit import OPERATOR, READS, UNSEEN, events, granted, refused, used
 
 pytestmark = pytest.mark.usefixtures("chart")
 ENFORCED = "pod-security.kubernetes.io/enforce-policy"

@@ -11,7 +11,10 @@ import pytest
 import yaml
 
 from qdrant_operator.adapters.metrics import Metrics
-from qdrant_operator.domain import cluster_status, collection_status, collection_steps, steps
+from qdrant_operator.domain.cluster import status as cluster_status
+from qdrant_operator.domain.cluster import steps
+from qdrant_operator.domain.collection import status as collection_status
+from qdrant_operator.domain.collection import steps as collection_steps
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "operator" / "qdrant_operator"

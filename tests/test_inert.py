@@ -20,27 +20,29 @@ from pydantic import BaseModel
 import qdrant_operator
 from qdrant_operator.adapters.metrics import Metrics
 from qdrant_operator.api import ClusterStatus, CollectionStatus, Sharding
-from qdrant_operator.api.cluster import Persistence
+from qdrant_operator.api.cluster.shards import Shards
+from qdrant_operator.api.cluster.spec import Persistence
 from qdrant_operator.api.kinds import KINDS
-from qdrant_operator.api.shards import Shards
-from qdrant_operator.domain.collection_values import KeySeen
-from qdrant_operator.domain.collections import plan as plan_collection
+from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Volume
+from qdrant_operator.domain.cluster.planner import plan
+from qdrant_operator.domain.cluster.volumes.marks import find_unmarked
+from qdrant_operator.domain.collection.observed import KeySeen
+from qdrant_operator.domain.collection.planner import plan as plan_collection
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.stateful_set import stateful_set
-from qdrant_operator.domain.observed import Leaving, LeavingPhase, Volume
 from qdrant_operator.domain.placement.wants import wants
-from qdrant_operator.domain.planner import plan
-from qdrant_operator.domain.values import PeerId
-from qdrant_operator.domain.volume_marks import find_unmarked
-from qdrant_operator.domain.wire import Kind, Manifest
-from qdrant_operator.reconcile.cluster_observe import read_pods
-from qdrant_operator.reconcile.world import World
+from qdrant_operator.domain.qdrant.views import PeerId
+from qdrant_operator.reconcile.cluster.observe import read_pods
+from qdrant_operator.reconcile.context import World
 from sandbox.fakes.kubernetes import FakeKubernetes
-from tests.domain import guard_cluster_worlds, guard_collection_worlds, guard_examples
 from tests.domain.clusters import desired
 from tests.domain.collection_model import DOCS, live, observed
 from tests.domain.collection_model import desired as wanted_collection
-from tests.domain.guard_cluster_worlds import LEVEL, ClusterWorld, lost, peers
-from tests.domain.guard_collection_worlds import CollectionWorld
+from tests.domain.guards import cluster_worlds as guard_cluster_worlds
+from tests.domain.guards import collection_worlds as guard_collection_worlds
+from tests.domain.guards import examples as guard_examples
+from tests.domain.guards.cluster_worlds import LEVEL, ClusterWorld, lost, peers
+from tests.domain.guards.collection_worlds import CollectionWorld
 from tests.reconcile.collection_world import declare_pod
 
 PACKAGE = Path(qdrant_operator.__file__).parent

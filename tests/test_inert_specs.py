@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from qdrant_operator.api import ClusterSpec, CollectionSpec
-from qdrant_operator.domain.collection_values import Desired, KeySeen
-from qdrant_operator.domain.collections import plan
-from qdrant_operator.domain.desired import Credentials, DesiredCluster
-from qdrant_operator.reconcile.cluster_objects import wanted_objects
+from qdrant_operator.domain.cluster.desired import Credentials, DesiredCluster
+from qdrant_operator.domain.collection.observed import Desired, KeySeen
+from qdrant_operator.domain.collection.planner import plan
+from qdrant_operator.reconcile.cluster.objects import wanted_objects
 from tests.api.manifests import FULL
 from tests.domain.collection_model import live, observed
 
@@ -25,7 +25,7 @@ ELSEWHERE: Mapping[str, str] = {
     "auth.readOnlyApiKey": "becomes Credentials before objects are made",
     "auth.readOnlyApiKey.secretRef.key": "becomes Credentials before objects are made",
     "auth.disabled": "becomes Credentials before objects are made",
-    "networkPolicy.enabled": "tests/domain/test_network_policy.py; the full spec says the default",
+    "networkPolicy.enabled": "tests/domain/manifests/test_network_policy.py; the full spec says the default",
     "paused": "stops the loop, whatever the plan",
     "name": "is the name that a plan is made for",
     "sharding.keys.shards": "tests/test_inert.py; the full spec says the default",

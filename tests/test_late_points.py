@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 
 import e2e.load
-from e2e.kubectl import Kubectl
+from e2e.environment.kubectl import Kubectl
 from e2e.load import Load
-from qdrant_operator.domain.wire import Manifest
+from qdrant_operator.domain.common.kinds import Manifest
 
 REQUESTS = {"done": 9, "failures": 0, "failed": [], "slowest": 0.1}
 ALL_SHOWN: dict[str, list[int]] = {"vectors-0": [], "vectors-1": []}

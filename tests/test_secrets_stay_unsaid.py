@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import qdrant_operator
-from qdrant_operator.domain.desired import Credentials
+from qdrant_operator.domain.backup.storage import S3Credentials
+from qdrant_operator.domain.cluster.desired import Credentials
+from qdrant_operator.domain.cluster.observed import Damage
+from qdrant_operator.domain.cluster.steps import ApplyObject
+from qdrant_operator.domain.common.kinds import Endpoint, Kind
 from qdrant_operator.domain.manifests.secrets import peer_auth_secret
-from qdrant_operator.domain.observed import Damage
-from qdrant_operator.domain.steps import ApplyObject
-from qdrant_operator.domain.storage import S3Credentials
-from qdrant_operator.domain.wire import Endpoint, Kind
 from tests.domain.clusters import desired
 
 SECRET = "s3cret-of-the-cluster"

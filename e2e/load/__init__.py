@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from e2e.images import OPERATOR
-from e2e.kubectl import NAME, Kubectl, peers_of
+from e2e.environment.images import OPERATOR
+from e2e.environment.kubectl import NAME, Kubectl, peers_of
+from e2e.environment.storage import OFF_WORKERS
 from e2e.shell import CommandFailed, eventually
-from e2e.storage import OFF_WORKERS
-from qdrant_operator.domain.rollout import RETURN_SECONDS
-from qdrant_operator.domain.wire import Manifest
+from qdrant_operator.domain.cluster.pods.rollout import RETURN_SECONDS
+from qdrant_operator.domain.common.kinds import Manifest
 
 POD = "load"
 ALIVE = 20

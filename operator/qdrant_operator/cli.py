@@ -14,10 +14,10 @@ from qdrant_operator import __version__
 from qdrant_operator.api.crds import crd_files
 from qdrant_operator.commands import arguments
 from qdrant_operator.commands.simulate import add_simulate
-from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.common.errors import Refused, Retryable
 
 if TYPE_CHECKING:
-    from qdrant_operator.snapshots.ports import Tools
+    from qdrant_operator.jobs.backup.ports import Tools
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +81,7 @@ def _run(_options: argparse.Namespace) -> int:
 def _snapshot_run(_options: argparse.Namespace) -> int:
     from qdrant_operator.adapters.process import end_process  # noqa: PLC0415
     from qdrant_operator.handlers import logs  # noqa: PLC0415
-    from qdrant_operator.snapshots.main import run_from_environment  # noqa: PLC0415
+    from qdrant_operator.jobs.backup.main import run_from_environment  # noqa: PLC0415
 
     logs.configure("INFO")
     end_process(run_from_environment(_tools(), os.environ))
@@ -90,9 +90,9 @@ def _snapshot_run(_options: argparse.Namespace) -> int:
 def _snapshot_verify(options: argparse.Namespace) -> int:
     """Credentials come from SNAPSHOT_S3_* variables, as in a Job, or from the process's own identity."""
     from qdrant_operator.adapters.process import end_process  # noqa: PLC0415
-    from qdrant_operator.domain.storage import S3Place  # noqa: PLC0415
-    from qdrant_operator.snapshots.main import credentials, verify  # noqa: PLC0415
-    from qdrant_operator.snapshots.verify import report  # noqa: PLC0415
+    from qdrant_operator.domain.backup.storage import S3Place  # noqa: PLC0415
+    from qdrant_operator.jobs.backup.main import credentials, verify  # noqa: PLC0415
+    from qdrant_operator.jobs.backup.verify import report  # noqa: PLC0415
 
     bucket, _, folder = options.location.removeprefix("s3://").partition("/")
     place = S3Place(bucket, options.region, endpoint=options.endpoint)
@@ -107,8 +107,8 @@ def _snapshot_verify(options: argparse.Namespace) -> int:
 
 def _tools() -> Tools:
     from qdrant_operator.adapters.object_storage import S3Storage  # noqa: PLC0415
-    from qdrant_operator.adapters.qdrant import QdrantRest  # noqa: PLC0415
-    from qdrant_operator.snapshots.ports import Tools  # noqa: PLC0415
+    from qdrant_operator.adapters.qdrant.rest import QdrantRest  # noqa: PLC0415
+    from qdrant_operator.jobs.backup.ports import Tools  # noqa: PLC0415
 
     @asynccontextmanager
     async def peers() -> AsyncIterator[QdrantRest]:

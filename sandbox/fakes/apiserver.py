@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from qdrant_operator.domain.conditions import timestamp
-from qdrant_operator.domain.errors import Conflict, Refused
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common.conditions import timestamp
+from qdrant_operator.domain.common.errors import Conflict, Refused
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 
 Path = tuple[str, ...]
 Key = tuple[Kind, str, str]

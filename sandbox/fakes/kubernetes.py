@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from qdrant_operator.adapters.store import OURS, OWNED, Listener, Store, has_labels, is_watched
-from qdrant_operator.domain import names
-from qdrant_operator.domain.errors import Conflict
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.adapters.kubernetes.store import OURS, OWNED, Listener, Store, has_labels, is_watched
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Conflict
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.fakes.apiserver import FakeApiServer, epoch, key_of
 
 _Event = tuple[Kind, str, Manifest]

@@ -11,7 +11,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.fakes.apiserver import IN_USE, FakeApiServer, claims_of
 
 REVISION: Final = "controller-revision-hash"

@@ -7,11 +7,11 @@ import asyncio
 import signal
 from pathlib import Path
 
-from sandbox.node.addresses import Addresses
 from sandbox.node.agent import Agent
 from sandbox.node.context import Node
 from sandbox.node.control import Control
 from sandbox.node.kube import KubeClient
+from sandbox.node.network.addresses import Addresses
 from sandbox.node.peers import Host, Peers
 
 

@@ -10,7 +10,7 @@ from sandbox.handle import NodeRefusedError
 from sandbox.node import claims, registration
 from sandbox.node.context import Node
 from sandbox.node.kube import Changed, Listed, Manifest
-from sandbox.node.pod import PodWorker
+from sandbox.node.pods.pod import PodWorker
 
 _Name = tuple[str, str]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.node.addresses import Addresses
 from sandbox.node.kube import KubeClient, Manifest
+from sandbox.node.network.addresses import Addresses
 from sandbox.node.peers import Peers
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from sandbox.handle import NodeRefusedError, PodOnNode
 from sandbox.node.agent import Agent
-from sandbox.node.pod import PodWorker
+from sandbox.node.pods.pod import PodWorker
 
 _Arguments = dict[str, Any]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sandbox.node.process import Process
+from sandbox.node.pods.process import Process
 
 STUB = """#!/bin/sh
 # tells the node what it was started with, then stands for the peer's process

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from sandbox.node.container import now
 from sandbox.node.context import Node
 from sandbox.node.kube import ApiError, Manifest
+from sandbox.node.pods.container import now
 
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _HEARTBEAT = 10.0

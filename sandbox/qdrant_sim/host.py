@@ -16,12 +16,12 @@ from uuid import uuid4
 
 import aiohttp
 
-from sandbox.qdrant_sim.core.answers import Answer, Call
-from sandbox.qdrant_sim.core.api import handle
+from sandbox.qdrant_sim.core.api.answers import Answer, Call
+from sandbox.qdrant_sim.core.api.api import handle
+from sandbox.qdrant_sim.core.consensus.timeline import Timeline
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.qdrant_sim.core.settings import Settings, parse
-from sandbox.qdrant_sim.core.timeline import Timeline
 from sandbox.qdrant_sim.core.universe import Universe
 from sandbox.qdrant_sim.http import PeerServer
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from sandbox.qdrant_sim.core.answers import Answer, Call
+from sandbox.qdrant_sim.core.api.answers import Answer, Call
 
 Respond = Callable[[Call], Awaitable[Answer]]
 SERVER_KEEP_ALIVE_SECONDS = 5.0

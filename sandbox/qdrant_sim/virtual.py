@@ -8,12 +8,12 @@ from random import Random
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from sandbox.qdrant_sim.core.answers import Answer, Call
-from sandbox.qdrant_sim.core.api import handle
+from sandbox.qdrant_sim.core.api.answers import Answer, Call
+from sandbox.qdrant_sim.core.api.api import handle
+from sandbox.qdrant_sim.core.consensus.timeline import Timeline
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.qdrant_sim.core.settings import parse
-from sandbox.qdrant_sim.core.timeline import Timeline
 from sandbox.qdrant_sim.core.universe import Choices, Universe
 
 CLUSTERED = {"QDRANT__CLUSTER__ENABLED": "true"}

@@ -17,8 +17,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from sandbox.simulation.mutants import Mutant, mutants
-from sandbox.simulation.remembered import patched
 from sandbox.simulation.runs import PROCESSES, run_seed
+from sandbox.simulation.world.remembered import patched
 
 SHOWN = 90
 BEGIN, END = "<!-- table of guards -->", "<!-- end of the table -->"

@@ -12,40 +12,36 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from qdrant_operator.adapters.qdrant import QdrantRest
-from qdrant_operator.domain import (
-    bootstrap,
-    lost_volumes,
-    members,
-    membership,
-    planner,
-    returns,
-    rollout,
-    soundness,
-    stray_replicas,
-    versions,
-)
-from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed, Volume
-from qdrant_operator.domain.placement import budgets, layout, recheck, wishes
+from qdrant_operator.adapters.qdrant.rest import QdrantRest
+from qdrant_operator.domain.cluster import formation as bootstrap
+from qdrant_operator.domain.cluster import layout, planner, versions
+from qdrant_operator.domain.cluster.membership import identity as members
+from qdrant_operator.domain.cluster.membership import lost_volumes
+from qdrant_operator.domain.cluster.membership import orphaned_replicas as stray_replicas
+from qdrant_operator.domain.cluster.membership import scale_in as membership
+from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed, Volume
+from qdrant_operator.domain.cluster.pods import returns, rollout
+from qdrant_operator.domain.cluster.steps import Guard, Plan, RecordBootstrap
+from qdrant_operator.domain.placement import next_step as wishes
 from qdrant_operator.domain.placement import planner as placement
+from qdrant_operator.domain.placement import preflight as recheck
 from qdrant_operator.domain.placement.model import Mode
-from qdrant_operator.domain.soundness import ShardHealth
-from qdrant_operator.domain.steps import Guard, Plan, RecordBootstrap
-from qdrant_operator.domain.values import PeerId
-from qdrant_operator.reconcile import (
-    cluster_act,
-    cluster_members,
-    cluster_observe,
-    cluster_shards,
-    collection_act,
-)
-from qdrant_operator.reconcile.change_memory import ChangeMemory
-from qdrant_operator.reconcile.creations import Creations
-from qdrant_operator.reconcile.repeat_memory import RepeatMemory
-from qdrant_operator.reconcile.rival_memory import ContestMemory
-from qdrant_operator.reconcile.transfer_memory import TransferMemory
-from sandbox.simulation.remembered import Place, everywhere
-from sandbox.simulation.shard_laws import ShardLaws
+from qdrant_operator.domain.placement.schedule import budgets
+from qdrant_operator.domain.qdrant import soundness
+from qdrant_operator.domain.qdrant.soundness import ShardHealth
+from qdrant_operator.domain.qdrant.views import PeerId
+from qdrant_operator.reconcile.cluster import act as cluster_act
+from qdrant_operator.reconcile.cluster import members as cluster_members
+from qdrant_operator.reconcile.cluster import observe as cluster_observe
+from qdrant_operator.reconcile.cluster import shards as cluster_shards
+from qdrant_operator.reconcile.cluster.memory.changes import ChangeMemory
+from qdrant_operator.reconcile.cluster.memory.repeats import RepeatMemory
+from qdrant_operator.reconcile.cluster.memory.rivals import ContestMemory
+from qdrant_operator.reconcile.cluster.memory.transfers import TransferMemory
+from qdrant_operator.reconcile.collection import act as collection_act
+from qdrant_operator.reconcile.in_flight import Creations
+from sandbox.simulation.laws.shard_laws import ShardLaws
+from sandbox.simulation.world.remembered import Place, everywhere
 
 Places = Callable[[], list[Place]]
 

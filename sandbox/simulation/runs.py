@@ -8,9 +8,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from sandbox.simulation.clock import run
-from sandbox.simulation.isolation import isolated
+from sandbox.simulation.faults.isolation import isolated
 from sandbox.simulation.story import Story
+from sandbox.simulation.world.clock import run
 
 PROCESSES = 2
 CHUNK = 5

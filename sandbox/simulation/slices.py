@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.statefulset import is_ready
 

@@ -12,23 +12,23 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
-from qdrant_operator.domain.wire import Manifest
+from qdrant_operator.domain.common.kinds import Manifest
 from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.kubernetes import Write
 from sandbox.qdrant_sim.core.disk import Disk
-from sandbox.simulation.backups import Backups
-from sandbox.simulation.clock import VirtualClock
-from sandbox.simulation.early_losses import EarlyLosses
-from sandbox.simulation.laws import Laws
-from sandbox.simulation.network import VirtualUniverse, Weather
-from sandbox.simulation.node import VirtualNode
-from sandbox.simulation.operators import Operator
-from sandbox.simulation.outages import Outages
-from sandbox.simulation.rivals import Rivals
-from sandbox.simulation.settling import Settling
-from sandbox.simulation.trouble import Trouble
-from sandbox.simulation.user import CLUSTER, NAMESPACE, User
-from sandbox.simulation.writer import Writer
+from sandbox.simulation.faults.backups import Backups
+from sandbox.simulation.faults.early_losses import EarlyLosses
+from sandbox.simulation.faults.faults import Trouble
+from sandbox.simulation.faults.outages import Outages
+from sandbox.simulation.faults.rivals import Rivals
+from sandbox.simulation.laws.laws import Laws
+from sandbox.simulation.laws.settling import Settling
+from sandbox.simulation.world.clock import VirtualClock
+from sandbox.simulation.world.network import VirtualUniverse, Weather
+from sandbox.simulation.world.node import VirtualNode
+from sandbox.simulation.world.operators import Operator
+from sandbox.simulation.world.user import CLUSTER, NAMESPACE, User
+from sandbox.simulation.world.writer import Writer
 
 TROUBLE_SECONDS = 60.0
 

@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from qdrant_operator.adapters.apiserver import Transport
+from qdrant_operator.adapters.kubernetes.transport import Transport
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from qdrant_operator.adapters.kubernetes.store import Store
 from qdrant_operator.adapters.metrics import Metrics
-from qdrant_operator.adapters.store import Store
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 
 CLUSTER_UID = "uid-vectors"
 FIRST, SECOND = "2026-11-21T02:00:00Z", "2026-11-22T02:00:00Z"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from qdrant_operator.adapters.http_server import HttpServer, LoopLag
+from qdrant_operator.adapters.health import HttpServer, LoopLag
 from qdrant_operator.adapters.metrics import Metrics
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.domain.common.kinds import Kind
 
 
 def _lines(metrics: Metrics, prefix: str) -> list[str]:

@@ -14,9 +14,9 @@ import pytest
 from qdrant_operator.api import CollectionSpec
 from qdrant_operator.api.crds import crd
 from qdrant_operator.api.kinds import KINDS
-from qdrant_operator.domain import names
-from qdrant_operator.domain.collection_body import create_body
-from qdrant_operator.domain.collection_claims import collection_name
+from qdrant_operator.domain.collection.ownership import collection_name
+from qdrant_operator.domain.collection.requests import create_body
+from qdrant_operator.domain.common import names
 from qdrant_operator.domain.manifests.network_policy import network_policy
 from qdrant_operator.domain.manifests.stateful_set import stateful_set
 from qdrant_operator.domain.placement.wants import wants
@@ -116,7 +116,7 @@ PROMISES: Mapping[str, Mapping[str, Keeper]] = {
         f"{POD}.affinity": peers_apart,
         f"{POD}.serviceAccountName": own_account,
         "persistence.storageClassName": default_class,
-        "auth.apiKey": "tests/reconcile/test_cluster_keys.py",
+        "auth.apiKey": "tests/reconcile/cluster/test_keys.py",
         "auth.readOnlyApiKey": no_read_only_key,
         "networkPolicy.clients": clients_of_every_kind,
         "shards.zoneKey": OFF,
@@ -148,7 +148,7 @@ PROMISES: Mapping[str, Mapping[str, Keeper]] = {
         "storage.s3.credentials": "tests/adapters/test_object_storage.py",
     },
     "QdrantSnapshotSchedule": {
-        "startingDeadlineSeconds": "tests/domain/test_schedules.py",
+        "startingDeadlineSeconds": "tests/domain/common/test_schedules.py",
         "retention": OFF,
         "storage.s3.endpoint": "tests/adapters/test_object_storage.py",
         "storage.s3.credentials": "tests/adapters/test_object_storage.py",

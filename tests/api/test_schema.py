@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from qdrant_operator.api.crds import CHART, PLAIN, crd, crd_files
 from qdrant_operator.api.kinds import GROUP, KINDS, VERSION, CustomKind
 from qdrant_operator.api.schema import INT_OR_STRING, PRESERVE, RULES, structural
-from qdrant_operator.domain import names
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind
 from tests.api.rule_changes import CHANGES
 from tests.api.rules import STATIC, cases
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from qdrant_operator.api.kinds import GROUP, KINDS
-from qdrant_operator.domain.steps import Guard
+from qdrant_operator.domain.cluster.steps import Guard
 from tests.argocd.lua import WORDS, judge, scripts
 
 FOLDER = Path(__file__).parent / "statuses"

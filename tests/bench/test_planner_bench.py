@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from bench.planner_bounds import exact_optimum, flow_bound
-from bench.planner_greedy import greedy
-from bench.planner_layouts import EVENTS, SIZES, Size, settled
-from bench.planner_moves import (
+from bench.placement.bounds import exact_optimum, flow_bound
+from bench.placement.greedy import greedy
+from bench.placement.layouts import EVENTS, SIZES, Size, settled
+from bench.placement.moves import (
     Quality,
     Transfer,
     after,
@@ -20,11 +20,11 @@ from bench.planner_moves import (
     total,
     transfers,
 )
-from bench.planner_schedule import run
-from qdrant_operator.domain.placement.foresee import whole_plan
+from bench.placement.schedule import run
+from qdrant_operator.domain.cluster.steps import MoveShard
+from qdrant_operator.domain.placement.forecast import whole_plan
 from qdrant_operator.domain.placement.model import Policy
-from qdrant_operator.domain.steps import MoveShard
-from qdrant_operator.domain.values import PeerId, ShardId
+from qdrant_operator.domain.qdrant.views import PeerId, ShardId
 
 SMALL = SIZES[0]
 NONE_MOVES = Quality(missing=0, imbalance=0, crowded=0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qdrant_operator.adapters.store import OWNED
+from qdrant_operator.adapters.kubernetes.store import OWNED
 from qdrant_operator.api import rbac
 from qdrant_operator.api.kinds import KINDS
 from tests.chart.helm import of_kind, only, render

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from qdrant_operator.commands import recording
+from qdrant_operator.commands.inspect import Seen, replayed
 from qdrant_operator.commands.readonly import ReadOnlyKubernetes, ReadOnlyQdrant
 from qdrant_operator.commands.recording import RecordedKubernetes, RecordedPeers, Recording
-from qdrant_operator.commands.sight import Seen, replayed
 from qdrant_operator.commands.what_if import NOTHING, parse
-from qdrant_operator.domain.errors import Refused, Retryable
-from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId, Transfer
-from qdrant_operator.domain.wire import Endpoint, Kind, Manifest
+from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.domain.common.kinds import Endpoint, Kind, Manifest
+from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, ShardId, Transfer
 from tests.commands.worlds import NOW, recorded, silent, wanting
 
 KEY = "the key that nobody may read"
@@ -35,7 +35,7 @@ async def recorded_again(found: Recording) -> tuple[Seen, str]:
     """Look at a state as at a cluster, and save what was read."""
     kubernetes = ReadOnlyKubernetes(RecordedKubernetes(found), NOTHING)
     qdrant = ReadOnlyQdrant(RecordedPeers(found), NOTHING)
-    from qdrant_operator.commands import sight
+    from qdrant_operator.commands import inspect as sight
 
     seen = await sight.see(kubernetes, qdrant, "default", "vectors", NOW)
     taken = recording.record("default", "vectors", NOW, kubernetes, qdrant)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from qdrant_operator.commands.sight import replayed
+from qdrant_operator.commands.inspect import replayed
 from qdrant_operator.commands.what_if import NOTHING
-from qdrant_operator.domain.desired import OperatorPods
-from qdrant_operator.domain.diff import stamped
+from qdrant_operator.domain.cluster.desired import OperatorPods
+from qdrant_operator.domain.common.kinds import Kind
+from qdrant_operator.domain.manifests.diff import stamped
 from qdrant_operator.domain.manifests.network_policy import network_policy
-from qdrant_operator.domain.wire import Kind
 from tests.commands.worlds import recorded
 from tests.domain.clusters import desired
 

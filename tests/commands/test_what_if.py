@@ -7,9 +7,9 @@ import copy
 import pytest
 
 from qdrant_operator.commands.what_if import NOTHING, parse
-from qdrant_operator.domain.errors import Refused
-from qdrant_operator.domain.values import PeerView
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from qdrant_operator.domain.qdrant.views import PeerView
 from tests.commands.worlds import docs, subject
 from tests.domain.clusters import view
 

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from qdrant_operator.commands.recording import Recording
-from qdrant_operator.domain import names
-from qdrant_operator.domain.desired import DesiredCluster
-from qdrant_operator.domain.diff import stamped
+from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.observed import Disruptions
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from qdrant_operator.domain.manifests.diff import stamped
 from qdrant_operator.domain.manifests.stateful_set import template_hash
-from qdrant_operator.domain.observed import Disruptions
-from qdrant_operator.domain.values import (
+from qdrant_operator.domain.qdrant.views import (
     CollectionView,
     LocalReplica,
     PeerId,
@@ -25,8 +26,7 @@ from qdrant_operator.domain.values import (
     Transfer,
     View,
 )
-from qdrant_operator.domain.wire import Kind, Manifest
-from qdrant_operator.reconcile.cluster_objects import wanted_objects
+from qdrant_operator.reconcile.cluster.objects import wanted_objects
 from tests.domain.clusters import desired, view
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.cluster import Sandbox
 from sandbox.kubectl import kubectl
-from tests.contract.kubernetes_worlds import FakeWorld, World, real_world
+from tests.contract.kubernetes.worlds import FakeWorld, World, real_world
 
 CRDS = Path(__file__).parents[2] / "crds"
 

@@ -13,9 +13,9 @@ import pytest
 
 from qdrant_operator.adapters import object_storage
 from qdrant_operator.adapters.object_storage import S3Storage
-from qdrant_operator.domain.backups import MIB, PART_BYTES
-from qdrant_operator.domain.errors import Refused, Unreachable
-from qdrant_operator.domain.storage import S3Credentials, S3Place
+from qdrant_operator.domain.backup.retention import MIB, PART_BYTES
+from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
+from qdrant_operator.domain.common.errors import Refused, Unreachable
 from sandbox.s3 import ObjectStore
 from tests.fakes.object_storage import FakeStorage
 
@@ -174,9 +174,9 @@ async def test_stopped_upload_leaves_no_hidden_parts(object_store: ObjectStore, 
 MEMORY = """
 import asyncio, hashlib, os, resource, sys
 from qdrant_operator.adapters.object_storage import S3Storage
-from qdrant_operator.domain.backups import MIB, part_bytes
-from qdrant_operator.domain.storage import S3Credentials, S3Place
-from qdrant_operator.snapshots.copy import Measured
+from qdrant_operator.domain.backup.retention import MIB, part_bytes
+from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
+from qdrant_operator.jobs.backup.copy import Measured
 
 endpoint, access, secret, bucket, mebibytes = sys.argv[1:]
 storage = S3Storage(S3Place(bucket, "us-east-1", "", endpoint), S3Credentials(access, secret))

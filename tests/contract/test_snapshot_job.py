@@ -18,9 +18,8 @@ from pathlib import Path
 import pytest
 
 from qdrant_operator.adapters.object_storage import S3Storage
-from qdrant_operator.adapters.qdrant import QdrantRest
-from qdrant_operator.domain.errors import Refused
-from qdrant_operator.domain.instruction import (
+from qdrant_operator.adapters.qdrant.rest import QdrantRest
+from qdrant_operator.domain.backup.job_spec import (
     INSTRUCTION,
     RESULT_FILE,
     S3_ACCESS_KEY,
@@ -28,12 +27,13 @@ from qdrant_operator.domain.instruction import (
     Instruction,
     PeerAddress,
 )
-from qdrant_operator.domain.runs import Result, load_result
-from qdrant_operator.domain.storage import S3Credentials, S3Place
-from qdrant_operator.domain.values import ShardId
-from qdrant_operator.snapshots.verify import read_manifest, verify_files
+from qdrant_operator.domain.backup.journal import Result, load_result
+from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
+from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.qdrant.views import ShardId
+from qdrant_operator.jobs.backup.verify import read_manifest, verify_files
 from sandbox.s3 import ObjectStore
-from tests.contract.qdrant_clusters import KINDS, Cluster, eventually, form, make, upsert
+from tests.contract.qdrant.clusters import KINDS, Cluster, eventually, form, make, upsert
 
 FOLDER = "default/vectors/{0}/uid-{0}/"
 POINTS = 300

@@ -19,18 +19,18 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from qdrant_operator.adapters.qdrant import QdrantRest
-from qdrant_operator.domain.errors import Refused, Retryable
-from qdrant_operator.domain.instruction import Instruction, PeerAddress
-from qdrant_operator.domain.manifest import BackupManifest
-from qdrant_operator.domain.runs import Result
-from qdrant_operator.domain.storage import S3Place
-from qdrant_operator.domain.values import PeerView, ReplicaState
-from qdrant_operator.domain.wire import Endpoint
-from qdrant_operator.snapshots import copy, observe
-from qdrant_operator.snapshots.run import Run
-from qdrant_operator.snapshots.verify import read_manifest
-from tests.contract.qdrant_clusters import KINDS, Cluster, eventually, form, make, rest, upsert
+from qdrant_operator.adapters.qdrant.rest import QdrantRest
+from qdrant_operator.domain.backup.job_spec import Instruction, PeerAddress
+from qdrant_operator.domain.backup.journal import Result
+from qdrant_operator.domain.backup.manifest import BackupManifest
+from qdrant_operator.domain.backup.storage import S3Place
+from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.domain.common.kinds import Endpoint
+from qdrant_operator.domain.qdrant.views import PeerView, ReplicaState
+from qdrant_operator.jobs.backup import copy, observe
+from qdrant_operator.jobs.backup.run import Run
+from qdrant_operator.jobs.backup.verify import read_manifest
+from tests.contract.qdrant.clusters import KINDS, Cluster, eventually, form, make, rest, upsert
 from tests.fakes.object_storage import FakeStorage
 
 PEERS = 3

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from qdrant_operator.api import ClusterSpec
-from qdrant_operator.domain.desired import Credentials, DesiredCluster
+from qdrant_operator.domain.cluster.desired import Credentials, DesiredCluster
+from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Observed, PodState
 from qdrant_operator.domain.manifests.stateful_set import template_hash
-from qdrant_operator.domain.observed import Bootstrap, BootstrapPhase, Observed, PodState
-from qdrant_operator.domain.soundness import shard_health
-from qdrant_operator.domain.values import (
+from qdrant_operator.domain.qdrant.soundness import shard_health
+from qdrant_operator.domain.qdrant.views import (
     CollectionView,
     LocalReplica,
     PeerId,

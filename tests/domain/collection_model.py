@@ -8,8 +8,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from qdrant_operator.api import CollectionSpec
-from qdrant_operator.domain.collection_body import OWNER_KEY
-from qdrant_operator.domain.collection_steps import (
+from qdrant_operator.domain.collection.observed import Absent, Desired, KeySeen, Live, Observed, PodSeen
+from qdrant_operator.domain.collection.planner import plan
+from qdrant_operator.domain.collection.requests import OWNER_KEY
+from qdrant_operator.domain.collection.steps import (
     CollectionStep,
     CreateCollection,
     CreatePayloadIndex,
@@ -24,9 +26,7 @@ from qdrant_operator.domain.collection_steps import (
     TakeOver,
     UpdateCollection,
 )
-from qdrant_operator.domain.collection_values import Absent, Desired, KeySeen, Live, Observed, PodSeen
-from qdrant_operator.domain.collections import plan
-from qdrant_operator.domain.values import PeerId
+from qdrant_operator.domain.qdrant.views import PeerId
 from sandbox.qdrant_sim.core.config import merged, new_config
 
 OWNER = "default/docs/uid-1"

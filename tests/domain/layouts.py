@@ -7,11 +7,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from qdrant_operator.domain.placement.foresee import apply
-from qdrant_operator.domain.placement.model import Layout, Peer, Policy, Replica, RunningTransfer, Shard
-from qdrant_operator.domain.placement.planner import plan_placement
-from qdrant_operator.domain.soundness import ShardRef
-from qdrant_operator.domain.steps import (
+from qdrant_operator.domain.cluster.steps import (
     AbortTransfer,
     Blocked,
     DropReplica,
@@ -19,7 +15,11 @@ from qdrant_operator.domain.steps import (
     PlacementStep,
     ReplicateShard,
 )
-from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId
+from qdrant_operator.domain.placement.forecast import apply
+from qdrant_operator.domain.placement.model import Layout, Peer, Policy, Replica, RunningTransfer, Shard
+from qdrant_operator.domain.placement.planner import plan_placement
+from qdrant_operator.domain.qdrant.soundness import ShardRef
+from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, ShardId
 
 UNSOUND = (
     ReplicaState.DEAD,

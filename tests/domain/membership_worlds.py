@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from qdrant_operator.domain.desired import DesiredCluster
-from qdrant_operator.domain.observed import Leaving, LeavingPhase, Member, Observed, Volume
-from qdrant_operator.domain.soundness import shard_health
-from qdrant_operator.domain.steps import (
+from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Member, Observed, Volume
+from qdrant_operator.domain.cluster.steps import (
     Guard,
     Plan,
     Step,
 )
-from qdrant_operator.domain.values import PeerId, View
+from qdrant_operator.domain.qdrant.soundness import shard_health
+from qdrant_operator.domain.qdrant.views import PeerId, View
 from tests.domain.clusters import collection, desired, pod, seen, view
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

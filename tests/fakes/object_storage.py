@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
-from qdrant_operator.domain.errors import Refused
-from qdrant_operator.domain.storage import StoredObject
+from qdrant_operator.domain.backup.storage import StoredObject
+from qdrant_operator.domain.common.errors import Refused
 
 CHUNK = 1000
 

@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 
-from qdrant_operator.domain.errors import Refused, Unreachable
-from qdrant_operator.domain.values import PeerView, ReplicaState, ShardId
-from qdrant_operator.domain.wire import Endpoint, Json, ShardSnapshot
+from qdrant_operator.domain.common.errors import Refused, Unreachable
+from qdrant_operator.domain.common.kinds import Endpoint, Json, ShardSnapshot
+from qdrant_operator.domain.qdrant.views import PeerView, ReplicaState, ShardId
 from tests.domain.clusters import collection, view
 
 CHUNK = 700

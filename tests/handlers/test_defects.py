@@ -11,15 +11,15 @@ from functools import partial
 
 import pytest
 
-from qdrant_operator.domain.conditions import Condition
-from qdrant_operator.domain.errors import Refused
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common.conditions import Condition
+from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.handlers import runner as runner_module
 from qdrant_operator.handlers.runner import Runner
 from qdrant_operator.handlers.wakeups import Wakeups
+from qdrant_operator.reconcile.context import Again, Options, World
 from qdrant_operator.reconcile.defects import report_defect
-from qdrant_operator.reconcile.status import write_status
-from qdrant_operator.reconcile.world import Again, Options, World
+from qdrant_operator.reconcile.report import write_status
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.reconcile.collection_world import FaultyRest, ManualClock, Recorder
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from qdrant_operator.domain.errors import Refused, Retryable
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.handlers.runner import Runner
-from qdrant_operator.reconcile.world import Again
+from qdrant_operator.reconcile.context import Again
 from sandbox.fakes.kubernetes import FakeKubernetes
 
 CLUSTER = Kind.CLUSTER

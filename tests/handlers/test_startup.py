@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from qdrant_operator.adapters.lease import LeadershipLost
+from qdrant_operator.adapters.kubernetes.lease import LeadershipLost
 from qdrant_operator.handlers import startup
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qdrant_operator.domain.names import LABEL_CLUSTER, LABEL_SCHEDULE
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from qdrant_operator.domain.common.names import LABEL_CLUSTER, LABEL_SCHEDULE
 from qdrant_operator.handlers.wakeups import affected
 
 CLUSTER = (Kind.CLUSTER, "default", "vectors")

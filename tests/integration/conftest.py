@@ -11,14 +11,14 @@ import yaml
 
 from qdrant_operator.api.crds import crd_files
 from qdrant_operator.api.rbac import bound, cluster_role
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.domain.common.kinds import Kind
 from sandbox.cluster import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Sandbox
 from sandbox.kubectl import kubectl
-from tests.integration import manifests
-from tests.integration.audit import refused
-from tests.integration.kube import Kube
-from tests.integration.operator import Operator
-from tests.integration.peers import Peers
+from tests.integration.support import manifests
+from tests.integration.support.audit import refused
+from tests.integration.support.kube import Kube
+from tests.integration.support.operator import Operator
+from tests.integration.support.peers import Peers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.cluster import Sandbox
 from sandbox.kubectl import kubectl
 from sandbox.processes import free_ports
-from tests.integration import manifests
-from tests.integration.kube import Kube, eventually
-from tests.integration.operator import Operator
-from tests.integration.peers import Peers
+from tests.integration.support import manifests
+from tests.integration.support.kube import Kube, eventually
+from tests.integration.support.operator import Operator
+from tests.integration.support.peers import Peers
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 CLUSTER, COLLECTION, SNAPSHOT, SCHEDULE = Kind.CLUSTER, Kind.COLLECTION, Kind.SNAPSHOT, Kind.SCHEDULE

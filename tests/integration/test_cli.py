@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.domain.common.kinds import Kind
 from sandbox.cluster import Sandbox
 from sandbox.kubectl import kubectl
 from sandbox.processes import python_environment
-from tests.integration import manifests
-from tests.integration.kube import Kube, eventually, is_true
-from tests.integration.operator import Operator
+from tests.integration.support import manifests
+from tests.integration.support.kube import Kube, eventually, is_true
+from tests.integration.support.operator import Operator
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 ROLE = """

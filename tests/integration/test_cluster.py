@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.disruptions import STEADY
-from qdrant_operator.domain.rollout import RETURN_SECONDS
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.cluster.pods.disruptions import STEADY
+from qdrant_operator.domain.cluster.pods.rollout import RETURN_SECONDS
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.cluster import Sandbox
-from tests.integration import manifests
-from tests.integration.audit import operator_writes, recent_operator_writes
-from tests.integration.kube import Kube, eventually
-from tests.integration.load import Load
-from tests.integration.operator import Operator
-from tests.integration.peers import Peers
+from tests.integration.support import manifests
+from tests.integration.support.audit import operator_writes, recent_operator_writes
+from tests.integration.support.kube import Kube, eventually
+from tests.integration.support.load import Load
+from tests.integration.support.operator import Operator
+from tests.integration.support.peers import Peers
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 CLUSTER = Kind.CLUSTER

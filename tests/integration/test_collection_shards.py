@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
-from qdrant_operator.domain.wire import Kind, Manifest
-from tests.integration import manifests
-from tests.integration.kube import Kube, eventually
-from tests.integration.peers import Peers
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from tests.integration.support import manifests
+from tests.integration.support.kube import Kube, eventually
+from tests.integration.support.peers import Peers
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 CLUSTER, COLLECTION = Kind.CLUSTER, Kind.COLLECTION

@@ -17,13 +17,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from qdrant_operator.api.rbac import bound, lease_role
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.domain.common.kinds import Kind
 from sandbox.cluster import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Sandbox
 from sandbox.kubectl import kubectl
-from tests.integration import manifests
-from tests.integration.audit import UNSEEN, granted, operator_requests, refused, used
-from tests.integration.kube import Kube, eventually
-from tests.integration.operator import Operator
+from tests.integration.support import manifests
+from tests.integration.support.audit import UNSEEN, granted, operator_requests, refused, used
+from tests.integration.support.kube import Kube, eventually
+from tests.integration.support.operator import Operator
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 LEASE = "qdrant-operator"

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from qdrant_operator.domain.wire import Kind, Manifest
-from tests.integration import manifests
-from tests.integration.kube import Kube, eventually, is_true
-from tests.integration.load import Load
-from tests.integration.operator import Operator
-from tests.integration.peers import Peers
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from tests.integration.support import manifests
+from tests.integration.support.kube import Kube, eventually, is_true
+from tests.integration.support.load import Load
+from tests.integration.support.operator import Operator
+from tests.integration.support.peers import Peers
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 CLUSTER, NAME = Kind.CLUSTER, "vectors"

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from qdrant_operator.api.rbac import bound, lease_role
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.domain.common.kinds import Kind
 from sandbox.cluster import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Sandbox
 from sandbox.kubectl import kubectl
-from tests.integration import manifests
-from tests.integration.kube import Kube, eventually
-from tests.integration.operator import Operator
+from tests.integration.support import manifests
+from tests.integration.support.kube import Kube, eventually
+from tests.integration.support.operator import Operator
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 LEASES = ("installation-one", "installation-two")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from qdrant_operator.domain.wire import Kind, Manifest
-from tests.integration import manifests
-from tests.integration.kube import Kube, eventually
-from tests.integration.operator import Operator
-from tests.integration.peers import Peers
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from tests.integration.support import manifests
+from tests.integration.support.kube import Kube, eventually
+from tests.integration.support.operator import Operator
+from tests.integration.support.peers import Peers
 from tests.integration.test_scale import at_factor, edit, form, settled, status, under_load
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]

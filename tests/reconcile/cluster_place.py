@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from qdrant_operator.domain.desired import OperatorPods
-from qdrant_operator.domain.errors import Conflict
-from qdrant_operator.domain.wire import Kind, Manifest
-from qdrant_operator.reconcile.cluster import ClusterReconciler
-from qdrant_operator.reconcile.world import Options, World
+from qdrant_operator.domain.cluster.desired import OperatorPods
+from qdrant_operator.domain.common.errors import Conflict
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
+from qdrant_operator.reconcile.context import Options, World
 from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.reconcile.collection_world import (

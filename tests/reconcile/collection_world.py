@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from qdrant_operator.adapters.qdrant import QdrantRest
-from qdrant_operator.domain import names
-from qdrant_operator.domain.errors import Unreachable
-from qdrant_operator.domain.values import PeerView, ShardKey
-from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest
-from qdrant_operator.reconcile.collection import CollectionReconciler
-from qdrant_operator.reconcile.world import Options, World
+from qdrant_operator.adapters.qdrant.rest import QdrantRest
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Unreachable
+from qdrant_operator.domain.common.kinds import Endpoint, Json, Kind, Manifest
+from qdrant_operator.domain.qdrant.views import PeerView, ShardKey
+from qdrant_operator.reconcile.collection.loop import CollectionReconciler
+from qdrant_operator.reconcile.context import Options, World
 from sandbox.fakes.kubernetes import FakeKubernetes
 from sandbox.qdrant_sim.host import PeerHost, RunningPeer
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.backup_owner import Owner, dump_owner
-from qdrant_operator.domain.instruction import INSTRUCTION, Instruction
-from qdrant_operator.domain.runs import Result, dump_result
-from qdrant_operator.domain.storage import S3Credentials, S3Place
-from qdrant_operator.domain.wire import Endpoint, Kind, Manifest
+from qdrant_operator.domain.backup.job_spec import INSTRUCTION, Instruction
+from qdrant_operator.domain.backup.journal import Result, dump_result
+from qdrant_operator.domain.backup.owner import Owner, dump_owner
+from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Endpoint, Kind, Manifest
+from qdrant_operator.jobs.backup.run import Run
+from qdrant_operator.reconcile.backup.schedule.loop import ScheduleReconciler
+from qdrant_operator.reconcile.backup.snapshot.loop import SnapshotReconciler
+from qdrant_operator.reconcile.context import Again, Options, Reconciler, World
 from qdrant_operator.reconcile.ports import ObjectStorage, Qdrant
-from qdrant_operator.reconcile.schedule import ScheduleReconciler
-from qdrant_operator.reconcile.snapshot import SnapshotReconciler
-from qdrant_operator.reconcile.world import Again, Options, Reconciler, World
-from qdrant_operator.snapshots.run import Run
 from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.fakes.object_storage import FakeStorage

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from qdrant_operator.domain.errors import Conflict
-from qdrant_operator.domain.installations import GONE, RENEWED_EVERY
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common.errors import Conflict
+from qdrant_operator.domain.common.installations import GONE, RENEWED_EVERY
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from qdrant_operator.reconcile.context import Again, Options, World
 from qdrant_operator.reconcile.installations import OneInstallation
-from qdrant_operator.reconcile.status import write_status
-from qdrant_operator.reconcile.world import Again, Options, World
+from qdrant_operator.reconcile.report import write_status
 from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.reconcile.cluster_place import cluster_in, create_cluster

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.domain.common.kinds import Kind
 from tests.reconcile.cluster_place import Place, one_cluster
 from tests.reconcile.collection_world import CLUSTER, NAMESPACE
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.errors import Refused
-from qdrant_operator.domain.wire import Kind
-from qdrant_operator.reconcile.collection_observe import parse_spec
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.kinds import Kind
+from qdrant_operator.reconcile.collection.observe import parse_spec
 from sandbox.qdrant_sim.host import PeerHost
 from tests.reconcile.collection_world import Cluster, town
 from tests.reconcile.snapshot_world import SnapshotWorld

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.node.addresses import Addresses
+from sandbox.node.network.addresses import Addresses
 
 
 def test_an_address_belongs_to_a_name_for_ever(tmp_path: Path) -> None:

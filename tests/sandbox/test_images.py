@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.node.images import Image, Runs, UnknownImageError, find_image, split_reference
-from sandbox.node.launch import command_line
+from sandbox.node.pods.images import Image, Runs, UnknownImageError, find_image, split_reference
+from sandbox.node.pods.launch import command_line
 
 
 @pytest.mark.parametrize(

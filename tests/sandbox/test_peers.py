@@ -11,9 +11,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sandbox.node.addresses import Addresses
+from sandbox.node.network.addresses import Addresses
 from sandbox.node.peers import Peers, Started, install_stub
-from sandbox.node.process import Process
+from sandbox.node.pods.process import Process
 from sandbox.qdrant_sim.host import PeerHost
 
 

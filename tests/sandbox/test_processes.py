@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sandbox.node.process import Process
+from sandbox.node.pods.process import Process
 from sandbox.processes import Child, free_ports, python_environment, spawn
 
 PARENT = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.qdrant_sim.core.answers import Answer
+from sandbox.qdrant_sim.core.api.answers import Answer
 from sandbox.qdrant_sim.core.universe import PANIC
 from sandbox.qdrant_sim.virtual import VirtualCluster
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.qdrant_sim.core.answers import Answer
-from sandbox.qdrant_sim.core.state import Move
+from sandbox.qdrant_sim.core.api.answers import Answer
+from sandbox.qdrant_sim.core.consensus.state import Move
 from sandbox.qdrant_sim.virtual import VirtualCluster
 
 VECTORS = {"vectors": {"size": 4, "distance": "Dot"}}

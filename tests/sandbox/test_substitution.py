@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.node.substitution import Substitution, expand, mentioned_services
+from sandbox.node.network.substitution import Substitution, expand, mentioned_services
 
 SUBSTITUTION = Substitution(
     paths={"/qdrant": "/host/root/qdrant", "/qdrant/storage": "/host/volume", "/tmp": "/host/tmp"},

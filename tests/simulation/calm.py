@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from qdrant_operator.domain.wire import Kind, Manifest
-from sandbox.simulation.clock import run
-from sandbox.simulation.isolation import isolated
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from sandbox.simulation.faults.isolation import isolated
 from sandbox.simulation.story import Story
-from sandbox.simulation.user import CLUSTER, NAMESPACE, User
+from sandbox.simulation.world.clock import run
+from sandbox.simulation.world.user import CLUSTER, NAMESPACE, User
 
 SEED = 11
 

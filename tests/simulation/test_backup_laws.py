@@ -6,15 +6,15 @@ import json
 
 import pytest
 
-from qdrant_operator.domain.storage import MANIFEST
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.backup.storage import MANIFEST
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.fakes.kubernetes import Write
 from sandbox.qdrant_sim.core.disk import Local, Point
 from sandbox.qdrant_sim.core.snapshots import take
-from sandbox.simulation.backups import EVERY, WHICH
+from sandbox.simulation.faults.backups import EVERY, WHICH
 from sandbox.simulation.runs import run_seed
 from sandbox.simulation.story import Story
-from sandbox.simulation.user import NAMESPACE
+from sandbox.simulation.world.user import NAMESPACE
 
 FOLDER = "default/vectors/one/uid/"
 FILE = f"{FOLDER}docs-0"

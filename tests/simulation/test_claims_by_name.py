@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.wire import Kind, Manifest
-from sandbox.simulation.user import NAMESPACE
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from sandbox.simulation.world.user import NAMESPACE
 from tests.simulation.calm import Calm, play
 
 TOP = "storage-vectors-3"

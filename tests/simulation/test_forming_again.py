@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from qdrant_operator.domain.wire import Kind, Manifest
-from sandbox.simulation.node import claim_of
-from sandbox.simulation.user import CLUSTER, NAMESPACE
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from sandbox.simulation.world.node import claim_of
+from sandbox.simulation.world.user import CLUSTER, NAMESPACE
 from tests.simulation.calm import Calm, play
 
 

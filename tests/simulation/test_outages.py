@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.qdrant_sim.core.disk import Disk
-from sandbox.simulation.outages import EVERY, WHICH, objection
+from sandbox.simulation.faults.outages import EVERY, WHICH, objection
 from sandbox.simulation.runs import run_seed
 from sandbox.simulation.story import Story
 

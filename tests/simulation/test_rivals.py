@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.domain.common.kinds import Kind
 from sandbox.fakes.kubernetes import Write
-from sandbox.simulation.rivals import EVERY, FIELDS, MOST, WHICH
+from sandbox.simulation.faults.rivals import EVERY, FIELDS, MOST, WHICH
 from sandbox.simulation.runs import run_seed
 from sandbox.simulation.story import Story
-from sandbox.simulation.user import CLUSTER, NAMESPACE
+from sandbox.simulation.world.user import CLUSTER, NAMESPACE
 
 
 async def test_a_flood_of_writes_breaks_a_law() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from sandbox.qdrant_sim.core.answers import Call
+from sandbox.qdrant_sim.core.api.answers import Call
 from sandbox.qdrant_sim.core.universe import Choices
 from tests.simulation.calm import Calm, play
 

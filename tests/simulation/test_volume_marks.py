@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.wire import Kind, Manifest
-from sandbox.simulation.user import CLUSTER, NAMESPACE
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from sandbox.simulation.world.user import CLUSTER, NAMESPACE
 from tests.simulation.calm import Calm, play
 
 

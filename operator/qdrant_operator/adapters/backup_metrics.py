@@ -8,8 +8,8 @@ from datetime import datetime
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from qdrant_operator.domain.backups import Phase
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.backup.retention import Phase
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 
 Objects = Callable[[Kind], Iterable[Manifest]]
 """Gives all known objects of a kind."""

@@ -13,8 +13,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from qdrant_operator.adapters.backup_metrics import BackupMetrics, Objects
-from qdrant_operator.adapters.events import Events
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.adapters.kubernetes.events import Events
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 
 _PASS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -22,8 +22,8 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from qdrant_operator.adapters.capped import TooLarge, list_capped, read_capped
-from qdrant_operator.domain.errors import Refused, Unreachable
-from qdrant_operator.domain.storage import S3Credentials, S3Place, StoredObject
+from qdrant_operator.domain.backup.storage import S3Credentials, S3Place, StoredObject
+from qdrant_operator.domain.common.errors import Refused, Unreachable
 
 if TYPE_CHECKING:
     from obstore.store import S3Config, S3Credential  # exist for type checkers only

@@ -1,27 +1,6 @@
 """The kinds that users write and read, as models; their CRDs are generated from these."""
 
-from qdrant_operator.api.base import Blocked, Condition, LocalRef, Model, SecretKeyRef
-from qdrant_operator.api.cluster import Auth, ClusterSpec, Image, KeySource, Persistence, Resources, Service
-from qdrant_operator.api.cluster_status import (
-    Advice,
-    Bootstrap,
-    ClusterPhase,
-    ClusterStatus,
-    Endpoints,
-    PeerStatus,
-    ShardCounts,
-)
-from qdrant_operator.api.collection import (
-    CollectionPhase,
-    CollectionShards,
-    CollectionSpec,
-    CollectionStatus,
-    Drift,
-)
-from qdrant_operator.api.indexes import PayloadIndex
-from qdrant_operator.api.pods import EnvVar, PodMetadata, PodSpec, PodTemplate, Toleration, TopologySpread
-from qdrant_operator.api.sharding import KeyPeers, Sharding, ShardingKey
-from qdrant_operator.api.snapshot import (
+from qdrant_operator.api.backup.snapshot import (
     Retention,
     SnapshotCollection,
     SnapshotJob,
@@ -32,9 +11,45 @@ from qdrant_operator.api.snapshot import (
     SnapshotSpec,
     SnapshotStatus,
 )
-from qdrant_operator.api.storage import S3, S3Credentials, Storage, Verify
-from qdrant_operator.api.tuning import Hnsw, Optimizers, Quantization, StrictMode, Wal
-from qdrant_operator.api.vectors import Multivector, SparseVector, Vector
+from qdrant_operator.api.backup.storage import S3, S3Credentials, Storage, Verify
+from qdrant_operator.api.base import Blocked, Condition, LocalRef, Model, SecretKeyRef
+from qdrant_operator.api.cluster.pods import (
+    EnvVar,
+    PodMetadata,
+    PodSpec,
+    PodTemplate,
+    Toleration,
+    TopologySpread,
+)
+from qdrant_operator.api.cluster.spec import (
+    Auth,
+    ClusterSpec,
+    Image,
+    KeySource,
+    Persistence,
+    Resources,
+    Service,
+)
+from qdrant_operator.api.cluster.status import (
+    Advice,
+    Bootstrap,
+    ClusterPhase,
+    ClusterStatus,
+    Endpoints,
+    PeerStatus,
+    ShardCounts,
+)
+from qdrant_operator.api.collection.indexes import PayloadIndex
+from qdrant_operator.api.collection.sharding import KeyPeers, Sharding, ShardingKey
+from qdrant_operator.api.collection.spec import (
+    CollectionPhase,
+    CollectionShards,
+    CollectionSpec,
+    CollectionStatus,
+    Drift,
+)
+from qdrant_operator.api.collection.tuning import Hnsw, Optimizers, Quantization, StrictMode, Wal
+from qdrant_operator.api.collection.vectors import Multivector, SparseVector, Vector
 
 __all__ = [
     "S3",

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qdrant_operator.api.base import Model, rule
-from qdrant_operator.api.cluster import ClusterSpec
-from qdrant_operator.api.cluster_status import ClusterStatus
-from qdrant_operator.api.collection import NAME_BYTES, CollectionSpec, CollectionStatus
-from qdrant_operator.api.snapshot import (
+from qdrant_operator.api.backup.snapshot import (
     SnapshotScheduleSpec,
     SnapshotScheduleStatus,
     SnapshotSpec,
     SnapshotStatus,
 )
+from qdrant_operator.api.base import Model, rule
+from qdrant_operator.api.cluster.spec import ClusterSpec
+from qdrant_operator.api.cluster.status import ClusterStatus
+from qdrant_operator.api.collection.spec import NAME_BYTES, CollectionSpec, CollectionStatus
 
 GROUP = "qdrantoperator.dev"
 VERSION = "v1alpha1"

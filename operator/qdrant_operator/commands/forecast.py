@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from qdrant_operator.commands.sight import Seen
-from qdrant_operator.domain import names
-from qdrant_operator.domain.placement.foresee import whole_plan
+from qdrant_operator.commands.inspect import Seen
+from qdrant_operator.domain.cluster.planner import policy_of
+from qdrant_operator.domain.cluster.steps import AbortTransfer, DropReplica, MoveShard, ReplicateShard, Step
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.placement.forecast import whole_plan
 from qdrant_operator.domain.placement.model import Layout, Peer
-from qdrant_operator.domain.planner import policy_of
-from qdrant_operator.domain.steps import AbortTransfer, DropReplica, MoveShard, ReplicateShard, Step
-from qdrant_operator.domain.values import PeerId
+from qdrant_operator.domain.qdrant.views import PeerId
 
 
 @dataclass(frozen=True, slots=True)

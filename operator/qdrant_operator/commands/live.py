@@ -6,17 +6,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from qdrant_operator.adapters.apiserver import Transport
-from qdrant_operator.adapters.contexts import current_namespace, in_pod
-from qdrant_operator.adapters.credentials import load_api_server, open_session
-from qdrant_operator.adapters.kubernetes import HttpKubernetes
-from qdrant_operator.adapters.pod_proxy import ProxiedPeers
-from qdrant_operator.adapters.qdrant import QdrantRest
-from qdrant_operator.adapters.store import OWNED, Store, watch_labels
+from qdrant_operator.adapters.kubernetes.client import HttpKubernetes
+from qdrant_operator.adapters.kubernetes.contexts import current_namespace, in_pod
+from qdrant_operator.adapters.kubernetes.credentials import load_api_server, open_session
+from qdrant_operator.adapters.kubernetes.store import OWNED, Store, watch_labels
+from qdrant_operator.adapters.kubernetes.transport import Transport
+from qdrant_operator.adapters.qdrant.proxy import ProxiedPeers
+from qdrant_operator.adapters.qdrant.rest import QdrantRest
 from qdrant_operator.commands.readonly import Looks, Reads
-from qdrant_operator.domain import names
-from qdrant_operator.domain.errors import Retryable
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Retryable
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 
 LISTED = tuple(kind for kind in OWNED if kind is not Kind.JOB)
 """What a look takes from the operator's watches; Jobs belong to snapshots."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import NoReturn, Protocol, cast
 
 from qdrant_operator.commands.what_if import WhatIf
-from qdrant_operator.domain.errors import Refused, Retryable
-from qdrant_operator.domain.values import PeerView, View
-from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest
+from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.domain.common.kinds import Endpoint, Json, Kind, Manifest
+from qdrant_operator.domain.qdrant.views import PeerView, View
 from qdrant_operator.reconcile.access import silent
 from qdrant_operator.reconcile.ports import Kubernetes, Qdrant
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from qdrant_operator.commands import recording
 from qdrant_operator.commands.forecast import Forecast, forecast
+from qdrant_operator.commands.inspect import Seen, live, replayed
 from qdrant_operator.commands.live import Target
-from qdrant_operator.commands.picture import Picture, draw
-from qdrant_operator.commands.sight import Seen, live, replayed
+from qdrant_operator.commands.render import Picture, draw
 from qdrant_operator.commands.text import Ink, plan_document, plan_lines, step_document, step_lines, total
 from qdrant_operator.commands.what_if import NOTHING, WhatIf, parse
-from qdrant_operator.domain import cluster_status
-from qdrant_operator.domain.errors import Refused, Retryable
+from qdrant_operator.domain.cluster import status as cluster_status
+from qdrant_operator.domain.common.errors import Refused, Retryable
 
 WIDTH = 110
 """Columns where the output is no terminal."""

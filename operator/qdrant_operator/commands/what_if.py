@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qdrant_operator.domain.collection_claims import collection_name
-from qdrant_operator.domain.errors import Refused
-from qdrant_operator.domain.values import CollectionView, PeerView
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.collection.ownership import collection_name
+from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from qdrant_operator.domain.qdrant.views import CollectionView, PeerView
 
 FACTOR = "replicationFactor."
 MODES = ("Auto", "DrainOnly", "Manual")

@@ -14,11 +14,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from qdrant_operator.domain.errors import Refused, Retryable
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.domain.common.kinds import Kind
+from qdrant_operator.reconcile.context import Reconciler
 from qdrant_operator.reconcile.defects import reference
 from qdrant_operator.reconcile.ports import Kubernetes
-from qdrant_operator.reconcile.world import Reconciler
 
 BACKOFF_FIRST = 1.0
 BACKOFF_LAST = 60.0

@@ -20,30 +20,30 @@ from typing import Any, NoReturn, cast
 
 import kopf
 
-from qdrant_operator.adapters.apiserver import Transport
 from qdrant_operator.adapters.clock import SystemClock
-from qdrant_operator.adapters.credentials import ApiServer, load_api_server, open_session
-from qdrant_operator.adapters.events import Events
-from qdrant_operator.adapters.http_server import HttpServer, LoopLag
-from qdrant_operator.adapters.informer import Informers
-from qdrant_operator.adapters.kubernetes import HttpKubernetes
-from qdrant_operator.adapters.lease import LeaderLease, LeadershipLost
+from qdrant_operator.adapters.health import HttpServer, LoopLag
+from qdrant_operator.adapters.kubernetes.client import HttpKubernetes
+from qdrant_operator.adapters.kubernetes.credentials import ApiServer, load_api_server, open_session
+from qdrant_operator.adapters.kubernetes.events import Events
+from qdrant_operator.adapters.kubernetes.informer import Informers
+from qdrant_operator.adapters.kubernetes.lease import LeaderLease, LeadershipLost
+from qdrant_operator.adapters.kubernetes.store import Store
+from qdrant_operator.adapters.kubernetes.transport import Transport
 from qdrant_operator.adapters.metrics import ClusterReporter, Metrics
 from qdrant_operator.adapters.object_storage import S3Storage
-from qdrant_operator.adapters.qdrant import QdrantRest, always
-from qdrant_operator.adapters.store import Store
-from qdrant_operator.domain.storage import S3Credentials, S3Place
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.adapters.qdrant.rest import QdrantRest, always
+from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
+from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.handlers.runner import Runner
 from qdrant_operator.handlers.wakeups import Wakeups
 from qdrant_operator.handlers.watches import build_registry, build_settings
-from qdrant_operator.reconcile.cluster import ClusterReconciler
-from qdrant_operator.reconcile.collection import CollectionReconciler
+from qdrant_operator.reconcile.backup.schedule.loop import ScheduleReconciler
+from qdrant_operator.reconcile.backup.snapshot.loop import SnapshotReconciler
+from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
+from qdrant_operator.reconcile.collection.loop import CollectionReconciler
+from qdrant_operator.reconcile.context import Options, Reconciler, World
 from qdrant_operator.reconcile.defects import report_defect
 from qdrant_operator.reconcile.installations import OneInstallation
-from qdrant_operator.reconcile.schedule import ScheduleReconciler
-from qdrant_operator.reconcile.snapshot import SnapshotReconciler
-from qdrant_operator.reconcile.world import Options, Reconciler, World
 from qdrant_operator.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.handlers.runner import Key, Runner
 
 OWN_KINDS = (Kind.CLUSTER, Kind.COLLECTION, Kind.SCHEDULE, Kind.SNAPSHOT)

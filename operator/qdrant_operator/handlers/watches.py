@@ -7,9 +7,9 @@ from typing import Any
 
 import kopf
 
-from qdrant_operator.adapters.credentials import ApiServer, open_session
-from qdrant_operator.domain import names
-from qdrant_operator.domain.wire import Kind
+from qdrant_operator.adapters.kubernetes.credentials import ApiServer, open_session
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.handlers.wakeups import OWN_KINDS
 
 Feed = Callable[[Kind, Any, Any], None]

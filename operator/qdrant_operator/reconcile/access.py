@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.errors import Refused, Retryable
-from qdrant_operator.domain.values import Silent
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.domain.qdrant.views import Silent
+from qdrant_operator.reconcile.objects.secrets import secret_value
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Kubernetes, Manifest
-from qdrant_operator.reconcile.secrets import secret_value
 
 
 @dataclass(frozen=True, slots=True)

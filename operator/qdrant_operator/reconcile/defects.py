@@ -10,12 +10,12 @@ import traceback
 from hashlib import sha256
 from pathlib import Path
 
-from qdrant_operator.domain.conditions import Condition
-from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.common.conditions import Condition
+from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
+from qdrant_operator.reconcile.context import World
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.snapshot_subject import phase_of
-from qdrant_operator.reconcile.status import write_status
-from qdrant_operator.reconcile.world import World
+from qdrant_operator.reconcile.report import write_status
 
 INTERNAL_ERROR = "InternalError"
 REFERENCE_CHARACTERS = 8

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from qdrant_operator.domain.conditions import timestamp
-from qdrant_operator.domain.installations import GONE, RENEWED_EVERY, Acting, read_acting
+from qdrant_operator.domain.common.conditions import timestamp
+from qdrant_operator.domain.common.installations import GONE, RENEWED_EVERY, Acting, read_acting
+from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
+from qdrant_operator.reconcile.context import Again, Reconciler, World
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.snapshot_subject import phase_of
-from qdrant_operator.reconcile.world import Again, Reconciler, World
 
 GUARD = "ManagedByAnother"
 LOOKS_EVERY = 60.0

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from qdrant_operator.domain.storage import S3Credentials, S3Place, StoredObject
-from qdrant_operator.domain.values import PeerId, PeerView, ShardId, ShardKey
-from qdrant_operator.domain.wire import Endpoint, Json, Kind, Manifest, ShardSnapshot
+from qdrant_operator.domain.backup.storage import S3Credentials, S3Place, StoredObject
+from qdrant_operator.domain.common.kinds import Endpoint, Json, Kind, Manifest, ShardSnapshot
+from qdrant_operator.domain.qdrant.views import PeerId, PeerView, ShardId, ShardKey
 
 __all__ = [
     "Clock",

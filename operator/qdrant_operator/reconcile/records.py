@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from qdrant_operator.api.base import Model
-from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.reconcile.ports import Manifest
 
 

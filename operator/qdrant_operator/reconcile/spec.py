@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from qdrant_operator.api.base import Model
-from qdrant_operator.domain.errors import Refused
+from qdrant_operator.domain.common.errors import Refused
 
 OLD_CRDS = "; correct it, and upgrade the CRDs: they should have refused it"
 Spec = TypeVar("Spec", bound=Model)

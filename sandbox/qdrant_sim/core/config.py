@@ -6,7 +6,7 @@ import copy
 import re
 from typing import Any
 
-from sandbox.qdrant_sim.core.answers import Fault, Json, invalid, malformed
+from sandbox.qdrant_sim.core.api.answers import Fault, Json, invalid, malformed
 
 DISTANCES = ("Cosine", "Euclid", "Dot", "Manhattan")
 HNSW = {

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sandbox.qdrant_sim.core.answers import Json
-from sandbox.qdrant_sim.core.state import State
+from sandbox.qdrant_sim.core.api.answers import Json
+from sandbox.qdrant_sim.core.consensus.state import State
 
 if TYPE_CHECKING:
-    from sandbox.qdrant_sim.core.raft import Group
+    from sandbox.qdrant_sim.core.consensus.raft import Group
 
 PointId = int | str
 

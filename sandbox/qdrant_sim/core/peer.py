@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sandbox.qdrant_sim.core.answers import Json
-from sandbox.qdrant_sim.core.disk import Disk, Local
-from sandbox.qdrant_sim.core.ops import (
+from sandbox.qdrant_sim.core.api.answers import Json
+from sandbox.qdrant_sim.core.consensus.ops import (
     Abort,
     Create,
     DropIndex,
@@ -18,9 +17,10 @@ from sandbox.qdrant_sim.core.ops import (
     SetReplica,
     Start,
 )
-from sandbox.qdrant_sim.core.raft import CANDIDATE, FOLLOWER, LEADER, Group
+from sandbox.qdrant_sim.core.consensus.raft import CANDIDATE, FOLLOWER, LEADER, Group
+from sandbox.qdrant_sim.core.consensus.state import ACTIVE, DEAD, HEALTHY, INITIALIZING, Collection, Move
+from sandbox.qdrant_sim.core.disk import Disk, Local
 from sandbox.qdrant_sim.core.settings import Settings
-from sandbox.qdrant_sim.core.state import ACTIVE, DEAD, HEALTHY, INITIALIZING, Collection, Move
 from sandbox.qdrant_sim.core.transfers import Transfers
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 
-from sandbox.qdrant_sim.core.answers import Json, wrong_input
+from sandbox.qdrant_sim.core.api.answers import Json, wrong_input
 from sandbox.qdrant_sim.core.disk import Local, Point, SnapshotFile
 
 MAGIC = "simulated qdrant snapshot"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from sandbox.qdrant_sim.core.consensus.ops import Abort, Finish, Op, Start
+from sandbox.qdrant_sim.core.consensus.state import Move
 from sandbox.qdrant_sim.core.disk import Local
-from sandbox.qdrant_sim.core.ops import Abort, Finish, Op, Start
-from sandbox.qdrant_sim.core.state import Move
 
 if TYPE_CHECKING:
     from sandbox.qdrant_sim.core.peer import Peer

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from sandbox.qdrant_sim.core.answers import Fault
+from sandbox.qdrant_sim.core.api.answers import Fault
+from sandbox.qdrant_sim.core.consensus.ops import Join, Op, Remove
+from sandbox.qdrant_sim.core.consensus.raft import Group
+from sandbox.qdrant_sim.core.consensus.state import State
+from sandbox.qdrant_sim.core.consensus.timeline import Timeline
 from sandbox.qdrant_sim.core.disk import Disk
-from sandbox.qdrant_sim.core.ops import Join, Op, Remove
 from sandbox.qdrant_sim.core.peer import Peer
-from sandbox.qdrant_sim.core.raft import Group
 from sandbox.qdrant_sim.core.settings import Settings, host_of
-from sandbox.qdrant_sim.core.state import State
-from sandbox.qdrant_sim.core.timeline import Timeline
 
 PANIC = 101
 """Exit code of a peer that cannot join."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.desired import DesiredCluster
-from qdrant_operator.domain.wire import Kind, Manifest
+from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 
 
 def owned(kind: Kind, cluster: DesiredCluster, name: str, **fields: object) -> Manifest:

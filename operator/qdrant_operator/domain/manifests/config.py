@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.desired import DesiredCluster
+from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.common import owned
 from qdrant_operator.domain.manifests.start_script import (
     ALLOWED_FILE,
@@ -18,7 +19,6 @@ from qdrant_operator.domain.manifests.start_script import (
     START_SCRIPT,
     STORAGE_PATH,
 )
-from qdrant_operator.domain.wire import Kind, Manifest
 
 RENDERED = 128
 """Configurations that are kept as text, of 64 KiB at most; the least recently used one goes first."""

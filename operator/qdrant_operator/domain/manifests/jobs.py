@@ -8,8 +8,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from qdrant_operator.api import ClusterSpec, SnapshotJob
-from qdrant_operator.domain import names
-from qdrant_operator.domain.instruction import (
+from qdrant_operator.domain.backup.job_spec import (
     INSTRUCTION,
     QDRANT_KEY,
     RESULT_FILE,
@@ -19,9 +18,10 @@ from qdrant_operator.domain.instruction import (
     S3_SESSION_TOKEN,
     Instruction,
 )
+from qdrant_operator.domain.backup.storage import ACCESS_KEY, SECRET_KEY, SESSION_KEY
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.common import owner_reference
-from qdrant_operator.domain.storage import ACCESS_KEY, SECRET_KEY, SESSION_KEY
-from qdrant_operator.domain.wire import Kind, Manifest
 
 USER = 65532
 """The unprivileged user of the operator's image."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.desired import DesiredCluster, OperatorPods
+from qdrant_operator.domain.cluster.desired import DesiredCluster, OperatorPods
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.common import owned
-from qdrant_operator.domain.wire import Kind, Manifest
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 """Label that Kubernetes gives every namespace: its name."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.desired import DesiredCluster
+from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.common import owned
-from qdrant_operator.domain.wire import Kind, Manifest
 
 PEER_KEY = "api-key"
 PEER_READ_ONLY_KEY = "read-only-api-key"

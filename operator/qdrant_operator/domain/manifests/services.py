@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.desired import DesiredCluster
+from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.observed import Disruptions
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.common import owned
-from qdrant_operator.domain.observed import Disruptions
-from qdrant_operator.domain.wire import Kind, Manifest
 
 REST = {"name": "rest", "port": names.REST_PORT, "targetPort": names.REST_PORT, "protocol": "TCP"}
 GRPC = {"name": "grpc", "port": names.GRPC_PORT, "targetPort": names.GRPC_PORT, "protocol": "TCP"}

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from qdrant_operator.domain import names
-from qdrant_operator.domain.desired import DesiredCluster
-from qdrant_operator.domain.diff import fingerprint
+from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.common import owned
 from qdrant_operator.domain.manifests.config import OWN, qdrant_config
+from qdrant_operator.domain.manifests.diff import fingerprint
+from qdrant_operator.domain.manifests.owned_settings import owned_environment
 from qdrant_operator.domain.manifests.secrets import PEER_KEY, PEER_READ_ONLY_KEY
 from qdrant_operator.domain.manifests.start_script import INIT_PATH, OPERATOR_PATH, STORAGE_PATH
-from qdrant_operator.domain.owned_settings import owned_environment
-from qdrant_operator.domain.wire import Kind, Manifest
 
 QDRANT_USER = 1000
 """User of the unprivileged variant of Qdrant's image; any other would do, the server needs no user entry."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from qdrant_operator.domain.soundness import ShardRef
-from qdrant_operator.domain.values import PeerId, ReplicaState, ShardId, ShardKey
+from qdrant_operator.domain.qdrant.soundness import ShardRef
+from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, ShardId, ShardKey
 
 
 class Mode(StrEnum):

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from qdrant_operator.domain.placement.budgets import Budget, without_limits
-from qdrant_operator.domain.placement.census import Case, Census, GroupKey, take_census
-from qdrant_operator.domain.placement.guards import waits
+from qdrant_operator.domain.cluster.steps import Blocked, Guard, PlacementStep, Plan
+from qdrant_operator.domain.placement.classify import Case, Census, GroupKey, take_census
+from qdrant_operator.domain.placement.explain import waits
 from qdrant_operator.domain.placement.model import Layout, Mode, Policy, Shard
-from qdrant_operator.domain.placement.queues import Queues
-from qdrant_operator.domain.placement.target import find_target
-from qdrant_operator.domain.placement.wishes import Aim, Copy, Remove, Wish, next_wish
-from qdrant_operator.domain.steps import Blocked, Guard, PlacementStep, Plan
-from qdrant_operator.domain.values import PeerId
+from qdrant_operator.domain.placement.next_step import Aim, Copy, Remove, Wish, next_wish
+from qdrant_operator.domain.placement.schedule.budgets import Budget, without_limits
+from qdrant_operator.domain.placement.schedule.queues import Queues
+from qdrant_operator.domain.placement.target.compute import find_target
+from qdrant_operator.domain.qdrant.views import PeerId
 
 MANUAL = "spec.shards.placement is Manual: set it to Auto, or do this with Qdrant's API"
 CLOSED = "levelling waits for the maintenance window (spec.shards.window)"

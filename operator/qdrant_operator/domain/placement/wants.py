@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from qdrant_operator.api import CollectionSpec, ShardingKey
-from qdrant_operator.domain.collection_claims import collection_name, eldest
-from qdrant_operator.domain.values import ShardKey
-from qdrant_operator.domain.wire import Manifest
+from qdrant_operator.domain.collection.ownership import collection_name, eldest
+from qdrant_operator.domain.common.kinds import Manifest
+from qdrant_operator.domain.qdrant.views import ShardKey
 
 
 @dataclass(frozen=True, slots=True)

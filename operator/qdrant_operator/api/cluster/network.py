@@ -1,0 +1,84 @@
+"""Who may reach a cluster's peers over the network: the NetworkPolicy of a QdrantCluster.
+
+No I/O here. A client is a NetworkPolicyPeer of Kubernetes, with its names and meanings.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from qdrant_operator.api.base import Model, rule, rules
+from qdrant_operator.api.cluster.pods import LabelSelector
+
+_BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = f"({_BYTE}[.]){{3}}{_BYTE}/(3[0-2]|[12]?[0-9])"
+_IPV6 = "[0-9a-fA-F:]*:[0-9a-fA-F:.]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])"
+_RANGE = rules(
+    rule(
+        f"self.matches('^({_IPV4}|{_IPV6})$')",
+        "spec.networkPolicy.clients: ipBlock takes a range of addresses with its prefix length, for example "
+        "10.0.0.0/8",
+    )
+)
+_EXPRESSIONS = (
+    "!has(self.{0}) || !has(self.{0}.matchExpressions) || self.{0}.matchExpressions.all(one, "
+    "(one.operator in ['In', 'NotIn']) == (has(one.values) && one.values.size() > 0))"
+)
+
+Range = Annotated[str, Field(max_length=64, json_schema_extra=_RANGE)]
+"""A range of addresses, as 10.0.0.0/8 or 2001:db8::/32."""
+
+
+class IPBlock(Model):
+    """Addresses outside the Kubernetes cluster."""
+
+    cidr: Range
+    """The range that is let in."""
+    except_: Annotated[tuple[Range, ...], Field(alias="except", max_length=64)] = ()
+    """Parts of it that are not."""
+
+
+class NetworkClient(Model):
+    """Pods or addresses that may use the cluster."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.podSelector) || has(self.namespaceSelector) || has(self.ipBlock)",
+                "spec.networkPolicy.clients: an entry names nobody; give it a podSelector, a namespaceSelector or "
+                "an ipBlock",
+            ),
+            rule(
+                "!has(self.ipBlock) || !(has(self.podSelector) || has(self.namespaceSelector))",
+                "spec.networkPolicy.clients: ipBlock excludes podSelector and namespaceSelector; make two entries "
+                "of it",
+            ),
+            *(
+                rule(
+                    _EXPRESSIONS.format(selector),
+                    f"spec.networkPolicy.clients: a requirement of {selector} has the wrong values; In and NotIn "
+                    "need some, Exists and DoesNotExist take none",
+                )
+                for selector in ("podSelector", "namespaceSelector")
+            ),
+        )
+    )
+
+    pod_selector: LabelSelector | None = None
+    """Pods with these labels ({}: all) in the cluster's own namespace, or where namespaceSelector says."""
+    namespace_selector: LabelSelector | None = None
+    """Namespaces with these labels ({}: all)."""
+    ip_block: IPBlock | None = None
+    """Addresses outside the Kubernetes cluster."""
+
+
+class NetworkPolicy(Model):
+    """Who may reach the peers, where the network plugin enforces NetworkPolicies."""
+
+    enabled: bool = True
+    """Keep a NetworkPolicy for the peers: only they themselves may use the peer port 6335."""
+    clients: Annotated[tuple[NetworkClient, ...], Field(max_length=64)] | None = None
+    """Who may use the API on 6333 and 6334. Absent: everybody, the API key decides. With a list, also an empty one,
+    only those in it, beside the peers, the operator and the snapshot Jobs."""

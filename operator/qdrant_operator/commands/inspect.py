@@ -1,0 +1,110 @@
+"""One look and one plan by the loop's own code, on a running cluster or on a recorded state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from qdrant_operator.commands import recording
+from qdrant_operator.commands.live import Target, opened
+from qdrant_operator.commands.readonly import ReadOnlyKubernetes, ReadOnlyQdrant
+from qdrant_operator.commands.what_if import WhatIf
+from qdrant_operator.domain.cluster.layout import build_layout
+from qdrant_operator.domain.cluster.membership.scale_in import roles
+from qdrant_operator.domain.cluster.steps import Plan
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from qdrant_operator.domain.manifests.network_policy import operator_pods
+from qdrant_operator.domain.placement.model import Layout
+from qdrant_operator.reconcile.cluster.loop import decide
+from qdrant_operator.reconcile.cluster.observe import Look, look
+from qdrant_operator.reconcile.context import Options, World
+from qdrant_operator.reconcile.ports import Clock, Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the loop would know and do now."""
+
+    subject: Manifest
+    look: Look
+    layout: Layout
+    plan: Plan
+
+
+class _Clock:
+    """The moment of the look, again and again."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+
+class _Nobody:
+    """Nothing is reported: no Events, no metrics."""
+
+
+async def live(target: Target, what_if: WhatIf, now: datetime, *, record: bool) -> tuple[Seen, str]:
+    """Look at a running cluster; with `record` also the text of a file with all that was read, else nothing.
+
+    Raises:
+        Refused: no such cluster, no rights, or a spec that cannot be followed.
+        Retryable: the API server does not answer.
+    """
+    async with opened(target) as sight:
+        kubernetes = ReadOnlyKubernetes(sight.kubernetes, what_if)
+        qdrant = ReadOnlyQdrant(sight.peers, what_if)
+        seen = await see(kubernetes, qdrant, sight.namespace, target.name, now)
+        what_if.check(_collections(seen.look))
+        if not record:
+            return seen, ""
+        taken = recording.record(sight.namespace, target.name, now, kubernetes, qdrant)
+    plain = await replayed(taken, what_if)
+    return seen, recording.rehashed(recording.dump(taken), seen.look.desired, plain.look.desired)
+
+
+async def replayed(taken: recording.Recording, what_if: WhatIf) -> Seen:
+    """The same on a recorded state, at the moment it was recorded.
+
+    Raises:
+        Refused: the spec (as changed) cannot be followed.
+    """
+    kubernetes = ReadOnlyKubernetes(recording.RecordedKubernetes(taken), what_if)
+    qdrant = ReadOnlyQdrant(recording.RecordedPeers(taken), what_if)
+    seen = await see(kubernetes, qdrant, taken.namespace, taken.cluster, taken.taken_at)
+    what_if.check(_collections(seen.look))
+    return seen
+
+
+async def see(
+    kubernetes: ReadOnlyKubernetes, qdrant: ReadOnlyQdrant, namespace: str, name: str, now: datetime
+) -> Seen:
+    """Look and plan as the loop does.
+
+    Raises:
+        Refused: there is no such cluster, or its spec cannot be followed.
+    """
+    policy = kubernetes.cached_one(Kind.NETWORK_POLICY, namespace, names.network_policy(name))
+    world = World(
+        kubernetes.port(),
+        qdrant.port(),
+        cast("Clock", _Clock(now)),
+        cast("Reporter", _Nobody()),
+        Options("", 0.0, 0.0, 0.0, operator_pods(policy)),
+    )
+    subject = await world.kubernetes.read(Kind.CLUSTER, namespace, name)
+    if subject is None:
+        raise Refused("ClusterNotFound", f"namespace {namespace!r} has no QdrantCluster {name!r}")
+    # Which transfers were aborted a moment ago only the operator's own memory knows.
+    found = await look(world, subject)
+    layout = build_layout(found.observed, roles(found.desired, found.observed))
+    return Seen(subject, found, layout, decide(found))
+
+
+def _collections(found: Look) -> Sequence[str]:
+    return sorted({one.name for view in found.observed.peers.values() for one in view.collections})

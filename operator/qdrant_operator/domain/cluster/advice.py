@@ -1,0 +1,48 @@
+"""What works, and what production should not have: status.advice of a QdrantCluster.
+
+Pure. Advice holds nothing back; it goes away when its cause does.
+"""
+
+from __future__ import annotations
+
+from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.observed import Observed
+from qdrant_operator.domain.common.text import named
+
+LABEL_THEM = (
+    "set it on the pods; Kubernetes 1.35 and later copies topology.kubernetes.io/zone from their nodes"
+)
+
+
+def advice(desired: DesiredCluster, observed: Observed) -> list[dict[str, str]]:
+    """Each with a reason, what was seen, and what to do."""
+    found = {
+        "NoQuorumMargin": _quorum_margin(desired),
+        "NoApiKey": _api_key(desired),
+        "ZoneUnknown": _zones(desired.spec.shards.zone_key, observed),
+    }
+    return [{"reason": reason, "message": message} for reason, message in found.items() if message]
+
+
+def _quorum_margin(desired: DesiredCluster) -> str:
+    return "2 peers: losing either one stops consensus; use 3" if desired.spec.replicas == 2 else ""
+
+
+def _api_key(desired: DesiredCluster) -> str:
+    if not desired.spec.auth.disabled:
+        return ""
+    return "spec.auth.disabled is true: everybody who reaches the Service may read, write and delete"
+
+
+def _zones(label: str | None, observed: Observed) -> str:
+    """Running pods that do not say their zone, although the spec names the label that should."""
+    running = [pod for pod in observed.pods if pod.ready and not pod.terminating]
+    silent = [pod.name for pod in running if not pod.zone]
+    if label is None or not silent:
+        return ""
+    if len(silent) == len(running):
+        return f"no pod has the label {label} (spec.shards.zoneKey): shards are not spread; {LABEL_THEM}"
+    return (
+        f"without the label {label} (spec.shards.zoneKey): {named(silent)}; such pods count as one zone of their own, "
+        f"wherever they are; {LABEL_THEM}"
+    )

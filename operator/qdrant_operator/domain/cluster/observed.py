@@ -1,0 +1,310 @@
+"""What the world shows of one cluster, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from qdrant_operator.domain.cluster.pods.trouble import HeldUp
+from qdrant_operator.domain.common.kinds import Kind, Manifest
+from qdrant_operator.domain.common.text import named
+from qdrant_operator.domain.manifests.rival_writers import Contested
+from qdrant_operator.domain.placement.wants import KeyWant
+from qdrant_operator.domain.qdrant.soundness import ShardHealth, ShardRef, answering, shard_health
+from qdrant_operator.domain.qdrant.views import PeerId, PeerView, ShardKey, Silent, View
+
+COMMIT_LAG = 16
+"""Entries by which two healthy peers' commits may differ between two reads (Raft sends them in batches)."""
+
+
+class BootstrapPhase(StrEnum):
+    """How far the cluster's one formation has come; recorded in status before it is acted upon."""
+
+    STARTED = "Started"
+    """Pod 0 may start alone; no other pod exists."""
+    FORMED = "Formed"
+    """The first peer answered; nobody may start alone any more."""
+    ADOPTED = "Adopted"
+    """Volumes were there before us: nobody may ever start alone."""
+    COMPLETE = "Complete"
+    """All peers agreed once, and the cluster carries our mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """The recorded decision who may start alone."""
+
+    phase: BootstrapPhase
+    pod: str
+    peer: PeerId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMarks:
+    """What the operator wrote on a volume claim."""
+
+    release: str = ""
+    """Highest Qdrant release that ran on the volume; empty where that is not known."""
+    unformed: bool = False
+    """Pod 0 alone was ever allowed to start on it, while no other volume existed."""
+    owner: str = ""
+    """Uid of the QdrantCluster with which Kubernetes deletes the claim; empty where it is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume claim that a pod of the cluster has or would take: by its name, whoever made it."""
+
+    uid: str
+    created: str = ""
+    """RFC 3339."""
+    terminating: bool = False
+    unbound: bool = False
+    """No volume was ever bound to it, and nothing names one: it certainly holds no data."""
+    labelled: bool = False
+    """It carries the labels of the cluster's own claims."""
+    storage_class: str | None = None
+    marks: VolumeMarks = field(default=VolumeMarks())
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Which peer lives on which volume (status.members): how a lost volume is told from a slow start."""
+
+    pod: str
+    peer: PeerId
+    claim_uid: str
+    lost_since: datetime | None = None
+    """Since when the pod has another volume while its peer is still a member that nobody reaches."""
+
+
+class LeavingPhase(StrEnum):
+    """How far the removal of a peer has come; recorded in status before it is acted upon."""
+
+    REMOVING = "Removing"
+    """It holds nothing; its removal from consensus may have been asked for: there is no way back."""
+    REMOVED = "Removed"
+    """No member knows it any more: its pod and its volume go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The one peer that is being taken away (status.leaving)."""
+
+    pod: str
+    peer: PeerId | None
+    """None: its pod never joined."""
+    claim_uid: str
+    """Its volume; empty where it has none."""
+    phase: LeavingPhase
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """One pod of the StatefulSet."""
+
+    name: str
+    ordinal: int
+    uid: str
+    address: str | None
+    ready: bool
+    serving: bool
+    """Its label lets the client Service send requests to it."""
+    terminating: bool
+    template_hash: str
+    waiting: str = ""
+    """Why its container does not run: the kubelet's reason."""
+    message: str = ""
+    """The kubelet's message, or the container's last words."""
+    created: str = ""
+    """RFC 3339."""
+    zone: str = ""
+    """Value of its label spec.shards.zoneKey."""
+    life: str = ""
+    """Changes whenever its container starts or its readiness turns: what two looks at a ready pod cannot show. The
+    kubelet's clock is in it, so it is only compared with itself."""
+    node: str = ""
+    """The node that it runs on."""
+    deleted: str = ""
+    """When its grace period ends, RFC 3339; empty: it is not stopping."""
+    started: bool = False
+    """Its container runs or ran."""
+    resource_version: str = field(default="", compare=False)
+    """It changes with every write, also with those that mean nothing."""
+    down_since: str = ""
+    """Since when it is not ready, RFC 3339; empty: it is ready, or its kubelet has not reported it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """An owned object that is missing or says something else than wanted."""
+
+    kind: Kind
+    name: str
+    fields: tuple[str, ...]
+    """Paths that differ; empty when the object is missing."""
+    manifest: Manifest = field(repr=False)
+    uid: str = ""
+    """Of the object that was looked at; empty when it is missing."""
+    version: str = ""
+    """Its resourceVersion then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """An object of ours that the spec asks for no more."""
+
+    kind: Kind
+    name: str
+    uid: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkVolume:
+    """Write on a volume claim what outlives the QdrantCluster's status."""
+
+    claim: str
+    uid: str
+    marks: VolumeMarks
+
+    def __str__(self) -> str:
+        facts = (
+            self.marks.release,
+            "unformed" if self.marks.unformed else "",
+            "owned" if self.marks.owner else "",
+        )
+        return f"mark the volume claim {self.claim}: {', '.join(filter(None, facts)) or 'nothing'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Disruptions:
+    """How many ready pods may be evicted at the same time, and which pod is not counted."""
+
+    allowed: int = 1
+    exempt: str | None = None
+    """A pod that may be evicted whatever `allowed` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look at everything that belongs to a cluster."""
+
+    bootstrap: Bootstrap | None
+    pods: tuple[PodState, ...]
+    views: Mapping[str, View]
+    """By pod name: what its peer says, or why it says nothing."""
+    damage: tuple[Damage, ...] = ()
+    unwanted: tuple[Unwanted, ...] = ()
+    contested: tuple[Contested, ...] = ()
+    """Owned objects that another writer keeps changing; they are applied again after a pause."""
+    members: int | None = None
+    """Replicas of the StatefulSet; None when there is none."""
+    remains: tuple[str, ...] = ()
+    """Objects of an earlier QdrantCluster of this name that Kubernetes is deleting; looked for until the decision."""
+    listed: frozenset[str] = frozenset()
+    """Addresses to which the client Service may still send requests."""
+    just_left: frozenset[str] = frozenset()
+    """Pods that it lists no more, and that nodes may not have heard of yet."""
+    just_back: frozenset[str] = frozenset()
+    """Pods that became ready a moment ago: requests from before may still fail."""
+    just_changed: bool = False
+    """Consensus was asked for a change a moment ago: only the leader surely shows it."""
+    overdue: tuple[int, ...] = ()
+    """Ordinals of pods that the StatefulSet counts and that nobody has made for a while."""
+    held_up: tuple[HeldUp, ...] = ()
+    """Pods that make no progress, and why."""
+    mark: str | None = None
+    """Uid of the QdrantCluster that the cluster's own metadata names."""
+    shards: tuple[ShardHealth, ...] = field(default=())
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
+    """Volume claims of the cluster's pods by name."""
+    members_known: tuple[Member, ...] = ()
+    """status.members, brought up to date by this look."""
+    unmarked: tuple[MarkVolume, ...] = ()
+    """Claims that do not say yet what they should."""
+    highest_version: str | None = None
+    """The highest release that ever ran, as far as any evidence tells."""
+    leaving: Leaving | None = None
+    """status.leaving."""
+    going: PodState | None = None
+    """The pod of a peer that was removed, until it is gone; no member any more."""
+    wants: Mapping[tuple[str, ShardKey], KeyWant] = field(default_factory=dict)
+    """What QdrantCollections ask of their shard keys."""
+    floors: Mapping[str, int] = field(default_factory=dict)
+    """Replication factors that specs ask of collections and Qdrant may not know yet: nothing below is surplus."""
+    waits: frozenset[tuple[ShardRef, PeerId]] = frozenset()
+    """Shards and targets whose last transfer was aborted a moment ago."""
+    stale: frozenset[tuple[ShardRef, PeerId]] = frozenset()
+    """Dead replicas that nobody will heal."""
+    disruptions: Disruptions | None = None
+    """What the PodDisruptionBudget allows; None when there is none, or when it says what we never write."""
+    steady: timedelta = timedelta()
+    """For how long the same disruptions have been safe."""
+    backups: tuple[str, ...] = ()
+    """QdrantSnapshots that copy shards now, as far as restarts and moves wait for them."""
+    now: datetime | None = None
+    """When this look began; None: nothing that depends on time happens."""
+
+    @property
+    def peers(self) -> Mapping[str, PeerView]:
+        """Views of the pods whose peers answer."""
+        return {pod: view for pod, view in self.views.items() if isinstance(view, PeerView)}
+
+    @property
+    def silent(self) -> Mapping[str, str]:
+        """Pods whose peers do not answer, and why."""
+        return {pod: view.reason for pod, view in self.views.items() if isinstance(view, Silent)}
+
+    @property
+    def leader(self) -> PeerId | None:
+        """The leader that a majority of the known members follows in the highest term, if there is one."""
+        views = answering(self.views.values())
+        term = max((view.term for view in views), default=0)
+        followers = [view.leader for view in views if view.term == term and view.leader is not None]
+        best = max(set(followers), key=followers.count, default=None)
+        known = max((len(view.peers) for view in views), default=0)
+        return best if best is not None and followers.count(best) * 2 > known else None
+
+    def pod_of(self, peer: PeerId | None) -> str | None:
+        """Pod in which a peer runs."""
+        return next((pod for pod, view in self.peers.items() if view.peer == peer), None)
+
+
+def behind(views: Mapping[str, PeerView]) -> str:
+    """Whose consensus lags behind the others', and by how much; empty when nobody's does."""
+    ahead = max((view.commit for view in views.values()), default=0)
+    lags = {pod: ahead - view.commit for pod, view in sorted(views.items())}
+    late = [f"{pod} is {lag} consensus entries behind" for pod, lag in lags.items() if lag > COMMIT_LAG]
+    return named(late)
+
+
+def health(
+    views: Mapping[str, View],
+    wants: Mapping[tuple[str, ShardKey], KeyWant],
+    floors: Mapping[str, int] | None = None,
+) -> tuple[ShardHealth, ...]:
+    """Health of all shards in these views; a shard key may have a factor of its own."""
+    keys = {
+        (collection.name, shard.shard): shard.key
+        for view in answering(views.values())
+        for collection in view.collections
+        for shard in collection.shards
+        if shard.key is not None
+    }
+    found = shard_health(tuple(views.values()))
+    return tuple(_at_factor(one, keys.get((one.collection, one.shard)), wants, floors or {}) for one in found)
+
+
+def _at_factor(
+    one: ShardHealth,
+    key: ShardKey | None,
+    wants: Mapping[tuple[str, ShardKey], KeyWant],
+    floors: Mapping[str, int],
+) -> ShardHealth:
+    want = wants.get((one.collection, key)) if key is not None else None
+    if want and want.factor:
+        return replace(one, wanted=want.factor)
+    return replace(one, wanted=max(one.wanted, floors.get(one.collection, 0)))

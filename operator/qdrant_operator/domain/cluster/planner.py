@@ -1,0 +1,222 @@
+"""The order of the cluster's planners.
+
+decide > marks of claims > objects > formation > protect > lost volumes > stray ids > repair, drain, replicate >
+take peers away > roll > level.
+One look gives one plan, and only its first step is carried out before the next look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from qdrant_operator.api.cluster.shards import Window
+from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.formation import plan_decision, plan_formation, why_down
+from qdrant_operator.domain.cluster.keys import refusing
+from qdrant_operator.domain.cluster.layout import build_layout
+from qdrant_operator.domain.cluster.membership.lost_volumes import plan_lost
+from qdrant_operator.domain.cluster.membership.orphaned_replicas import plan_strays
+from qdrant_operator.domain.cluster.membership.scale_in import plan_membership, roles
+from qdrant_operator.domain.cluster.observed import BootstrapPhase, Observed
+from qdrant_operator.domain.cluster.pods.returns import after_returns
+from qdrant_operator.domain.cluster.pods.rollout import backup_words, plan_rollout, strangers
+from qdrant_operator.domain.cluster.steps import (
+    NOTHING,
+    ApplyObject,
+    Blocked,
+    DeleteObject,
+    Guard,
+    MoveShard,
+    Plan,
+    PutInService,
+    RemindStatefulSet,
+    RestartPod,
+    Step,
+    TakeOutOfService,
+)
+from qdrant_operator.domain.cluster.versions import refused_by_volume
+from qdrant_operator.domain.cluster.volumes.evidence import plan_unknown
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.durations import duration
+from qdrant_operator.domain.common.schedules import due_times
+from qdrant_operator.domain.manifests.stateful_set import template_hash
+from qdrant_operator.domain.placement.model import Layout, Method, Mode, Policy
+from qdrant_operator.domain.placement.planner import plan_placement
+
+OLD_KEY = "it runs with the API key from before"
+
+
+def plan(desired: DesiredCluster, observed: Observed) -> Plan:
+    """Everything that shall happen now, in order, and everything that waits."""
+    decision = plan_decision(desired.name, observed)
+    if decision.steps or observed.remains:
+        return decision
+    objects = _objects(observed) + _remind(desired, observed)
+    # Marks first: a volume that is no first try any more says so before another pod exists, and the release that
+    # runs on it before another one is asked for.
+    objects = Plan(observed.unmarked) + objects
+    if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
+        return objects + _form(desired, observed)
+    objects = _protect(observed) + objects
+    return objects + (NOTHING if strangers(observed) else _change(desired, observed))
+
+
+def _objects(observed: Observed) -> Plan:
+    """Objects as they are wanted; those that another writer keeps changing hold nothing else up."""
+    applied = tuple(ApplyObject(one) for one in observed.damage)
+    deleted = tuple(DeleteObject(one) for one in observed.unwanted)
+    contested = tuple(
+        Blocked(f"apply {one.kind.kind} {one.name}", Guard.FIELD_CONTESTED, str(one))
+        for one in observed.contested
+    )
+    return Plan((*applied, *deleted), contested)
+
+
+def _form(desired: DesiredCluster, observed: Observed) -> Plan:
+    """Until the cluster is complete: lost volumes and peers that are not wanted any more must not hold it up."""
+    formation = plan_unknown(observed) + plan_formation(desired, observed)
+    forming = formation + _repair_template(desired, observed)
+    started = observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.STARTED
+    if started or formation.steps or strangers(observed):
+        return forming
+    layout = build_layout(observed, roles(desired, observed))
+    lost = after_returns(plan_lost(desired, observed, layout), observed)
+    policy = replace(policy_of(desired, observed), mode=_no_levelling(desired))
+    shards = after_returns(plan_placement(layout, policy), observed)
+    return forming + lost + (NOTHING if lost.steps else shards) + plan_membership(desired, observed, layout)
+
+
+def _no_levelling(desired: DesiredCluster) -> Mode:
+    mode = Mode(desired.spec.shards.placement)
+    return Mode.DRAIN_ONLY if mode is Mode.AUTO else mode
+
+
+def _change(desired: DesiredCluster, observed: Observed) -> Plan:
+    """Peers, shards and pods; what takes a pod down waits until no shard is on its way."""
+    layout = build_layout(observed, roles(desired, observed))
+    lost = after_returns(plan_lost(desired, observed, layout) + plan_strays(observed, layout), observed)
+    placed = plan_placement(layout, _policy_now(desired, observed, layout))
+    shards = after_returns(_beside_backups(placed, observed), observed)
+    members = plan_membership(desired, observed, layout)
+    leaving = frozenset(peer.pod for peer in layout.peers if peer.leaving)
+    roll = _with_our_template(
+        plan_rollout(template_hash(desired), desired.members, observed, leaving), observed
+    )
+    busy = lost.steps or shards.steps or members.steps or layout.transfers or observed.leaving
+    if any(isinstance(step, PutInService) for step in roll.steps):
+        return roll + lost + shards + members
+    return lost + (NOTHING if lost.steps else shards) + members + (_urgent(roll, observed) if busy else roll)
+
+
+def _with_our_template(roll: Plan, observed: Observed) -> Plan:
+    """A pod that is deleted while the StatefulSet has another template comes back as it was, again and again."""
+    if not any(one.holds_template for one in observed.contested):
+        return roll
+    waits = tuple(
+        Blocked(str(step), Guard.FIELD_CONTESTED, "another writer keeps changing the StatefulSet's template")
+        for step in roll.steps
+        if isinstance(step, RestartPod)
+    )
+    return Plan(tuple(step for step in roll.steps if isinstance(step, PutInService)), roll.blocked + waits)
+
+
+def _beside_backups(shards: Plan, observed: Observed) -> Plan:
+    """While a backup copies shards, replicas stay where they are; repair goes on."""
+    if not observed.backups:
+        return shards
+    moves = [step for step in shards.steps if isinstance(step, MoveShard)]
+    waiting = tuple(Blocked(str(step), Guard.BACKUP_RUNNING, backup_words(observed)) for step in moves)
+    steps = tuple(step for step in shards.steps if step not in moves)
+    return Plan(steps, (*shards.blocked, *waiting))
+
+
+def _urgent(roll: Plan, observed: Observed) -> Plan:
+    """Of a roll what takes nothing away: pods that are down anyhow."""
+    down = {pod.name for pod in observed.pods if pod.waiting}
+    urgent = tuple(step for step in roll.steps if getattr(step, "pod", "") in down)
+    later = next((step for step in roll.steps if isinstance(step, RestartPod) and step not in urgent), None)
+    if later is None:
+        return Plan(urgent, roll.blocked)
+    waiting = Blocked(str(later), Guard.ONE_AT_A_TIME, "peers and shards that are on their way come first")
+    return Plan(urgent, (*roll.blocked, waiting))
+
+
+def policy_of(desired: DesiredCluster, observed: Observed) -> Policy:
+    """What the spec lets placement do now.
+
+    Raises:
+        Refused: `InvalidSchedule`.
+    """
+    spec = desired.spec.shards
+    return Policy(
+        mode=Mode(spec.placement),
+        per_cluster=spec.transfers.per_cluster,
+        per_peer=spec.transfers.per_peer,
+        method=Method(spec.transfers.method),
+        may_level=spec.window is None or is_open(spec.window, observed.now),
+    )
+
+
+def _policy_now(desired: DesiredCluster, observed: Observed, layout: Layout) -> Policy:
+    """Levelling waits for everything else: pods that join, leave or restart."""
+    policy = policy_of(desired, observed)
+    steady = policy.mode is not Mode.AUTO or not _unsteady(desired, observed, layout)
+    return policy if steady else replace(policy, mode=Mode.DRAIN_ONLY)
+
+
+def _unsteady(desired: DesiredCluster, observed: Observed, layout: Layout) -> bool:
+    wanted = template_hash(desired)
+    rolling = any(pod.template_hash != wanted or pod.terminating for pod in observed.pods)
+    joined = [peer for peer in layout.peers if peer.answers and not peer.leaving]
+    return rolling or observed.leaving is not None or len(joined) != desired.spec.replicas
+
+
+def is_open(window: Window, now: datetime | None) -> bool:
+    """Whether a window is open now.
+
+    Raises:
+        Refused: `InvalidSchedule`.
+    """
+    if now is None:
+        return False
+    since = now - duration(window.duration)
+    return any(True for _ in due_times(window.schedule, window.time_zone, since, now))
+
+
+def _repair_template(desired: DesiredCluster, observed: Observed) -> Plan:
+    """Before the cluster is formed only pods that cannot help are recreated: a wrong image, configuration or key."""
+    wanted = template_hash(desired)
+    rolled = plan_rollout(wanted, desired.members, observed)
+    down = {pod.name for pod in observed.pods if pod.waiting}
+    steps: list[Step] = [step for step in rolled.steps if getattr(step, "pod", "") in down]
+    outdated = [pod for pod in refusing(observed) if pod.template_hash != wanted and not pod.terminating]
+    steps += [RestartPod(pod.name, pod.uid, OLD_KEY) for pod in outdated]
+    return _with_our_template(Plan(tuple(steps)), observed)
+
+
+def _remind(desired: DesiredCluster, observed: Observed) -> Plan:
+    """The StatefulSet is there and lacks pods."""
+    missing = tuple(names.pod_name(desired.name, ordinal) for ordinal in observed.overdue)
+    return Plan((RemindStatefulSet(missing),)) if missing else NOTHING
+
+
+def _protect(observed: Observed) -> Plan:
+    """A peer that formed a cluster of its own must not answer applications."""
+    serving = {pod.name for pod in observed.pods if pod.serving}
+    steps = tuple(
+        TakeOutOfService(name, "it is not a member of the cluster")
+        for name in strangers(observed)
+        if name in serving
+    )
+    down = tuple(
+        Blocked(f"run {pod.name}", refused_by_volume(pod) or Guard.POD_NOT_RUNNING, why_down(pod))
+        for pod in observed.pods
+        if pod.waiting
+    )
+    held_up = tuple(
+        Blocked(one.step, Guard.POD_NOT_RUNNING, one.why[:1024])
+        for one in observed.held_up
+        if not any(wait.step == one.step for wait in down)
+    )
+    return Plan(steps, down + held_up)

@@ -1,0 +1,71 @@
+"""What a peer shows that came back a moment ago may be old: it waits before anything relies on it.
+
+A write that missed the peer is acknowledged by the other holders, and its replicas are called Dead only when the
+request to it has failed, up to `RETURN_SECONDS` after it came back. Until then they are shown as Active and lack
+points: a replica elsewhere must not be dropped because of them, and no copy made from them.
+"""
+
+from __future__ import annotations
+
+from qdrant_operator.domain.cluster.observed import Observed
+from qdrant_operator.domain.cluster.pods.rollout import RETURN_SECONDS
+from qdrant_operator.domain.cluster.steps import (
+    Blocked,
+    DropReplica,
+    Guard,
+    MoveShard,
+    Plan,
+    ReplicateShard,
+    Step,
+)
+from qdrant_operator.domain.common.text import named
+from qdrant_operator.domain.qdrant.soundness import ShardHealth, ShardRef
+from qdrant_operator.domain.qdrant.views import PeerId
+
+
+def after_returns(plan: Plan, observed: Observed) -> Plan:
+    """The same plan without the steps that rely on a peer which has just come back; they wait."""
+    back = {view.peer: pod for pod, view in observed.peers.items() if pod in observed.just_back}
+    shards = {(shard.collection, shard.shard): shard for shard in observed.shards}
+    steps, blocked = [], list(plan.blocked)
+    for step in plan.steps:
+        pods = sorted(back[peer] for peer in _relied_on(step, shards) & back.keys())
+        if pods and not _has_others(step, shards, frozenset(back)):
+            blocked.append(_waiting(step, pods))
+        else:
+            steps.append(step)
+    return Plan(tuple(steps), tuple(blocked))
+
+
+def _relied_on(step: Step, shards: dict[ShardRef, ShardHealth]) -> frozenset[PeerId]:
+    """Peers whose replica must be as good as it is shown. What only one peer holds nobody else knows better."""
+    match step:
+        case DropReplica():
+            return _holders(step, shards) - {step.peer}
+        case MoveShard() | ReplicateShard() if len(_holders(step, shards)) > 1:
+            return frozenset({step.source})
+        case _:
+            return frozenset()
+
+
+def _holders(
+    step: DropReplica | MoveShard | ReplicateShard, shards: dict[ShardRef, ShardHealth]
+) -> frozenset[PeerId]:
+    shard = shards.get(step.shard)
+    return shard.holders if shard else frozenset()
+
+
+def _has_others(step: Step, shards: dict[ShardRef, ShardHealth], back: frozenset[PeerId]) -> bool:
+    """Whether a drop leaves as many sound replicas as are wanted on peers that were there all the time."""
+    if not isinstance(step, DropReplica):
+        return False
+    shard = shards[step.shard]
+    return len(shard.sound - {step.peer} - back) >= shard.wanted
+
+
+def _waiting(step: Step, pods: list[str]) -> Blocked:
+    message = (
+        f"{named(pods)} must be ready for {RETURN_SECONDS:.0f} s first: until then writes that missed it can still "
+        "mark its replicas Dead"
+    )
+    return Blocked(str(step), Guard.ONE_AT_A_TIME, message)

@@ -1,0 +1,258 @@
+"""Pods follow their template one at a time, and nobody outside notices.
+
+Before a pod stops: every peer answers, one leader and term, nothing pending, no transfer, every replica is
+sound and will stay so, a quorum without the pod, and the client Service no longer lists it. The leader goes last. A
+pod that is down already goes first and needs no gate: that is how a bad configuration is repaired.
+
+No gate waits for what only this restart can mend. What is wrong on the pod itself (a peer that does not answer, a
+consensus thread that stopped, replicas that are not sound) holds its restart back only where the restart could take
+something away: where another holder of one of its shards is not sound either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from qdrant_operator.domain.cluster.observed import Observed, PodState, behind
+from qdrant_operator.domain.cluster.steps import (
+    NOTHING,
+    Blocked,
+    Guard,
+    Plan,
+    PutInService,
+    RestartPod,
+    TakeOutOfService,
+)
+from qdrant_operator.domain.common.text import named
+from qdrant_operator.domain.qdrant.soundness import ShardHealth
+from qdrant_operator.domain.qdrant.views import PeerId, PeerView
+
+WHY = "its template changed"
+RETURN_SECONDS = 10.0
+"""For so long after a pod came back, requests that did not reach it may still fail. A peer tries three times, waits 1 s
+for an answer and then 2 s for a sign of life, and pauses for up to 0.5 s in all (Qdrant 1.19
+`transport_channel_pool.rs`; no setting changes them). Seen in eight rolls: 7 s after the new pod was ready at the
+latest (docs/design/0007)."""
+
+Gate = Callable[[PodState, Observed, int], str | None]
+
+
+def plan_rollout(
+    template_hash: str, wanted: int, observed: Observed, leaving: frozenset[str] = frozenset()
+) -> Plan:
+    """Restart pods whose template is not the wanted one; put back into service who need not go now.
+
+    A pod that does not answer stays out of service: it may be the one that runs a cluster of its own. Pods in
+    `leaving` are on their way out of the cluster and are not restarted; the topmost one may have been taken out of
+    service for that.
+    """
+    outdated = tuple(
+        pod
+        for pod in observed.pods
+        if pod.template_hash != template_hash and (pod.name not in leaving or is_down(pod))
+    )
+    chosen = _next(outdated, observed) if outdated else None
+    going = max((p for p in observed.pods if p.name in leaving), key=lambda p: p.ordinal, default=None)
+    away = (going,) if chosen and _goes_first(going, chosen) else (going, chosen)
+    returning = [pod.name for pod in observed.pods if not (pod.serving or pod.terminating or pod in away)]
+    known = tuple(PutInService(pod) for pod in returning if pod in observed.peers)
+    unknown = Plan(blocked=tuple(_unknown(pod, observed) for pod in returning if pod not in observed.peers))
+    if known:
+        return Plan(known[:1]) + unknown
+    return unknown + (_restart(chosen, observed, wanted) if chosen else NOTHING)
+
+
+def _goes_first(going: PodState | None, chosen: PodState) -> bool:
+    """Both are out of service, by a write that arrived late, and each would wait for the other."""
+    both_out = going is not None and going is not chosen and not (going.serving or chosen.serving)
+    return both_out and not is_down(chosen)
+
+
+def _unknown(pod: str, observed: Observed) -> Blocked:
+    reason = observed.silent.get(pod, "nothing is known of it")
+    message = f"{pod} does not answer: {reason}; it may run a cluster of its own"
+    return Blocked(str(PutInService(pod)), Guard.PEERS_UNREACHABLE, message)
+
+
+def _next(outdated: tuple[PodState, ...], observed: Observed) -> PodState:
+    """Pods that are down first, then unready ones, then one out of service, then followers, then the leader."""
+    leader = observed.pod_of(observed.leader)
+    return min(
+        outdated,
+        key=lambda pod: (
+            pod.terminating,
+            not is_down(pod),
+            pod.ready,
+            pod.serving,
+            pod.name == leader,
+            -pod.ordinal,
+        ),
+    )
+
+
+def is_down(pod: PodState) -> bool:
+    """Its container does not run and cannot by itself: restarting it takes nothing away."""
+    return bool(pod.waiting) and not pod.ready
+
+
+def _restart(pod: PodState, observed: Observed, wanted: int) -> Plan:
+    restart = RestartPod(pod.name, pod.uid, WHY)
+    if pod.terminating:
+        return NOTHING
+    if is_down(pod):
+        return Plan((restart,))
+    for guard, gate in GATES:
+        message = gate(pod, observed, wanted)
+        if message:
+            return Plan(blocked=(Blocked(str(restart), guard, message),))
+    if pod.serving:
+        return Plan((TakeOutOfService(pod.name, WHY), restart))
+    if pod.address in observed.listed:
+        message = f"the client Service still lists {pod.name} ({pod.address})"
+        return Plan(blocked=(Blocked(str(restart), Guard.STILL_IN_SERVICE, message),))
+    return Plan((restart,))
+
+
+def _one_at_a_time(pod: PodState, observed: Observed, wanted: int) -> str | None:
+    others = [other for other in observed.pods if other.name != pod.name]
+    down = [other.name for other in others if not other.ready or other.terminating or not other.serving]
+    if down:
+        return f"{', '.join(down)} must be ready and in service first"
+    return None if len(others) + 1 >= wanted else f"only {len(others) + 1} of {wanted} pods exist"
+
+
+def _nobody_just_back(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    """Requests that did not reach a pod may fail when it is back, and then its replicas that were sound are Dead."""
+    others = sorted(name for name in observed.just_back - {pod.name} if _holds_copies(name, observed))
+    if not others:
+        return None
+    late = "until then requests that missed it can still fail and mark its replicas Dead"
+    return f"{named(others)} must be ready for {RETURN_SECONDS:.0f} s first: {late}"
+
+
+def _holds_copies(name: str, observed: Observed) -> bool:
+    """Whether a peer has replicas that can be called Dead: not the only one of their shard."""
+    view = observed.peers.get(name)
+    return view is not None and any(view.peer in s.holders and len(s.holders) > 1 for s in observed.shards)
+
+
+def _everybody_answers(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    """A pod that is not ready either need not answer: a new template may be what it lacks."""
+    silent = {name: why for name, why in observed.silent.items() if name != pod.name or pod.ready}
+    reasons = [f"{name} does not answer: {reason}" for name, reason in sorted(silent.items())]
+    return "; ".join(reasons) or None
+
+
+def _consensus_settled(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    views = _taking_part(pod, observed)
+    if len({(view.leader, view.term) for view in views.values()}) != 1 or observed.leader is None:
+        return "the peers do not agree on one leader and term: waiting"
+    unsettled = [name for name, view in sorted(views.items()) if view.pending or not view.consensus_working]
+    if unsettled:
+        return f"consensus is busy or stopped on {', '.join(unsettled)}: waiting"
+    late = behind(views)
+    return f"{late}: waiting" if late else None
+
+
+def _taking_part(pod: PodState, observed: Observed) -> Mapping[str, PeerView]:
+    """Without the pod itself where its consensus thread has stopped: Qdrant starts it again only with the process."""
+    return {name: view for name, view in observed.peers.items() if name != pod.name or view.consensus_working}
+
+
+def _no_transfers(_pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    for view in observed.peers.values():
+        for collection in view.collections:
+            if collection.resharding:
+                return f"collection {collection.name} is being resharded: waiting"
+            for transfer in collection.transfers:
+                shard = f"{collection.name}/{transfer.shard}"
+                return (
+                    f"shard {shard} is on its way from peer {transfer.source} to {transfer.target}: waiting"
+                )
+    return None
+
+
+def _all_sound(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    """Shards of factor 1 stop with their pod: that is the user's choice, and said in status."""
+    if _serves_nothing(pod, observed):
+        return None
+    own = _peer_of(pod, observed)
+    ill = [shard.label for shard in observed.shards if not _may_lose(shard, own)]
+    if not ill:
+        return None
+    return f"not every replica is sound, they heal first: {named(ill)}"
+
+
+def _may_lose(shard: ShardHealth, own: PeerId | None) -> bool:
+    """Every holder is sound, or every one but the pod's own peer: what is not sound on it is no loss for anybody."""
+    others = shard.holders - {own}
+    if shard.sound == shard.holders:
+        return bool(shard.sound)
+    return own in shard.holders and bool(others) and shard.sound == others
+
+
+def _serves_nothing(pod: PodState, observed: Observed) -> bool:
+    """Its peer could load none of its replicas, as in recovery mode: nobody reads or heals from it."""
+    view = observed.peers.get(pod.name)
+    if view is None:
+        return False
+    own = [s.local for c in view.collections for s in c.shards if view.peer in s.states]
+    return bool(own) and all(local is not None and local.dummy for local in own)
+
+
+def _peer_of(pod: PodState, observed: Observed) -> PeerId | None:
+    """The pod's peer: by what it says, or by the record of members while it is silent."""
+    view = observed.peers.get(pod.name)
+    if view is not None:
+        return view.peer
+    return next((member.peer for member in observed.members_known if member.pod == pod.name), None)
+
+
+def _quorum_without(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    """One or two peers have no quorum without one of them: they are restarted all the same."""
+    known = max((len(view.peers) for view in observed.peers.values()), default=0)
+    voters = [name for name, view in observed.peers.items() if view.voter and name != pod.name]
+    if known < 3 or len(voters) * 2 > known:
+        return None
+    return f"without {pod.name} only {len(voters)} of {known} members vote: waiting for the others"
+
+
+def backup_words(observed: Observed) -> str:
+    """What restarts and moves say while they wait for backups."""
+    return f"QdrantSnapshot {named(observed.backups)} is copying shards: waiting, for at most 30 min from its start"
+
+
+def _no_backup(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+    """A pod that has left the client Service already is restarted: it would serve nobody for as long."""
+    if not observed.backups or not pod.serving:
+        return None
+    return backup_words(observed)
+
+
+GATES: tuple[tuple[Guard, Gate], ...] = (
+    (Guard.ONE_AT_A_TIME, _one_at_a_time),
+    (Guard.PEERS_UNREACHABLE, _everybody_answers),
+    (Guard.CONSENSUS_UNSETTLED, _consensus_settled),
+    (Guard.TRANSFER_RUNNING, _no_transfers),
+    (Guard.REPLICA_NOT_SOUND, _all_sound),
+    (Guard.ONE_AT_A_TIME, _nobody_just_back),
+    (Guard.NO_QUORUM_WITHOUT, _quorum_without),
+    (Guard.BACKUP_RUNNING, _no_backup),
+)
+"""In the order in which a human would look."""
+
+
+def strangers(observed: Observed) -> tuple[str, ...]:
+    """Pods whose peer is alone in a cluster of its own while the others know each other.
+
+    When none of the others answers, the records of members tell who is a stranger.
+    """
+    alone = [name for name, view in observed.peers.items() if _alone(view)]
+    if any(not _alone(view) for view in observed.peers.values()):
+        return tuple(sorted(alone))
+    known = {member.peer for member in observed.members_known}
+    return tuple(sorted(name for name in alone if known and observed.peers[name].peer not in known))
+
+
+def _alone(view: PeerView) -> bool:
+    return set(view.peers) <= {view.peer}

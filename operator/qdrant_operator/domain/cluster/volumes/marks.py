@@ -1,0 +1,71 @@
+"""What the operator writes on volume claims, so that it outlives the QdrantCluster's status: pure.
+
+The highest release that ran on the volume; that nothing but pod 0's first try was ever there; and, with
+`persistence.whenDeleted: Delete`, an owner reference, so that Kubernetes deletes the volume with the QdrantCluster
+and with nothing else. References are taken away before anything else is done, see `reconcile.cluster_volumes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.observed import (
+    BootstrapPhase,
+    MarkVolume,
+    Observed,
+    PodState,
+    Volume,
+    VolumeMarks,
+)
+from qdrant_operator.domain.cluster.versions import highest
+from qdrant_operator.domain.common import names
+
+
+def find_unmarked(desired: DesiredCluster, observed: Observed) -> tuple[MarkVolume, ...]:
+    """Claims that do not say yet what they should."""
+    return tuple(_unmarked(desired, observed))
+
+
+def _unmarked(desired: DesiredCluster, observed: Observed) -> Iterator[MarkVolume]:
+    pods = {names.claim_of(pod.name): pod for pod in observed.pods}
+    for claim, volume in sorted(observed.volumes.items()):
+        pod = pods.get(claim)
+        if volume.terminating or pod is None or _is_of_another_pod(pod, volume):
+            continue
+        wanted = VolumeMarks(
+            release=_release(desired, observed, pod, volume),
+            unformed=_is_unformed(observed, pod),
+            owner=_owner(desired, observed, pod, volume),
+        )
+        if wanted != volume.marks:
+            yield MarkVolume(claim, volume.uid, wanted)
+
+
+def _is_of_another_pod(pod: PodState, volume: Volume) -> bool:
+    """A claim that is younger than the pod is the next pod's."""
+    return volume.created > pod.created
+
+
+def _release(desired: DesiredCluster, observed: Observed, pod: PodState, volume: Volume) -> str:
+    """Nothing lowers it but a downgrade that the user allowed, once it has happened."""
+    view = observed.peers.get(pod.name)
+    if view is None:
+        return volume.marks.release
+    before = "" if desired.allows_downgrade else volume.marks.release
+    return highest((before, view.version)) or volume.marks.release
+
+
+def _is_unformed(observed: Observed, pod: PodState) -> bool:
+    """While pod 0 alone may start: its volume then is the whole cluster, or nothing, and may start alone again."""
+    bootstrap = observed.bootstrap
+    return bootstrap is not None and bootstrap.phase is BootstrapPhase.STARTED and pod.name == bootstrap.pod
+
+
+def _owner(desired: DesiredCluster, observed: Observed, pod: PodState, volume: Volume) -> str:
+    """The QdrantCluster's uid, for volumes that it made or that hold a peer of it; a user's own are left alone."""
+    if desired.spec.persistence.when_deleted == "Retain":
+        return ""
+    recorded = {member.claim_uid for member in observed.members_known}
+    ours = volume.labelled or volume.uid in recorded
+    return desired.uid if ours and not pod.terminating else volume.marks.owner

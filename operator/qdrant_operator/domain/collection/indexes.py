@@ -1,0 +1,127 @@
+"""Payload indexes: declared against built.
+
+Qdrant answers 200 to a second index with another type on the same field and replaces the first, so types are
+compared before calling. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from qdrant_operator.api import CollectionSpec, PayloadIndex
+from qdrant_operator.domain.collection.settings import same
+from qdrant_operator.domain.collection.steps import (
+    CollectionGuard,
+    CollectionPlan,
+    CreatePayloadIndex,
+    DropPayloadIndex,
+    ReplacePayloadIndex,
+    held_back,
+)
+from qdrant_operator.domain.common.kinds import Json
+
+DEFAULTS: Mapping[str, Json] = {
+    "is_tenant": False,
+    "is_principal": False,
+    "lookup": True,
+    "range": True,
+    "tokenizer": "word",
+    "lowercase": True,
+    "phrase_matching": False,
+    "on_disk": False,
+}
+"""What Qdrant 1.19 means when an index does not mention an option."""
+_KEY = r'(?:[^\W]|-)+|"[^"\\]*"'
+_PATH = re.compile(rf"(?:{_KEY})(?:\.(?:{_KEY})|\[\d*\])*")
+_QUOTED_NEEDLESSLY = re.compile(r'"((?:\w|-)+)"')
+
+
+def field_path(field: str) -> str:
+    """A payload field as Qdrant writes it back: without needless quotes."""
+    return _QUOTED_NEEDLESSLY.sub(r"\1", field)
+
+
+def index_refusals(spec: CollectionSpec) -> Iterator[str]:
+    """Wrong payload fields, in words that name the field and the remedy; the rest is refused by the schema."""
+    seen: set[str] = set()
+    for index in spec.payload_indexes:
+        if not _PATH.fullmatch(index.field):
+            yield (
+                f"payloadIndexes: field {index.field!r} is no payload path; use names of letters, digits, _ and -"
+                ' (others in "quotes"), joined by dots, with [] for lists'
+            )
+        if field_path(index.field) in seen:
+            yield f"payloadIndexes: field {index.field} stands twice; keep one of the two"
+        seen.add(field_path(index.field))
+
+
+def options(index: PayloadIndex) -> dict[str, Json]:
+    """The options that were set."""
+    return {key: value for key, value in index.schema_words().items() if key != "type"}
+
+
+def plan_indexes(
+    spec: CollectionSpec, name: str, built: Mapping[str, Json], building: frozenset[str]
+) -> CollectionPlan:
+    """Build what is missing, replace what is otherwise, drop what is undeclared if that is wished.
+
+    `built` is `payload_schema` of GET /collections/{name}; `building` are fields whose change was asked for a
+    moment ago: Qdrant works on it in the background and shows nothing of it until it is done.
+    """
+    plan = CollectionPlan()
+    for index in spec.payload_indexes:
+        plan += _plan_index(index, name, built.get(field_path(index.field)), building)
+    return plan + _prune(spec, name, built, building)
+
+
+def _plan_index(index: PayloadIndex, name: str, info: Json, building: frozenset[str]) -> CollectionPlan:
+    field = field_path(index.field)
+    changes = index_changes(index, info) if info else "missing"
+    if not changes:
+        return CollectionPlan()
+    if field in building:
+        return _being_built(field)
+    if info is None:
+        return CollectionPlan((CreatePayloadIndex(name, field, index.schema_words()),))
+    return CollectionPlan((ReplacePayloadIndex(name, field, _replacement(index, info), changes),))
+
+
+def _being_built(field: str) -> CollectionPlan:
+    message = f"Qdrant is working on the index on payload field {field}; it is not finished on every shard"
+    return held_back(f"build the index on payload field {field}", CollectionGuard.INDEX_BUILDING, message)
+
+
+def index_changes(index: PayloadIndex, info: Json) -> str:
+    """How a built index differs from the declared one, in words; empty when it does not."""
+    if info["data_type"] != index.type:
+        return f"type: {info['data_type']} -> {index.type}"
+    params = info.get("params") or {}
+    pairs = ((key, _known(params, key), value) for key, value in options(index).items())
+    return ", ".join(
+        f"{to_camel(key)}: {actual} -> {value}" for key, actual, value in pairs if not same(value, actual)
+    )
+
+
+def _known(params: Mapping[str, Json], key: str) -> Json:
+    actual = params.get(key)
+    return DEFAULTS.get(key) if actual is None else actual
+
+
+def _replacement(index: PayloadIndex, info: Json) -> dict[str, Any]:
+    """The declared options over those the index has: what was not declared stays."""
+    known = (info.get("params") or {}) if info["data_type"] == index.type else {}
+    return {**{key: value for key, value in known.items() if value is not None}, **index.schema_words()}
+
+
+def _prune(
+    spec: CollectionSpec, name: str, built: Mapping[str, Json], building: frozenset[str]
+) -> CollectionPlan:
+    if not spec.prune_payload_indexes:
+        return CollectionPlan()
+    declared = {field_path(index.field) for index in spec.payload_indexes}
+    extra = sorted(built.keys() - declared - building)
+    return CollectionPlan(tuple(DropPayloadIndex(name, field) for field in extra))

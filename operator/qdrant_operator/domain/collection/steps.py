@@ -1,0 +1,291 @@
+"""The verbs of a collection's loop, one frozen value each; their text is what users read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from qdrant_operator.domain.common.kinds import Json
+from qdrant_operator.domain.qdrant.views import ShardKey
+
+
+class CollectionGuard(StrEnum):
+    """Why a wanted step waits. Users see these words in status.blocked, Events and metrics."""
+
+    INVALID_SPEC = "InvalidSpec"
+    NAME_CLASH = "NameClash"
+    ADOPTION_REFUSED = "AdoptionRefused"
+    TOO_FEW_PEERS = "TooFewPeers"
+    IMMUTABLE_FIELD_CHANGED = "ImmutableFieldChanged"
+    SHARD_KEY_HOLDS_POINTS = "ShardKeyHoldsPoints"
+    ALIAS_CLASH = "AliasClash"
+    ALIAS_IS_COLLECTION = "AliasIsCollection"
+    QDRANT_REFUSED = "QdrantRefused"
+    PEERS_UNREACHABLE = "PeersUnreachable"
+    PEERS_CATCHING_UP = "PeersCatchingUp"
+    COLLECTION_UNREADABLE = "CollectionUnreadable"
+    INDEX_BUILDING = "IndexBuilding"
+    REPLICAS_MISSING = "ReplicasMissing"
+    TRANSFER_RUNNING = "TransferRunning"
+    CLUSTER_PAUSED = "ClusterPaused"
+
+    @property
+    def passing(self) -> bool:
+        """Whether it ends by itself, soon."""
+        return self in _PASSING
+
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether a person must act; a pause is somebody's wish already."""
+        return not self.passing and self is not CollectionGuard.CLUSTER_PAUSED
+
+
+_PASSING = frozenset(
+    {
+        CollectionGuard.PEERS_UNREACHABLE,
+        CollectionGuard.PEERS_CATCHING_UP,
+        CollectionGuard.COLLECTION_UNREADABLE,
+        CollectionGuard.INDEX_BUILDING,
+        CollectionGuard.REPLICAS_MISSING,
+        CollectionGuard.TRANSFER_RUNNING,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldDeletion:
+    """Put our finalizer: deletionPolicy Delete has something to do when the object goes."""
+
+    reason: ClassVar[str] = "DeletionHeld"
+    gate: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return "put the finalizer: deletionPolicy is Delete"
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Take our finalizer away."""
+
+    why: str
+    reason: ClassVar[str] = "DeletionReleased"
+    gate: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return f"take the finalizer away: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCollection:
+    """Make the collection, marked as ours in the same call."""
+
+    name: str
+    body: Json
+    reason: ClassVar[str] = "CollectionCreated"
+    gate: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return f"create collection {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Mark a collection that is there, and as declared, as ours."""
+
+    name: str
+    owner: str
+    reason: ClassVar[str] = "CollectionAdopted"
+    gate: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return f"adopt collection {self.name}: it is as declared"
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateCollection:
+    """Change settings that Qdrant changes in place."""
+
+    name: str
+    body: Json
+    fields: tuple[str, ...]
+    reason: ClassVar[str] = "CollectionUpdated"
+    gate: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"change {', '.join(self.fields)} of collection {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateShardKey:
+    """Make a missing shard key with its shards."""
+
+    name: str
+    key: str
+    """The key as users read it."""
+    body: Json
+    pods: tuple[str, ...] = ()
+    """Pods whose peers get its shards; empty: all."""
+    reason: ClassVar[str] = "ShardKeyCreated"
+    gate: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        shards, factor = self.body["shards_number"], self.body["replication_factor"]
+        where = f" on {', '.join(self.pods)}" if self.pods else ""
+        return f"create shard key {self.key} of {self.name}: shards {shards}, replicas {factor}{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveShardKey:
+    """Remove a shard key that is declared no more: an empty one, or one whose points may go."""
+
+    name: str
+    key: ShardKey
+    label: str
+    """The key as users read it."""
+    points: int | None
+    """Points that it was seen to hold; None: not known."""
+    consented: bool
+    """Whether the spec lets its points go; without that it is counted once more before the call."""
+    reason: ClassVar[str] = "ShardKeyRemoved"
+    gate: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        points = "an unknown number of" if self.points is None else str(self.points)
+        lost = f"with {points} points (onKeyRemoval is Delete)" if self.consented else "(it is empty)"
+        return f"remove shard key {self.label} of {self.name} {lost}"
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePayloadIndex:
+    """Have a missing index built."""
+
+    name: str
+    field: str
+    schema: Json
+    reason: ClassVar[str] = "PayloadIndexCreated"
+    gate: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"build the {self.schema['type']} index on payload field {self.field} of {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacePayloadIndex:
+    """Have an index built anew with another type or other options: queries that need it slow down meanwhile."""
+
+    name: str
+    field: str
+    schema: Json
+    changes: str
+    reason: ClassVar[str] = "PayloadIndexReplaced"
+    gate: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"replace the index on payload field {self.field} of {self.name} ({self.changes})"
+
+
+@dataclass(frozen=True, slots=True)
+class DropPayloadIndex:
+    """Remove an index that is not declared; only with prunePayloadIndexes."""
+
+    name: str
+    field: str
+    reason: ClassVar[str] = "PayloadIndexDropped"
+    gate: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"drop the undeclared index on payload field {self.field} of {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class MoveAliases:
+    """Point aliases to the collection and take others away, in one atomic call."""
+
+    name: str
+    put: tuple[str, ...]
+    remove: tuple[str, ...] = ()
+    reason: ClassVar[str] = "AliasesMoved"
+    gate: ClassVar[bool] = False
+
+    @property
+    def actions(self) -> Json:
+        """The call's list of actions."""
+        removals = [{"delete_alias": {"alias_name": alias}} for alias in self.remove]
+        puts = [{"create_alias": {"collection_name": self.name, "alias_name": alias}} for alias in self.put]
+        return [*removals, *puts]
+
+    def __str__(self) -> str:
+        parts = [
+            f"point {', '.join(self.put)} to {self.name}" if self.put else "",
+            f"remove {', '.join(self.remove)}" if self.remove else "",
+        ]
+        return "aliases: " + "; ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptimizations:
+    """Begin optimizations that wait for the next write, by an update of nothing."""
+
+    name: str
+    body: ClassVar[Json] = {"optimizers_config": {}}
+    reason: ClassVar[str] = "OptimizationsStarted"
+    gate: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"start the pending optimizations of collection {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCollection:
+    """Delete the collection and its data: deletionPolicy Delete."""
+
+    name: str
+    reason: ClassVar[str] = "CollectionDeleted"
+    gate: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return f"delete collection {self.name} and its data"
+
+
+CollectionStep = (
+    HoldDeletion
+    | LetGo
+    | CreateCollection
+    | TakeOver
+    | UpdateCollection
+    | CreateShardKey
+    | RemoveShardKey
+    | CreatePayloadIndex
+    | ReplacePayloadIndex
+    | DropPayloadIndex
+    | MoveAliases
+    | StartOptimizations
+    | DeleteCollection
+)
+"""`reason` names the Event that follows a step; nothing after a `gate` makes sense until it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionBlocked:
+    """A wanted step that a guard holds back now."""
+
+    step: str
+    guard: CollectionGuard
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionPlan:
+    """Steps in order, and what waits."""
+
+    steps: tuple[CollectionStep, ...] = ()
+    blocked: tuple[CollectionBlocked, ...] = ()
+
+    def __add__(self, later: CollectionPlan) -> CollectionPlan:
+        return CollectionPlan(self.steps + later.steps, self.blocked + later.blocked)
+
+
+def held_back(step: str, guard: CollectionGuard, message: str) -> CollectionPlan:
+    """A plan that does nothing and says why."""
+    return CollectionPlan(blocked=(CollectionBlocked(step, guard, message),))

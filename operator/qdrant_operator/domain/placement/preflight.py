@@ -1,0 +1,95 @@
+"""Is a planned step still right? Asked of freshly read views just before the step is sent.
+
+Pure. A plan is made on a look that may be older than somebody's last write; what these checks let pass is right
+on the newest views there are. An empty answer means: go.
+"""
+
+from __future__ import annotations
+
+from qdrant_operator.domain.cluster.steps import (
+    AbortTransfer,
+    DropReplica,
+    MoveShard,
+    PlacementStep,
+    RemovePeer,
+)
+from qdrant_operator.domain.placement.model import Layout, Shard
+from qdrant_operator.domain.qdrant.soundness import ShardRef
+from qdrant_operator.domain.qdrant.views import PeerId
+
+
+def why_not(step: PlacementStep, layout: Layout) -> str:
+    """Why a step on shards must not be sent now; empty: it may."""
+    if layout.unsettled:
+        return layout.unsettled
+    if isinstance(step, AbortTransfer):
+        listed = {(t.ref, t.source, t.target) for t in layout.transfers}
+        return "" if (step.shard, step.source, step.target) in listed else "that transfer is over"
+    shard = find(layout, step.shard)
+    if shard is None:
+        return "no peer knows the shard any more"
+    if isinstance(step, DropReplica):
+        return _why_not_drop(step, shard, layout)
+    return _why_not_copy(step.source, step.target, shard, layout) or (
+        shard.disputed if isinstance(step, MoveShard) else ""
+    )
+
+
+def find(layout: Layout, ref: ShardRef) -> Shard | None:
+    """The shard with this name."""
+    return next((shard for shard in layout.shards if shard.ref == ref), None)
+
+
+def _why_not_copy(source: PeerId, target: PeerId, shard: Shard, layout: Layout) -> str:
+    if source not in shard.sound:
+        return f"the replica on peer {source} is not sound"
+    if target in shard.holders:
+        return f"peer {target} holds the shard already"
+    if not any(peer.id == target and peer.answers for peer in layout.peers):
+        return f"peer {target} does not answer"
+    busy = any(t.ref == shard.ref and {t.source, t.target} & {source, target} for t in layout.transfers)
+    return "another transfer of the shard runs" if busy else ""
+
+
+def _why_not_drop(step: DropReplica, shard: Shard, layout: Layout) -> str:
+    if shard.disputed:
+        return shard.disputed
+    if step.peer not in shard.holders:
+        return f"peer {step.peer} holds no replica any more"
+    if any(t.ref == shard.ref for t in layout.transfers):
+        return "a transfer of the shard runs"
+    rest = shard.sound - {step.peer}
+    if not rest or len(rest) < min(shard.factor, len(shard.sound)):
+        return f"only {len(rest)} sound replicas would be left"
+    return ""
+
+
+def held(layout: Layout, peer: PeerId) -> tuple[str, ...]:
+    """Shards that any view puts on a peer, now or when a running transfer ends."""
+    moving = {f"{t.collection}/{t.shard}" for t in layout.transfers if peer in (t.source, t.target)}
+    return tuple(sorted({shard.label for shard in layout.shards if peer in shard.holders} | moving))
+
+
+def lost_with(layout: Layout, peer: PeerId) -> tuple[str, ...]:
+    """Shards whose only sound replica, or only hope, is a peer."""
+    return tuple(s.label for s in layout.shards if peer in s.holders and not s.sound - {peer})
+
+
+def why_not_remove(step: RemovePeer, layout: Layout) -> str:
+    """Why a peer must not be taken out of consensus now; empty: it may."""
+    others = [peer for peer in layout.peers if peer.id != step.peer]
+    answering = [peer for peer in others if peer.answers]
+    if layout.unsettled:
+        return layout.unsettled
+    if not others:
+        return f"peer {step.peer} is the only member"
+    if len(answering) * 2 <= len(others):
+        return f"without peer {step.peer} only {len(answering)} of {len(others)} members answer"
+    if step.force:
+        lost = lost_with(layout, step.peer)
+        return f"no other peer has a sound replica of {', '.join(lost)}" if lost else ""
+    silent = [peer.pod for peer in others if not peer.answers]
+    if silent:
+        return f"{', '.join(silent)} does not answer, and may know of shards on peer {step.peer}"
+    here = held(layout, step.peer)
+    return f"peer {step.peer} holds {', '.join(here)}" if here else ""

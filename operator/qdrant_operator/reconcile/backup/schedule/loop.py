@@ -1,0 +1,160 @@
+"""The QdrantSnapshotSchedule loop: makes QdrantSnapshots by the clock, and prunes them.
+
+CronJob's words with CronJob's meaning, but for daylight saving (see `domain.schedules`). At most one missed time is
+made up for. A snapshot's name follows from the time it was due, so a crash between making it and saying so
+cannot make two. Snapshots belong to no schedule in Kubernetes' sense: deleting a schedule never deletes backups.
+
+A snapshot is made with `deletionPolicy: Retain`: only retention, or a user who writes Delete on it, deletes its files.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.conditions import Condition, timestamp
+from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.schedules import latest_due, next_due, run_name
+from qdrant_operator.reconcile.backup.schedule.observe import Look, look_at, made_by, snapshots_of
+from qdrant_operator.reconcile.backup.schedule.retention import claim, retain
+from qdrant_operator.reconcile.backup.schedule.status import last_snapshot, ready
+from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
+from qdrant_operator.reconcile.context import Again, World
+from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.report import write_status
+
+
+class ScheduleReconciler:
+    """Takes one pass over one QdrantSnapshotSchedule."""
+
+    def __init__(self, world: World) -> None:
+        """Keep the world; what was done is read from the snapshots themselves."""
+        self._world = world
+
+    async def reconcile(self, subject: Manifest) -> Again:
+        """Make the snapshot that is due, prune, and say when the next is due."""
+        if "deletionTimestamp" in subject["metadata"]:
+            return Again(self._world.options.resync_seconds)
+        try:
+            look = await look_at(self._world, subject)
+            following = next_due(look.spec.schedule, look.spec.time_zone, look.now)
+            due = self._due(look)
+        except Refused as error:
+            return await self._refuse(subject, error)
+        problem = await self._make(look, due) if due else None
+        look = await self._kept(subject)
+        await self._report(look, following, problem)
+        return Again(self._world.options.watch_seconds) if look.cluster is None else self._pause(following)
+
+    def _due(self, look: Look) -> datetime | None:
+        """The due time to act on now: none while suspended, or while a snapshot runs that forbids others."""
+        if look.spec.suspend or (look.active and look.spec.concurrency_policy == "Forbid"):
+            return None
+        seconds = look.spec.starting_deadline_seconds
+        deadline = None if seconds is None else timedelta(seconds=seconds)
+        return latest_due(look.spec.schedule, look.spec.time_zone, look.since, look.now, deadline)
+
+    async def _make(self, look: Look, due: datetime) -> Refused | None:
+        """Make the snapshot; why it could not be made, for the condition."""
+        manifest = _snapshot(look, due)
+        name = manifest["metadata"]["name"]
+        try:
+            await self._world.kubernetes.create(manifest)
+        except Refused as error:
+            if error.reason != "AlreadyExists":
+                return Refused(
+                    "SnapshotNotCreated", f"QdrantSnapshot {name} could not be made: {error.message}"
+                )
+            return await self._taken(look, name)
+        self._world.reporter.step(Kind.SCHEDULE.kind, "CreateSnapshot", "done")
+        await self._world.reporter.event(
+            look.manifest, kind="Normal", reason="SnapshotCreated", message=f"created QdrantSnapshot {name}"
+        )
+        return None
+
+    async def _taken(self, look: Look, name: str) -> Refused | None:
+        """A snapshot of that name was made before a crash, or by somebody else; None: it is ours."""
+        there = await self._world.kubernetes.read(Kind.SNAPSHOT, look.namespace, name)
+        if there is None or made_by(there, look.name, look.uid):
+            return None
+        return Refused(
+            "SnapshotNotCreated",
+            f"a QdrantSnapshot {name} exists and was not made by this schedule; the next due time is not affected",
+        )
+
+    async def _kept(self, subject: Manifest) -> Look:
+        """The snapshots that are left when new ones are claimed and retention has done its work."""
+        look = await look_at(self._world, subject)
+        if await claim(self._world, look):
+            look = await look_at(self._world, subject)
+        return await look_at(self._world, subject) if await retain(self._world, look) else look
+
+    async def _report(self, look: Look, following: datetime, problem: Refused | None) -> None:
+        good = [one for one in look.snapshots if phase_of(one).good]
+        done = max((one["status"].get("completedAt") or "" for one in good), default="")
+        facts = {
+            "lastScheduleTime": timestamp(look.last) if look.last else None,
+            "nextScheduleTime": None if look.spec.suspend else timestamp(following),
+            "lastSuccessfulTime": done or (look.manifest.get("status") or {}).get("lastSuccessfulTime"),
+            "active": list(look.active),
+            "kept": len(good),
+        }
+        await self._write(look.manifest, look.snapshots, facts, ready(look, following, problem))
+
+    async def _refuse(self, subject: Manifest, error: Refused) -> Again:
+        status = subject.get("status") or {}
+        known = {k: v for k, v in status.items() if k not in ("conditions", "observedGeneration")}
+        known.pop("nextScheduleTime", None)
+        condition = Condition("Ready", False, error.reason, error.message)
+        await self._write(subject, snapshots_of(self._world, subject), known, condition)
+        return Again(self._world.options.resync_seconds)
+
+    async def _write(
+        self, subject: Manifest, snapshots: tuple[Manifest, ...], facts: Manifest, condition: Condition
+    ) -> None:
+        if condition.status is False and not _says(subject, condition.reason):
+            await self._world.reporter.event(
+                subject, kind="Warning", reason=condition.reason, message=condition.message
+            )
+        conditions = (condition, last_snapshot(snapshots))
+        await write_status(self._world, Kind.SCHEDULE, subject, facts, conditions)
+
+    def _pause(self, following: datetime) -> Again:
+        """Until the next due time, if that is sooner than the usual look."""
+        until = (following - self._world.clock.now()).total_seconds()
+        return Again(min(max(until, 0.1), self._world.options.resync_seconds))
+
+
+def _says(manifest: Manifest, reason: str) -> bool:
+    """Whether status has this reason already: an Event is for news."""
+    conditions = (manifest.get("status") or {}).get("conditions") or ()
+    return any(condition.get("reason") == reason for condition in conditions)
+
+
+def _snapshot(look: Look, due: datetime) -> Manifest:
+    spec = look.spec
+    return {
+        "apiVersion": Kind.SNAPSHOT.api_version,
+        "kind": Kind.SNAPSHOT.kind,
+        "metadata": {
+            "name": run_name(look.name, due),
+            "namespace": look.namespace,
+            "labels": {
+                **names.MANAGED,
+                names.LABEL_CLUSTER: spec.cluster_ref.name,
+                names.LABEL_SCHEDULE: look.name,
+            },
+            "annotations": {
+                names.ANNOTATION_SCHEDULE: look.uid,
+                names.ANNOTATION_SCHEDULED_AT: timestamp(due),
+            },
+        },
+        "spec": {
+            "clusterRef": spec.cluster_ref.manifest(),
+            "collections": list(spec.collections),
+            "storage": spec.storage.manifest(),
+            "verify": spec.verify.manifest(),
+            "job": spec.job.manifest(),
+            "deletionPolicy": "Retain",
+        },
+    }

@@ -1,0 +1,97 @@
+"""What a schedule's pass sees: its spec, its cluster, and the snapshots that it made itself.
+
+A label is a user's to copy. A snapshot is the schedule's when its status says so with the schedule's uid; one whose
+status does not say so yet is claimed when its name and its annotations are those that this schedule would give it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from qdrant_operator.api import SnapshotScheduleSpec
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.schedules import run_name
+from qdrant_operator.reconcile.access import find_cluster
+from qdrant_operator.reconcile.backup.snapshot.subject import is_known, is_over, moment
+from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.named import Named
+from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.spec import read_spec
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Named):
+    """A schedule and its snapshots, as of now."""
+
+    spec: SnapshotScheduleSpec
+    snapshots: tuple[Manifest, ...]
+    """Those that it made and that are not being deleted."""
+    cluster: Manifest | None
+    """Its QdrantCluster; None: there is none."""
+    now: datetime
+
+    @property
+    def unclaimed(self) -> tuple[Manifest, ...]:
+        """Snapshots that it made and whose status does not say so yet; those of a newer release are left alone."""
+        return tuple(one for one in self.snapshots if _maker(one) is None and is_known(one))
+
+    @property
+    def last(self) -> datetime | None:
+        """The newest due time that was acted on: status says it, or a snapshot that status knows nothing of."""
+        said = (self.manifest.get("status") or {}).get("lastScheduleTime")
+        texts = [said, *(_notes(one).get(names.ANNOTATION_SCHEDULED_AT) for one in self.snapshots)]
+        return max((moment(text) for text in texts if text), default=None)
+
+    @property
+    def since(self) -> datetime:
+        """Due times up to here are settled."""
+        born = moment(self.manifest["metadata"]["creationTimestamp"])
+        return max(born, self.last) if self.last else born
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """Names of its snapshots that are not over."""
+        return tuple(s["metadata"]["name"] for s in self.snapshots if not is_over(s))
+
+
+async def look_at(world: World, subject: Manifest) -> Look:
+    """Read everything that a pass decides by.
+
+    Raises:
+        Refused: `InvalidSpec`.
+    """
+    spec = read_spec(SnapshotScheduleSpec, subject["spec"])
+    made = snapshots_of(world, subject)
+    cluster = await find_cluster(world.kubernetes, subject["metadata"]["namespace"], spec.cluster_ref.name)
+    return Look(subject, spec, made, cluster, world.clock.now())
+
+
+def snapshots_of(world: World, schedule: Manifest) -> tuple[Manifest, ...]:
+    """Snapshots that the schedule made and that are not being deleted."""
+    meta = schedule["metadata"]
+    found = world.kubernetes.cached(Kind.SNAPSHOT, meta["namespace"], {names.LABEL_SCHEDULE: meta["name"]})
+    staying = (snapshot for snapshot in found if "deletionTimestamp" not in snapshot["metadata"])
+    return tuple(snapshot for snapshot in staying if made_by(snapshot, meta["name"], meta["uid"]))
+
+
+def made_by(snapshot: Manifest, schedule: str, uid: str) -> bool:
+    """Whether the schedule with this name and uid made the snapshot."""
+    maker = _maker(snapshot)
+    return maker == uid if maker is not None else _named_by(snapshot, schedule, uid)
+
+
+def _named_by(snapshot: Manifest, schedule: str, uid: str) -> bool:
+    notes = _notes(snapshot)
+    due = notes.get(names.ANNOTATION_SCHEDULED_AT)
+    if notes.get(names.ANNOTATION_SCHEDULE) != uid or not due:
+        return False
+    return bool(snapshot["metadata"]["name"] == run_name(schedule, moment(due)))
+
+
+def _maker(snapshot: Manifest) -> str | None:
+    return (snapshot.get("status") or {}).get("scheduleUid")
+
+
+def _notes(snapshot: Manifest) -> Manifest:
+    return snapshot["metadata"].get("annotations") or {}

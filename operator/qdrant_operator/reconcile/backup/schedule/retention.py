@@ -1,0 +1,87 @@
+"""Retention of a schedule: which of its snapshots go, and the record that makes their files go with them.
+
+Only backups of the schedule's own cluster are counted and deleted, by uid: one of an earlier QdrantCluster of the same
+name is the last that there is of it. Nothing good is deleted while the QdrantCluster is missing or being deleted.
+"""
+
+from __future__ import annotations
+
+from qdrant_operator.domain.backup.retention import Kept, Phase, prune
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.conditions import timestamp
+from qdrant_operator.reconcile.backup.schedule.observe import Look
+from qdrant_operator.reconcile.backup.snapshot.deletion import hold
+from qdrant_operator.reconcile.backup.snapshot.subject import is_expired, is_known, moment, phase_of
+from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.ports import Kind, Manifest
+
+
+async def claim(world: World, look: Look) -> bool:
+    """Write into the status of new snapshots that this schedule made them; whether there were any."""
+    for snapshot in look.unclaimed:
+        status = {**(snapshot.get("status") or {}), "scheduleUid": look.uid}
+        await _patch_status(world, snapshot, status)
+    return bool(look.unclaimed)
+
+
+async def retain(world: World, look: Look) -> bool:
+    """Delete what retention does not keep; whether there was any."""
+    keep = look.spec.retention.keep_last if look.spec.retention else None
+    known = [snapshot for snapshot in look.snapshots if is_known(snapshot)]
+    countable = [snapshot for snapshot in known if _counts(snapshot, look)]
+    doomed = prune([_kept(one) for one in countable], keep)
+    by_name = {one["metadata"]["name"]: one for one in countable}
+    for snapshot in known:
+        if snapshot["metadata"]["name"] not in doomed and is_expired(snapshot):
+            await _withdraw(world, snapshot)
+    for name in doomed:
+        await _expire(world, look, by_name[name])
+    return bool(doomed)
+
+
+def _counts(snapshot: Manifest, look: Look) -> bool:
+    """A failed snapshot holds no data; any other one must be of the cluster that is there now."""
+    if look.cluster is None or "deletionTimestamp" in look.cluster["metadata"]:
+        return phase_of(snapshot) is Phase.FAILED
+    uid = (snapshot.get("status") or {}).get("clusterUid")
+    return phase_of(snapshot) is Phase.FAILED or bool(uid == look.cluster["metadata"]["uid"])
+
+
+async def _expire(world: World, look: Look, snapshot: Manifest) -> None:
+    """First the record, then our finalizer, then the deletion: a crash in between leaves files, never takes any."""
+    if look.spec.deletion_policy == "Delete" and phase_of(snapshot).stored:
+        snapshot = await _record(world, look, snapshot)
+        if names.FINALIZER not in (snapshot["metadata"].get("finalizers") or ()):
+            snapshot = await hold(world, snapshot, held=True)
+    meta = snapshot["metadata"]
+    await world.kubernetes.delete(Kind.SNAPSHOT, meta["namespace"], meta["name"], uid=meta["uid"])
+    world.reporter.step(Kind.SCHEDULE.kind, "PruneSnapshot", "done")
+
+
+async def _record(world: World, look: Look, snapshot: Manifest) -> Manifest:
+    if is_expired(snapshot):
+        return snapshot
+    decided = {"uid": snapshot["metadata"]["uid"], "decidedAt": timestamp(look.now)}
+    return await _patch_status(world, snapshot, {**snapshot["status"], "retention": decided})
+
+
+async def _withdraw(world: World, snapshot: Manifest) -> None:
+    """The schedule was changed before the deletion: it is the user's object again."""
+    kept = {key: value for key, value in snapshot["status"].items() if key != "retention"}
+    await _patch_status(world, snapshot, kept)
+
+
+async def _patch_status(world: World, snapshot: Manifest, status: Manifest) -> Manifest:
+    meta = snapshot["metadata"]
+    return await world.kubernetes.patch_status(
+        Kind.SNAPSHOT,
+        meta["namespace"],
+        meta["name"],
+        resource_version=meta["resourceVersion"],
+        status=status,
+    )
+
+
+def _kept(snapshot: Manifest) -> Kept:
+    meta = snapshot["metadata"]
+    return Kept(meta["name"], phase_of(snapshot), moment(meta["creationTimestamp"]))

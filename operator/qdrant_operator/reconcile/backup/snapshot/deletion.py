@@ -1,0 +1,135 @@
+"""Deleting a QdrantSnapshot: whether its files go with it, then the Job, the files, and our finalizer.
+
+A deletion never hangs: what cannot be deleted within ten minutes is left where it is and named in an Event. A
+Secret or bucket that is gone cannot come back in time either, so then the object is let go at once.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from qdrant_operator.domain.backup.retention import Phase
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.reconcile.backup.snapshot.outcome import ended
+from qdrant_operator.reconcile.backup.snapshot.permission import kept_because
+from qdrant_operator.reconcile.backup.snapshot.subject import Subject, moment
+from qdrant_operator.reconcile.backup.storage import delete_backup, delete_fragments, open_storage
+from qdrant_operator.reconcile.context import Again, World
+from qdrant_operator.reconcile.ports import Kind, Manifest
+
+PATIENCE = timedelta(minutes=10)
+SETTLING = timedelta(seconds=10)
+"""Files are deleted only so long after their object: whoever deletes a folder of manifests, or a release of a chart,
+deletes the QdrantCluster within the same seconds, and then the files stay."""
+HOPELESS = frozenset(
+    {
+        "SecretNotFound",
+        "SecretKeyNotFound",
+        "SecretEmpty",
+        "SecretValueInvalid",
+        "BucketNotFound",
+        "FolderNotOwned",
+        "NoCredentials",
+        "EndpointNotAllowed",
+    }
+)
+"""Reasons that waiting does not change: no way to the files, as when a namespace is deleted, or not our files."""
+
+
+async def leave(world: World, subject: Subject) -> Again:
+    """One pass over a snapshot that is being deleted."""
+    if not subject.held:
+        return Again(world.options.resync_seconds)
+    if not subject.cleans_up or not _stored(subject):
+        return await _let_go(world, subject)
+    try:
+        why = await kept_because(world, subject)
+    except (Refused, Retryable) as error:
+        return await _left(world, subject, error)
+    if why is not None:
+        await files_left(world, subject.manifest, subject.location, why)
+        return await _let_go(world, subject)
+    wait = SETTLING - _age(world, subject)
+    if wait > timedelta():
+        return Again(wait.total_seconds())
+    return await _delete(world, subject)
+
+
+async def hold(world: World, manifest: Manifest, *, held: bool) -> Manifest:
+    """Put our finalizer on exactly the version that was read, or take it off; others' stay. As it is afterwards."""
+    meta = manifest["metadata"]
+    others = [one for one in meta.get("finalizers") or () if one != names.FINALIZER]
+    body = {
+        "metadata": {
+            "resourceVersion": meta["resourceVersion"],
+            "finalizers": [*others, names.FINALIZER] if held else others,
+        }
+    }
+    return await world.kubernetes.patch(Kind.SNAPSHOT, meta["namespace"], meta["name"], body)
+
+
+async def _delete(world: World, subject: Subject) -> Again:
+    if await _job_stands(world, subject):
+        return Again(world.options.busy_seconds)
+    try:
+        await _delete_files(world, subject)
+    except (Refused, Retryable) as error:
+        return await _left(world, subject, error)
+    return await _let_go(world, subject)
+
+
+async def _left(world: World, subject: Subject, error: Refused | Retryable) -> Again:
+    """What could not be done is tried again for a while, then named."""
+    hopeless = isinstance(error, Refused) and error.reason in HOPELESS
+    if not hopeless and not _late(world, subject):
+        raise error
+    await files_left(world, subject.manifest, subject.location, str(error))
+    return await _let_go(world, subject)
+
+
+async def _let_go(world: World, subject: Subject) -> Again:
+    await hold(world, subject.manifest, held=False)
+    return Again(world.options.resync_seconds)
+
+
+async def files_left(world: World, manifest: Manifest, location: str, why: str) -> None:
+    """Name in an Event the files that stay although their object goes."""
+    message = f"the files at {location} were not deleted: {why}"
+    await world.reporter.event(manifest, kind="Warning", reason="FilesLeft", message=message)
+
+
+async def _job_stands(world: World, subject: Subject) -> bool:
+    """A run that goes on would store files after us: it is stopped and waited for."""
+    job = world.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
+    if job is None or ended(job) or _late(world, subject):
+        return False
+    if "deletionTimestamp" not in job["metadata"]:
+        await world.kubernetes.delete(
+            Kind.JOB, subject.namespace, subject.job, uid=job["metadata"]["uid"], foreground=True
+        )
+    return True
+
+
+async def _delete_files(world: World, subject: Subject) -> None:
+    if secret := subject.place.secret:
+        # What was read before the Secret was deleted must not open the bucket now.
+        await world.kubernetes.read(Kind.SECRET, subject.namespace, secret, fresh=True)
+    storage = await open_storage(world, subject.namespace, subject.place)
+    if subject.phase.stored:
+        await delete_backup(storage, subject.folder, subject.uid)
+    else:
+        await delete_fragments(storage, subject.folder, subject.uid)
+
+
+def _stored(subject: Subject) -> bool:
+    """Whether a run may have stored files: without a Job there was none."""
+    return subject.phase is not Phase.PENDING and bool(subject.status.get("job"))
+
+
+def _late(world: World, subject: Subject) -> bool:
+    return _age(world, subject) > PATIENCE
+
+
+def _age(world: World, subject: Subject) -> timedelta:
+    return world.clock.now() - moment(subject.manifest["metadata"]["deletionTimestamp"])

@@ -1,0 +1,256 @@
+"""The QdrantSnapshot loop: one Job, watched to its end, and the truth about it in status.
+
+A snapshot is made once. A finished one never changes again; a failed one is not repeated: make another.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from qdrant_operator.domain.backup.journal import Result
+from qdrant_operator.domain.backup.retention import Phase
+from qdrant_operator.domain.common.conditions import Condition, timestamp
+from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.reconcile.backup.snapshot.deletion import hold, leave
+from qdrant_operator.reconcile.backup.snapshot.outcome import (
+    ended,
+    outcome,
+    own_state,
+    progress,
+    run_ended,
+    run_pod,
+)
+from qdrant_operator.reconcile.backup.snapshot.refused import REFUSED_PATIENCE, refuse
+from qdrant_operator.reconcile.backup.snapshot.start import not_started, start_trouble, wanted_job
+from qdrant_operator.reconcile.backup.snapshot.subject import Subject, moment, read_subject
+from qdrant_operator.reconcile.backup.storage import delete_fragments, open_storage
+from qdrant_operator.reconcile.context import Again, World
+from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.report import write_status
+
+WAIT_PATIENCE = timedelta(hours=1)
+"""How long it waits for what comes by itself: a cluster that is still forming."""
+WHOLE_PATIENCE = timedelta(hours=2)
+"""How long it waits in all, whatever the reasons."""
+START_PATIENCE = timedelta(minutes=15)
+"""How long a Job's pod may take to start: a new node and a large image fit in."""
+OVERDUE = timedelta(minutes=10)
+"""How long after its deadline a Job is awaited: its controller waits for the pod, which may be on a dead node."""
+END_PATIENCE = timedelta(minutes=1)
+"""How long the Job of a snapshot that is over may take to end by itself."""
+PROGRESS_SECONDS = 5.0
+"""Between two looks at a running Job; its journal is written as often."""
+
+
+class SnapshotReconciler:
+    """Takes one pass over one QdrantSnapshot."""
+
+    def __init__(self, world: World) -> None:
+        """Keep the world; all state of a snapshot is in Kubernetes and in the storage."""
+        self._world = world
+
+    async def reconcile(self, subject: Manifest) -> Again:
+        """Start the Job, follow it, or clean up after it."""
+        try:
+            read = read_subject(subject)
+        except Refused as error:
+            return await refuse(self._world, subject, error)
+        return await self._pass(read)
+
+    async def _pass(self, read: Subject) -> Again:
+        if "deletionTimestamp" in read.manifest["metadata"]:
+            return await leave(self._world, read)
+        if read.held is not read.cleans_up and (read.held or read.phase is not Phase.FAILED):
+            await hold(self._world, read.manifest, held=read.cleans_up)
+            return Again(0)
+        if read.phase.over:
+            return await self._rest(read)
+        return await self._advance(read)
+
+    async def _advance(self, subject: Subject) -> Again:
+        job = self._world.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
+        if job is None and subject.phase is Phase.RUNNING:
+            job = await self._world.kubernetes.read(Kind.JOB, subject.namespace, subject.job)
+            if job is None:
+                return await self._end(subject, _orphaned(subject))
+        if job is None:
+            return await self._start(subject)
+        return await self._watch(subject, job)
+
+    async def _watch(self, subject: Subject, job: Manifest) -> Again:
+        """A Job that is there: over, too late, not started, or under way."""
+        pod = run_pod(self._world, subject, job)
+        late = self._age(job) > timedelta(seconds=subject.spec.job.active_deadline_seconds) + OVERDUE
+        if run_ended(job, pod) or late:
+            return await self._end(subject, await outcome(self._world, subject, job, overdue=late))
+        if subject.status.get("startedAt") or (pod is not None and own_state(pod).get("running") is not None):
+            return await self._follow(subject)
+        return await self._await_start(subject, job, pod)
+
+    async def _await_start(self, subject: Subject, job: Manifest, pod: Manifest | None) -> Again:
+        """Say what holds the pod back; a run that does not start for too long is ended, with the reason in status."""
+        given_up = self._age(job) > START_PATIENCE
+        trouble = await start_trouble(self._world, job, pod)
+        if trouble is None and not given_up:
+            return await self._report(subject, "Running", "the Job is starting")
+        why = not_started(subject, job, trouble)
+        again = await self._report(subject, why.reason, why.message)
+        if not given_up:
+            return again
+        await self._stop(subject, job)
+        done = self._world.kubernetes.cached_one(Kind.SNAPSHOT, subject.namespace, subject.name)
+        return await self._end(read_subject(done), why) if done else again
+
+    async def _start(self, subject: Subject) -> Again:
+        try:
+            job, cluster_uid = await wanted_job(self._world, subject)
+        except Refused as error:
+            return await self._wait(subject, error.reason, error.message, REFUSED_PATIENCE)
+        except Retryable as error:
+            return await self._wait(subject, "ClusterNotReady", str(error), WAIT_PATIENCE)
+        if subject.cluster_uid != cluster_uid:
+            return await self._record_cluster(subject, cluster_uid)
+        try:
+            await self._world.kubernetes.create(job)
+        except Refused as error:
+            # Made before a crash, or by an operator that just lost its lease: it is the same Job.
+            if error.reason != "AlreadyExists":
+                return await self._wait(subject, error.reason, error.message, REFUSED_PATIENCE)
+        self._world.reporter.step(Kind.SNAPSHOT.kind, "CreateJob", "done")
+        await self._say(
+            subject, "Normal", "SnapshotStarted", f"job {subject.job} saves to {subject.location}"
+        )
+        return await self._report(subject, "Running", "the Job is starting")
+
+    async def _record_cluster(self, subject: Subject, uid: str) -> Again:
+        """Before anything is saved: which cluster's data it is decides later about its deletion."""
+        facts = {"phase": Phase.PENDING, "clusterUid": uid}
+        await self._write(subject, facts, _conditions(False, "Running", "the Job is about to be made"))
+        return Again(0)
+
+    async def _follow(self, subject: Subject) -> Again:
+        line = await progress(self._world, subject) or subject.status.get("progress")
+        began = subject.status.get("startedAt") or _stamp(self._world)
+        return await self._report(subject, "Running", line or "the run began", startedAt=began, progress=line)
+
+    async def _report(self, subject: Subject, reason: str, message: str, **facts: str | None) -> Again:
+        """The Job is there, and so far there is no backup."""
+        if reason not in ("Running", subject.reason):
+            await self._say(subject, "Warning", reason, message)
+        known = {"phase": Phase.RUNNING, "job": subject.job, "location": subject.location, **facts}
+        await self._write(subject, known, _conditions(False, reason, message))
+        return Again(PROGRESS_SECONDS)
+
+    async def _wait(self, subject: Subject, reason: str, message: str, patience: timedelta) -> Again:
+        """Say what is missing; fail when it has been missing for too long."""
+        now, known = self._world.clock.now(), subject.status.get("waitingSince")
+        since = moment(known) if known and subject.reason == reason else now
+        born = moment(subject.manifest["metadata"]["creationTimestamp"])
+        if now - since > patience or now - born > WHOLE_PATIENCE:
+            return await self._end(subject, Result(reason, message))
+        if subject.reason != reason:
+            await self._say(subject, "Warning", reason, message)
+        facts = {"phase": Phase.PENDING, "message": message, "waitingSince": timestamp(since)}
+        await self._write(subject, facts, _conditions(False, reason, message))
+        return Again(min(self._world.options.watch_seconds, PROGRESS_SECONDS))
+
+    async def _end(self, subject: Subject, result: Result) -> Again:
+        if not result.stored:
+            await self._drop_fragments(subject)
+        facts = (_stored if result.stored else _failed)(subject, result, _stamp(self._world))
+        conditions = _conditions(result.good, result.reason, result.message, over=True)
+        done = await self._write(subject, facts, conditions)
+        kind, reason = ("Normal", "SnapshotCompleted") if result.good else ("Warning", "SnapshotFailed")
+        said = result.message if result.good else f"{result.reason}: {result.message}"
+        await self._say(subject, kind, reason, said)
+        self._world.reporter.step(Kind.SNAPSHOT.kind, "Snapshot", "done" if result.good else "failed")
+        return await self._rest(read_subject(done))
+
+    async def _drop_fragments(self, subject: Subject) -> None:
+        """Best effort: fragments are no backup, and no reason to hold back the news that there is none."""
+        if subject.phase is Phase.PENDING:
+            return
+        with suppress(Refused, Retryable):
+            storage = await open_storage(self._world, subject.namespace, subject.place)
+            await delete_fragments(storage, subject.folder, subject.uid)
+
+    async def _rest(self, subject: Subject) -> Again:
+        """A snapshot that is over has no Job that runs on: a sidecar in its pod may never end by itself.
+
+        A Job that ends by itself stays, with its pod's log.
+        """
+        job = self._world.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
+        if job is not None and not ended(job):
+            over = self._world.clock.now() - subject.over_since
+            if over < END_PATIENCE:
+                return Again((END_PATIENCE - over).total_seconds())
+            await self._stop(subject, job)
+        return Again(self._world.options.resync_seconds)
+
+    async def _stop(self, subject: Subject, job: Manifest) -> None:
+        if "deletionTimestamp" not in job["metadata"]:
+            await self._world.kubernetes.delete(
+                Kind.JOB, subject.namespace, subject.job, uid=job["metadata"]["uid"]
+            )
+
+    def _age(self, job: Manifest) -> timedelta:
+        return self._world.clock.now() - moment(job["metadata"]["creationTimestamp"])
+
+    async def _say(self, subject: Subject, kind: str, reason: str, message: str) -> None:
+        await self._world.reporter.event(subject.manifest, kind=kind, reason=reason, message=message)
+
+    async def _write(self, subject: Subject, facts: Manifest, conditions: tuple[Condition, ...]) -> Manifest:
+        said = {**subject.origin, **facts}
+        return await write_status(self._world, Kind.SNAPSHOT, subject.manifest, said, conditions)
+
+
+def _orphaned(subject: Subject) -> Result:
+    """The Job was deleted: by us, when its pod did not start, or by somebody."""
+    if subject.reason == "JobNotStarted":
+        return Result(subject.reason, subject.ready_message)
+    return Result(
+        "JobDeleted",
+        f"job {subject.job} was deleted before its end; there is no backup: make another snapshot",
+    )
+
+
+def _stored(subject: Subject, result: Result, now: str) -> dict[str, Any]:
+    return {
+        "phase": Phase(result.reason),
+        "job": subject.job,
+        "location": subject.location,
+        "startedAt": result.started_at or subject.status.get("startedAt"),
+        "completedAt": result.completed_at or now,
+        "bytes": result.bytes,
+        "points": result.points,
+        "collections": [asdict(one) for one in result.collections],
+        "missing": [asdict(one) for one in result.missing] or None,
+        "message": result.message,
+    }
+
+
+def _failed(subject: Subject, result: Result, now: str) -> dict[str, Any]:
+    return {
+        "phase": Phase.FAILED,
+        "job": subject.status.get("job"),
+        "location": subject.status.get("location"),
+        "startedAt": subject.status.get("startedAt"),
+        "completedAt": now,
+        "progress": subject.status.get("progress"),
+        "message": result.message,
+    }
+
+
+def _conditions(ready: bool, reason: str, message: str, *, over: bool = False) -> tuple[Condition, ...]:
+    """`Ready`: a restore can be made from it. `Failed`: it never will be."""
+    return (
+        Condition("Ready", ready, reason, message),
+        Condition("Failed", over and not ready, reason, message),
+    )
+
+
+def _stamp(world: World) -> str:
+    return world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")

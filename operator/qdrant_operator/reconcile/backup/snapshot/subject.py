@@ -1,0 +1,171 @@
+"""A QdrantSnapshot as the loop reads it: its spec, its names, and what its status says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from qdrant_operator.api.backup.snapshot import SnapshotRetention, SnapshotSpec, SnapshotStatus
+from qdrant_operator.domain.backup.retention import Phase
+from qdrant_operator.domain.backup.storage import S3Place, backup_folder, journal_key, s3_place
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.manifests.jobs import job_name
+from qdrant_operator.reconcile.named import Named
+from qdrant_operator.reconcile.ports import Manifest
+from qdrant_operator.reconcile.records import check_known
+from qdrant_operator.reconcile.spec import read_spec
+
+
+@dataclass(frozen=True, slots=True)
+class Subject(Named):
+    """One QdrantSnapshot."""
+
+    spec: SnapshotSpec
+
+    @property
+    def cluster(self) -> str:
+        """Name of the QdrantCluster."""
+        return self.spec.cluster_ref.name
+
+    @property
+    def job(self) -> str:
+        """Name of its only Job."""
+        return job_name(self.name, self.uid)
+
+    @property
+    def place(self) -> S3Place:
+        """Where it is kept."""
+        return s3_place(self.spec.storage)
+
+    @property
+    def folder(self) -> str:
+        """Its folder in the bucket."""
+        return backup_folder(self.place, self.namespace, self.cluster, self.name, self.uid)
+
+    @property
+    def journal(self) -> str:
+        """Key of its run's journal."""
+        return journal_key(self.place, self.namespace, self.cluster, self.uid)
+
+    @property
+    def location(self) -> str:
+        """URL of its folder."""
+        return self.place.url(self.folder)
+
+    @property
+    def verifies(self) -> bool:
+        """Files are read back before it counts."""
+        return self.spec.verify.mode == "Checksum"
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """Its status as the cache shows it."""
+        return self.manifest.get("status") or {}
+
+    @property
+    def phase(self) -> Phase:
+        """How far it is: all that the loop reads back from status, for a finished one never changes."""
+        return phase_of(self.manifest)
+
+    @property
+    def held(self) -> bool:
+        """Our finalizer is on it."""
+        return names.FINALIZER in (self.manifest["metadata"].get("finalizers") or ())
+
+    @property
+    def reason(self) -> str:
+        """Reason of its Ready condition."""
+        return str(self._ready.get("reason") or "")
+
+    @property
+    def ready_message(self) -> str:
+        """Sentence of its Ready condition."""
+        return str(self._ready.get("message") or "")
+
+    @property
+    def over_since(self) -> datetime:
+        """When its loop saw that it is over, by the operator's own clock: `Ready` or `Failed` turned true then."""
+        return max(moment(one["lastTransitionTime"]) for one in self.status["conditions"])
+
+    @property
+    def _ready(self) -> dict[str, Any]:
+        conditions = self.status.get("conditions") or ()
+        return next((one for one in conditions if one.get("type") == "Ready"), {})
+
+    @property
+    def cluster_uid(self) -> str | None:
+        """Uid of the QdrantCluster whose data it holds; None before its Job."""
+        return self.status.get("clusterUid")
+
+    @property
+    def expired(self) -> bool:
+        """Retention decided that its files go with it: on this very object, not on one that it was copied from."""
+        return is_expired(self.manifest)
+
+    @property
+    def cleans_up(self) -> bool:
+        """Its files go with it: retention says so, or its user wrote `deletionPolicy: Delete`."""
+        return self.expired or (self.spec.deletion_policy == "Delete" and not self._inherits)
+
+    @property
+    def _inherits(self) -> bool:
+        """Made by the schedule of an earlier release, which copied its own policy: nobody wrote it on this object."""
+        notes = self.manifest["metadata"].get("annotations") or {}
+        return names.ANNOTATION_SCHEDULED_AT in notes and names.ANNOTATION_SCHEDULE not in notes
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What its status says for good: whose data it holds, who made it, and that retention is done with it."""
+        kept = ("clusterUid", "scheduleUid", "retention")
+        return {key: self.status[key] for key in kept if key in self.status}
+
+
+def read_subject(manifest: Manifest) -> Subject:
+    """A manifest as a value.
+
+    Raises:
+        Refused: `NewerOperator`, `InvalidSpec`.
+    """
+    _check_status(manifest)
+    return Subject(manifest, read_spec(SnapshotSpec, manifest["spec"]))
+
+
+def is_expired(manifest: Manifest) -> bool:
+    """Whether retention decided that the files go with this object; its spec has no say in that."""
+    decided = (manifest.get("status") or {}).get("retention") or {}
+    return bool(decided.get("uid") == manifest["metadata"]["uid"])
+
+
+def phase_of(manifest: Manifest) -> Phase:
+    """Phase of a QdrantSnapshot; Pending before its first status."""
+    return Phase.read((manifest.get("status") or {}).get("phase"))
+
+
+def is_over(manifest: Manifest) -> bool:
+    """Whether its run has ended, also in a phase that only a newer release of the operator knows."""
+    phase = phase_of(manifest)
+    return phase.over or (phase is Phase.UNKNOWN and bool(manifest["status"].get("completedAt")))
+
+
+def is_known(manifest: Manifest) -> bool:
+    """Whether this release understands what its status says."""
+    try:
+        _check_status(manifest)
+    except Refused:
+        return False
+    return True
+
+
+def _check_status(manifest: Manifest) -> None:
+    status, meanwhile = manifest.get("status") or {}, "Nothing is done with this object until then"
+    if phase := status.get("phase"):
+        check_known({"phase": phase}, SnapshotStatus, "status", meanwhile)
+    if retention := status.get("retention"):
+        check_known(retention, SnapshotRetention, "status.retention", meanwhile)
+
+
+def moment(text: str) -> datetime:
+    """A Kubernetes timestamp."""
+    return datetime.fromisoformat(text)

@@ -1,0 +1,188 @@
+"""Carries out exactly one step of a cluster's plan; each re-checks what it must before it writes."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from qdrant_operator.domain.cluster.observed import BootstrapPhase, Damage, MarkVolume, PodState
+from qdrant_operator.domain.cluster.pods.rollout import is_down
+from qdrant_operator.domain.cluster.status import bootstrap_facts
+from qdrant_operator.domain.cluster.steps import (
+    AbortTransfer,
+    ApplyObject,
+    DeleteClaim,
+    DeleteObject,
+    DropReplica,
+    ForgetPeer,
+    LowerMembers,
+    MarkCluster,
+    MoveShard,
+    PutInService,
+    RecordBootstrap,
+    RecordLeaving,
+    RemindStatefulSet,
+    RemovePeer,
+    ReplicateShard,
+    RestartPod,
+    Step,
+    TakeOutOfService,
+)
+from qdrant_operator.domain.cluster.volumes.evidence import may_hold_data
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Conflict, Refused
+from qdrant_operator.domain.common.text import named
+from qdrant_operator.domain.manifests.secrets import PEER_KEY
+from qdrant_operator.reconcile.cluster.members import act_on_member
+from qdrant_operator.reconcile.cluster.observe import UID_KEY, Look, live_claims, live_pods
+from qdrant_operator.reconcile.cluster.shards import act_on_peer, act_on_shard
+from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.objects.belonging import belongs
+from qdrant_operator.reconcile.objects.clashes import refuse_anothers
+from qdrant_operator.reconcile.ports import Kind, Manifest
+
+
+async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
+    """Carry out one step.
+
+    Raises:
+        Refused: the step cannot be done and somebody must act.
+        Retryable: nothing or something was done: look again.
+    """
+    match step:
+        case RecordBootstrap():
+            await _record(world, subject, step)
+        case ApplyObject() | DeleteObject():
+            await _act_on_object(world, subject, step)
+        case RemindStatefulSet():
+            await _remind(world, subject)
+        case MarkCluster():
+            value = {"uid": subject["metadata"]["uid"]}
+            await world.qdrant.put_cluster_key(look.endpoints[step.pod], UID_KEY, value)
+        case TakeOutOfService() | PutInService():
+            await _label(world, subject, look, step)
+        case RestartPod():
+            await _restart(world, subject, look, step)
+        case ReplicateShard() | MoveShard() | DropReplica() | AbortTransfer():
+            await act_on_shard(world, look, step)
+        case RemovePeer() | ForgetPeer():
+            await act_on_peer(world, subject, look, step)
+        case RecordLeaving() | LowerMembers() | DeleteClaim() | MarkVolume():
+            await act_on_member(world, subject, look, step)
+        case _:
+            assert_never(step)
+
+
+async def _record(world: World, subject: Manifest, step: RecordBootstrap) -> None:
+    """The decision to start anew is checked against the live world once more, then written or refused whole."""
+    meta = subject["metadata"]
+    if step.bootstrap.phase is BootstrapPhase.STARTED:
+        live = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+        claims = await live_claims(world, subject)
+        if live is not None or any(map(may_hold_data, claims.values())):
+            raise Conflict("volumes or a StatefulSet appeared: deciding again", after=0.1)
+    status = {**(subject.get("status") or {}), "bootstrap": bootstrap_facts(step.bootstrap)}
+    await world.kubernetes.patch_status(
+        Kind.CLUSTER, meta["namespace"], meta["name"], resource_version=meta["resourceVersion"], status=status
+    )
+
+
+async def _act_on_object(world: World, subject: Manifest, step: ApplyObject | DeleteObject) -> None:
+    meta = subject["metadata"]
+    if isinstance(step, DeleteObject):
+        gone = step.unwanted
+        await world.kubernetes.delete(gone.kind, meta["namespace"], gone.name, uid=gone.uid)
+        return
+    damage = step.damage
+    if not damage.fields:
+        await _refuse_foreign(world, subject, damage)
+    refuse_anothers(world.kubernetes, meta, damage.kind, damage.name)
+    await world.kubernetes.apply(_as_seen(damage))
+
+
+async def _remind(world: World, subject: Manifest) -> None:
+    meta = subject["metadata"]
+    said = {names.ANNOTATION_REMINDED: world.clock.now().isoformat(timespec="seconds")}
+    body = {"metadata": {"annotations": said}}
+    await world.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
+
+
+def _as_seen(damage: Damage) -> Manifest:
+    """The object that was looked at is changed, on exactly the version that was looked at.
+
+    A late write, also one that waited for slow status writes, would else make an object again that was deleted
+    meanwhile, take members away that were added meanwhile, or permit what was forbidden since.
+    """
+    if not damage.uid:
+        return damage.manifest
+    seen = {"uid": damage.uid, "resourceVersion": damage.version}
+    return {**damage.manifest, "metadata": {**damage.manifest["metadata"], **seen}}
+
+
+async def _refuse_foreign(world: World, subject: Manifest, damage: Damage) -> None:
+    """What our cache does not show may still exist, and be another's, or hold a key.
+
+    Raises:
+        Refused: `NameClash`.
+        Conflict: a Secret with another key appeared since the look.
+    """
+    meta = subject["metadata"]
+    live = await world.kubernetes.read(damage.kind, meta["namespace"], damage.name)
+    if live is None:
+        return
+    if not belongs(live, meta["name"], meta["uid"]):
+        raise Refused("NameClash", _clash(damage.kind, damage.name, meta["namespace"]))
+    if damage.kind is Kind.SECRET and _key_in(live) not in ("", _key_in(damage.manifest)):
+        raise Conflict(f"Secret {damage.name} appeared with a key: looking again", after=0.1)
+
+
+def _key_in(secret: Manifest) -> str:
+    return str((secret.get("data") or {}).get(PEER_KEY) or "")
+
+
+def _clash(kind: Kind, name: str, namespace: str) -> str:
+    """What to do about an object that has the name of one of ours; nothing in use gets lost by it."""
+    start = (
+        f"{kind.kind} {name!r} exists in namespace {namespace!r} and was not made for this QdrantCluster: "
+    )
+    if kind is Kind.SECRET:
+        return (
+            f"{start}the operator keeps a Secret of its own under this name; copy it under another name, name the "
+            "copy in spec.auth.apiKey if it holds your API key, and delete the original when nothing uses it any "
+            "more; or give the QdrantCluster another name"
+        )
+    return f"{start}give the QdrantCluster another name, or delete the {kind.kind} if nothing uses it"
+
+
+async def _label(world: World, subject: Manifest, look: Look, step: TakeOutOfService | PutInService) -> None:
+    """In service or out of it, on the version of the pod that was looked at: a late write decides nothing."""
+    serving = "true" if isinstance(step, PutInService) else "false"
+    pods = (*look.observed.pods, *filter(None, (look.observed.going,)))
+    seen = next((pod.resource_version for pod in pods if pod.name == step.pod), "")
+    meta: Manifest = {"labels": {names.LABEL_SERVING: serving}}
+    if seen:
+        meta["resourceVersion"] = seen
+    await world.kubernetes.patch(Kind.POD, subject["metadata"]["namespace"], step.pod, {"metadata": meta})
+
+
+def _standing(pod: PodState) -> tuple[str, str, str, bool, bool]:
+    return pod.name, pod.uid, pod.life, pod.ready, pod.terminating
+
+
+async def _restart(world: World, subject: Manifest, look: Look, step: RestartPod) -> None:
+    """Delete a pod, unless it or another one changed since the look: status may have been written slowly meanwhile."""
+    namespace = subject["metadata"]["namespace"]
+    live = await live_pods(world, namespace, subject["metadata"]["name"])
+    pod = next((pod for pod in live if pod.uid == step.uid), None)
+    if pod is None:
+        raise Conflict(f"{step.pod} is another pod already: looking again", after=0.1)
+    seen = (*look.observed.pods, look.observed.going)
+    changed = {_standing(one) for one in live} ^ {_standing(one) for one in seen if one}
+    others = sorted({name for name, *_ in changed} - {step.pod})
+    if others and not is_down(pod):
+        raise Conflict(f"{named(others)} changed since the look: looking again", after=0.1)
+    if pod.ready and pod.serving:
+        raise Conflict(f"{step.pod} is in service again: looking again", after=0.1)
+    # On exactly the version that was read: a late deletion must not stop a pod that is in service again.
+    await world.kubernetes.delete(
+        Kind.POD, namespace, step.pod, uid=step.uid, resource_version=pod.resource_version
+    )

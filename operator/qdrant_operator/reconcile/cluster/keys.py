@@ -1,0 +1,124 @@
+"""Which API key a cluster runs with: given, generated once, and kept as long as the volumes are."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field, replace
+
+from qdrant_operator.api import ClusterSpec
+from qdrant_operator.domain.cluster.desired import Credentials
+from qdrant_operator.domain.cluster.keys import key_changed, may_exchange
+from qdrant_operator.domain.cluster.observed import BootstrapPhase, Observed
+from qdrant_operator.domain.cluster.steps import Blocked
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.secret_values import clean_value, is_clean
+from qdrant_operator.domain.manifests.diff import fingerprint
+from qdrant_operator.domain.manifests.secrets import PEER_KEY
+from qdrant_operator.domain.manifests.stateful_set import API_KEY_VARIABLE, has_api_key
+from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.objects.belonging import belongs
+from qdrant_operator.reconcile.objects.secrets import secret_value
+from qdrant_operator.reconcile.ports import Kind, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys in force, and the one that the spec names."""
+
+    credentials: Credentials
+    given: str | None = field(default=None, repr=False)
+    """None: the spec names none."""
+    blocked: tuple[Blocked, ...] = ()
+    """That the one that the spec names does not take effect."""
+
+    def settled(self, spec: ClusterSpec, cluster: str, observed: Observed) -> Keys:
+        """The keys from now on, as the peers' answers allow."""
+        if self.given in (None, self.credentials.api_key) or spec.auth.api_key is None:
+            return self
+        if may_exchange(observed):
+            return replace(self, credentials=self._exchanged(observed))
+        wait = key_changed(spec.auth.api_key.secret_ref.name, names.auth_secret(cluster))
+        return replace(self, blocked=(wait,))
+
+    def _exchanged(self, observed: Observed) -> Credentials:
+        """Pods that run with the key from before are told by the revision in their template."""
+        complete = observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.COMPLETE
+        revision = self.credentials.revision + (0 if complete else 1)
+        return replace(self.credentials, api_key=self.given, revision=revision)
+
+
+NO_KEYS = Keys(Credentials(None))
+"""Of a cluster without authentication, and of one that nothing is known of yet."""
+
+
+async def resolve_keys(world: World, subject: Manifest, spec: ClusterSpec) -> Keys:
+    """Find the keys of a cluster.
+
+    Raises:
+        Refused: a Secret that the spec names is missing, lacks the key, or holds a value that cannot be used; or the
+            peers run with a key that no Secret holds any more (`ApiKeyLost`).
+    """
+    if spec.auth.disabled:
+        return NO_KEYS
+    given = await _given(world, subject, spec)
+    kept, revision = await _kept(world, subject)
+    read_only, salted = await _read_only(world, subject, spec)
+    in_force = kept or given or await _first_key(world, subject)
+    return Keys(Credentials(in_force, read_only, salted, revision), given)
+
+
+async def _first_key(world: World, subject: Manifest) -> str:
+    """A new key, for a cluster that has none: peers that run with one would refuse another."""
+    meta = subject["metadata"]
+    running = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+    if running is not None and has_api_key(running):
+        raise Refused("ApiKeyLost", _lost(meta["name"]))
+    return world.new_key()
+
+
+def _lost(cluster: str) -> str:
+    return (
+        f"neither Secret {names.auth_secret(cluster)!r} nor {names.peer_auth_secret(cluster)!r} holds the key any more "
+        f"that the peers run with: read it with `kubectl exec {names.pod_name(cluster, 0)} -- printenv "
+        f"{API_KEY_VARIABLE}`, put it into a Secret, and name that in spec.auth.apiKey; no peer is touched until then"
+    )
+
+
+async def _given(world: World, subject: Manifest, spec: ClusterSpec) -> str | None:
+    if spec.auth.api_key is None:
+        return None
+    ref = spec.auth.api_key.secret_ref
+    return await secret_value(world.kubernetes, subject["metadata"]["namespace"], ref.name, ref.key)
+
+
+async def _read_only(world: World, subject: Manifest, spec: ClusterSpec) -> tuple[str | None, str]:
+    if spec.auth.read_only_api_key is None:
+        return None, ""
+    ref = spec.auth.read_only_api_key.secret_ref
+    value = await secret_value(world.kubernetes, subject["metadata"]["namespace"], ref.name, ref.key)
+    salted = fingerprint([subject["metadata"]["uid"], value])
+    return value, salted
+
+
+async def _kept(world: World, subject: Manifest) -> tuple[str | None, int]:
+    """The key in force and its revision, from either of our two Secrets: losing one loses no key."""
+    meta = subject["metadata"]
+    for name in (names.peer_auth_secret(meta["name"]), names.auth_secret(meta["name"])):
+        secret = await _own_secret(world, meta, name)
+        raw = base64.b64decode(((secret or {}).get("data") or {}).get(PEER_KEY) or "")
+        if secret is not None and is_clean(raw):
+            return clean_value(raw, name), _revision(secret)
+    return None, 0
+
+
+def _revision(secret: Manifest) -> int:
+    said = (secret["metadata"].get("annotations") or {}).get(names.ANNOTATION_KEY_REVISION, "")
+    return int(said) if said.isdecimal() else 0
+
+
+async def _own_secret(world: World, meta: Manifest, name: str) -> Manifest | None:
+    """From the cache, and live where the cache has nothing: only a live answer proves that there is no key."""
+    secret = world.kubernetes.cached_one(Kind.SECRET, meta["namespace"], name)
+    secret = secret or await world.kubernetes.read(Kind.SECRET, meta["namespace"], name)
+    return secret if secret is not None and belongs(secret, meta["name"], meta["uid"]) else None

@@ -1,0 +1,96 @@
+"""Takes a removed peer's pod and volume away: one replica, one claim, each named by version or uid."""
+
+from __future__ import annotations
+
+from qdrant_operator.domain.cluster.layout import build_layout
+from qdrant_operator.domain.cluster.membership.scale_in import plan_membership, roles
+from qdrant_operator.domain.cluster.observed import LeavingPhase, MarkVolume
+from qdrant_operator.domain.cluster.status import leaving_facts
+from qdrant_operator.domain.cluster.steps import DeleteClaim, LowerMembers, RecordLeaving
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Conflict
+from qdrant_operator.domain.common.names import pod_name
+from qdrant_operator.reconcile.cluster.observe import Look
+from qdrant_operator.reconcile.cluster.shards import asked_again
+from qdrant_operator.reconcile.cluster.volumes import mark_volume
+from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.ports import Kind, Manifest
+
+
+async def act_on_member(
+    world: World, subject: Manifest, look: Look, step: RecordLeaving | LowerMembers | DeleteClaim | MarkVolume
+) -> None:
+    """Carry out one step of a removal, or mark a volume.
+
+    Raises:
+        Conflict: somebody else changed what the step was planned on.
+    """
+    match step:
+        case RecordLeaving():
+            await _record(world, subject, step)
+        case LowerMembers():
+            await _lower(world, subject, look, step)
+        case DeleteClaim():
+            await _delete(world, subject, step)
+        case MarkVolume():
+            await mark_volume(world, subject, step)
+
+
+async def _record(world: World, subject: Manifest, step: RecordLeaving) -> None:
+    if step.leaving is None or step.leaving.phase is LeavingPhase.REMOVING:
+        await _refuse_earlier_writes(world, subject)
+    meta, status = subject["metadata"], dict(subject.get("status") or {})
+    status.pop("leaving", None)
+    if step.leaving is not None:
+        status["leaving"] = leaving_facts(step.leaving)
+    await world.kubernetes.patch_status(
+        Kind.CLUSTER, meta["namespace"], meta["name"], resource_version=meta["resourceVersion"], status=status
+    )
+
+
+async def _refuse_earlier_writes(world: World, subject: Manifest) -> None:
+    """Give the StatefulSet another version: all that is written to it names the version that was seen.
+
+    A write of an operator that is gone, from before the removal, may arrive late, and would make pods above the one
+    that leaves, or take one away from which another peer has joined.
+    """
+    meta = subject["metadata"]
+    body = {"metadata": {"annotations": {names.ANNOTATION_RECORDED: meta["resourceVersion"]}}}
+    if world.kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"]) is not None:
+        await world.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
+
+
+async def _lower(world: World, subject: Manifest, look: Look, step: LowerMembers) -> None:
+    """From exactly one more, as read live, and on exactly that version."""
+    meta = subject["metadata"]
+    await _expect_nobody_joined(world, look, step)
+    live = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+    if live is None or live["spec"].get("replicas") != step.members + 1:
+        raise Conflict("the StatefulSet has another number of pods than expected: looking again", after=0.5)
+    if step.pod != pod_name(meta["name"], step.members):
+        raise Conflict(f"{step.pod} is not the topmost pod: looking again", after=0.5)
+    body = {
+        "metadata": {"resourceVersion": live["metadata"]["resourceVersion"]},
+        "spec": {"replicas": step.members},
+    }
+    await world.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
+
+
+async def _expect_nobody_joined(world: World, look: Look, step: LowerMembers) -> None:
+    """Ask the peers once more: the kubelet starts the container of a pod again whose peer had never joined.
+
+    Raises:
+        Conflict: the pod would not be taken away by what the peers say now.
+    """
+    fresh = await asked_again(world, look)
+    layout = build_layout(fresh, roles(look.desired, fresh))
+    if step not in plan_membership(look.desired, fresh, layout).steps:
+        raise Conflict(f"{step.pod}: a peer may have joined from it since the look; looking again", after=0.5)
+
+
+async def _delete(world: World, subject: Manifest, step: DeleteClaim) -> None:
+    namespace = subject["metadata"]["namespace"]
+    pod = step.claim.removeprefix("storage-")
+    if await world.kubernetes.read(Kind.POD, namespace, pod) is not None:
+        raise Conflict(f"{pod} is still there: looking again", after=0.5)
+    await world.kubernetes.delete(Kind.CLAIM, namespace, step.claim, uid=step.uid)

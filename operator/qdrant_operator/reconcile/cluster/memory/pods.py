@@ -1,0 +1,42 @@
+"""Remembers since when pods are missing that the StatefulSet counts.
+
+Its controller tries at once, and after each failure twice as late, up to 17 minutes (client-go's
+`DefaultTypedControllerRateLimiter`: 5 ms doubled, at most 1,000 s). It fails while a pod of an earlier StatefulSet of
+this name is stopping. The end of that pod does not wake it, because the pod is not its own. Any write to the
+StatefulSet does.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from qdrant_operator.domain.cluster.observed import Observed
+from qdrant_operator.domain.cluster.steps import RemindStatefulSet, Step
+from qdrant_operator.reconcile.ages import Since
+
+PATIENCE = timedelta(seconds=10)
+"""A controller that works makes pods within a second; a reminder that does not help, as with a quota, costs little."""
+
+
+class PodMemory:
+    """Missing pods of one cluster."""
+
+    def __init__(self) -> None:
+        """Remember nothing."""
+        self._missing: Since[int] = Since()
+
+    def overdue(self, observed: Observed, now: datetime) -> tuple[int, ...]:
+        """Ordinals of pods that have been missing for longer than it takes to make them."""
+        ages = self._missing.ages(missing_pods(observed), now)
+        return tuple(ordinal for ordinal, age in ages.items() if age >= PATIENCE)
+
+    def begun(self, step: Step) -> None:
+        """A reminder was sent: its effect is waited for."""
+        if isinstance(step, RemindStatefulSet):
+            self._missing.forget()
+
+
+def missing_pods(observed: Observed) -> list[int]:
+    """Ordinals of pods that the StatefulSet counts and that are not there."""
+    there = {pod.ordinal for pod in (*observed.pods, *filter(None, (observed.going,)))}
+    return [ordinal for ordinal in range(observed.members or 0) if ordinal not in there]

@@ -1,0 +1,32 @@
+"""Remembers what the last pass did: a step that has no effect is not sent without a pause for ever.
+
+Whatever undoes it (a webhook that puts a pod's label back, for example), the loop must not become a flood of writes.
+"""
+
+from __future__ import annotations
+
+from qdrant_operator.domain.cluster.steps import Step
+
+FREE = 3
+"""So often the same step is sent in a row without a pause: caches and views of peers lag by a look or two."""
+LONGEST = 10.0
+"""Seconds."""
+
+
+class RepeatMemory:
+    """Steps of one cluster's last pass, and in how many passes in a row they were the same."""
+
+    def __init__(self) -> None:
+        """Remember nothing."""
+        self._last: tuple[Step, ...] = ()
+        self._times = 0
+
+    def done(self, steps: tuple[Step, ...]) -> None:
+        """A pass ended; these were its steps."""
+        self._times = self._times + 1 if steps == self._last else 1
+        self._last = steps
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before the next pass."""
+        return 0.0 if self._times < FREE else min(LONGEST, float(2 ** min(self._times - FREE, 10)))

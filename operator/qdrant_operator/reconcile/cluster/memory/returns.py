@@ -1,0 +1,32 @@
+"""Remembers since when pods are ready: a request from before may still fail, and call a replica Dead that is back.
+
+By our own clock, because the kubelet's may be another; that a pod was away between two looks is told by its `life`,
+which is then another one. In memory only: after a restart of the operator every pod
+counts as just back once more, which costs a roll that begins in that moment some seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from qdrant_operator.domain.cluster.observed import PodState
+from qdrant_operator.domain.cluster.pods.rollout import RETURN_SECONDS
+from qdrant_operator.reconcile.ages import Since
+
+FAILS_WITHIN = timedelta(seconds=RETURN_SECONDS)
+
+
+class ReturnMemory:
+    """Ready pods of one cluster."""
+
+    def __init__(self) -> None:
+        """Remember nothing."""
+        self._ready: Since[tuple[str, str]] = Since()
+
+    def just_back(self, pods: Iterable[PodState], now: datetime) -> frozenset[str]:
+        """Names of pods that have not been ready for long enough."""
+        ready = {(pod.uid, pod.life): pod.name for pod in pods if pod.ready}
+        return frozenset(
+            ready[one] for one, age in self._ready.ages(ready, now).items() if age < FAILS_WITHIN
+        )

@@ -1,0 +1,298 @@
+"""One look at everything that belongs to a QdrantCluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.membership.identity import gone_pod, update_records
+from qdrant_operator.domain.cluster.observed import (
+    Bootstrap,
+    BootstrapPhase,
+    Observed,
+    PodState,
+    Volume,
+    health,
+)
+from qdrant_operator.domain.cluster.steps import Blocked
+from qdrant_operator.domain.cluster.volumes.marks import find_unmarked
+from qdrant_operator.domain.collection.ownership import collection_name
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.domain.manifests.services import read_disruptions
+from qdrant_operator.domain.placement.wants import wants
+from qdrant_operator.domain.qdrant.views import Silent, View
+from qdrant_operator.reconcile import access
+from qdrant_operator.reconcile.cluster.backups import running_backups
+from qdrant_operator.reconcile.cluster.desired import Wanted, want
+from qdrant_operator.reconcile.cluster.keys import NO_KEYS, resolve_keys
+from qdrant_operator.reconcile.cluster.memory.remembered import Remembered
+from qdrant_operator.reconcile.cluster.objects import find_damage, find_unwanted
+from qdrant_operator.reconcile.cluster.records import (
+    read_bootstrap,
+    read_leaving,
+    read_members,
+    read_volumes,
+)
+from qdrant_operator.reconcile.cluster.spec import parse_spec
+from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.objects.remains import find_remains
+from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
+
+UID_KEY = f"{names.FIELD_MANAGER}-cluster-uid"
+"""Key in the cluster's consensus metadata that names the QdrantCluster it belongs to."""
+Recall = Callable[[Observed], Remembered]
+STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is wanted, what is there, and how to reach the peers."""
+
+    desired: DesiredCluster
+    observed: Observed
+    endpoints: dict[str, Endpoint]
+    blocked: tuple[Blocked, ...]
+
+
+def no_memory(_observed: Observed) -> Remembered:
+    """Nothing is remembered of earlier looks."""
+    return Remembered()
+
+
+async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> Look:
+    """Read the world; parts that give no answer are values, not exceptions.
+
+    `recall` tells what earlier looks have to say about this one.
+
+    Raises:
+        Refused: the spec cannot be followed.
+        Retryable: Kubernetes did not answer.
+    """
+    spec = parse_spec(subject, world.clock.now())
+    remains = () if read_bootstrap(subject) else await find_remains(world, subject)
+    keys = NO_KEYS if remains else await resolve_keys(world, subject, spec)
+    namespace, name = subject["metadata"]["namespace"], subject["metadata"]["name"]
+    pods = read_pods(world, namespace, name, spec.shards.zone_key)
+    endpoints = {} if remains else _endpoints(pods, keys.credentials.api_key)
+    views = await read_views(world, pods, endpoints)
+    observed = await _observe(world, subject, pods, endpoints, views)
+    observed = replace(recall(observed).added_to(observed), remains=remains)
+    wanted = want(world, subject, spec, keys.settled(spec, name, observed), observed, views)
+    return Look(wanted.desired, _compared(world, wanted, observed), endpoints, wanted.blocked)
+
+
+def _compared(world: World, wanted: Wanted, observed: Observed) -> Observed:
+    """The same with what differs from the objects that are wanted."""
+    observed = replace(observed, highest_version=wanted.highest_version)
+    return replace(
+        observed,
+        damage=find_damage(world.kubernetes, wanted.desired) if observed.bootstrap else (),
+        unwanted=find_unwanted(world.kubernetes, wanted.desired),
+        unmarked=find_unmarked(wanted.desired, observed),
+    )
+
+
+async def _observe(
+    world: World,
+    subject: Manifest,
+    pods: tuple[PodState, ...],
+    endpoints: dict[str, Endpoint],
+    views: dict[str, View],
+) -> Observed:
+    """What is asked is asked first; then the caches are read in one go, so that no write comes between."""
+    namespace, name = subject["metadata"]["namespace"], subject["metadata"]["name"]
+    bootstrap, leaving = read_bootstrap(subject), read_leaving(subject)
+    listed = await _listed(world, subject, pods)
+    mark = await _mark(world, bootstrap, endpoints, views)
+    live = None if bootstrap else (await _live_members(world, subject), await live_claims(world, subject))
+    stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
+    volumes = live[1] if live else read_volumes(subject, world.kubernetes.cached(Kind.CLAIM, namespace, {}))
+    collections = _collections(world, namespace, name)
+    wanted, floors = wants(collections), _floors(collections, int(subject["spec"].get("replicas", 3)))
+    going = gone_pod(leaving, pods, views)
+    staying = {pod: view for pod, view in views.items() if going is None or pod != going.name}
+    observed = Observed(
+        bootstrap=bootstrap,
+        pods=tuple(pod for pod in pods if pod is not going),
+        views=staying,
+        members=live[0] if live else (stateful_set or {}).get("spec", {}).get("replicas"),
+        listed=listed,
+        mark=mark,
+        shards=health(staying, wanted, floors),
+        volumes=volumes,
+        leaving=leaving,
+        going=going,
+        wants=wanted,
+        floors=floors,
+        backups=running_backups(world, namespace, name),
+        disruptions=read_disruptions(world.kubernetes.cached_one(Kind.DISRUPTION_BUDGET, namespace, name)),
+        now=world.clock.now(),
+    )
+    return replace(observed, members_known=update_records(read_members(subject), name, observed))
+
+
+def _collections(world: World, namespace: str, cluster: str) -> tuple[Manifest, ...]:
+    found = world.kubernetes.cached(Kind.COLLECTION, namespace, {})
+    return tuple(one for one in found if one["spec"]["clusterRef"]["name"] == cluster)
+
+
+def _floors(collections: tuple[Manifest, ...], peers: int) -> dict[str, int]:
+    """Factors that QdrantCollections ask of the collections they own; their own loops tell Qdrant a little later.
+
+    A factor that so many peers cannot hold is refused there.
+    """
+    owned = (one for one in collections if (one.get("status") or {}).get("owned"))
+    asked = {collection_name(one): int(one["spec"].get("replicationFactor") or 0) for one in owned}
+    return {name: factor for name, factor in asked.items() if factor <= peers}
+
+
+async def live_claims(world: World, subject: Manifest) -> dict[str, Volume]:
+    """Volume claims that pods of this cluster would take, whoever made them."""
+    meta = subject["metadata"]
+    claims = await world.kubernetes.list(Kind.CLAIM, meta["namespace"], {})
+    return read_volumes(subject, claims)
+
+
+async def _live_members(world: World, subject: Manifest) -> int | None:
+    meta = subject["metadata"]
+    live = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+    return int(live["spec"].get("replicas", 1)) if live else None
+
+
+def read_pods(world: World, namespace: str, cluster: str, zone_key: str | None) -> tuple[PodState, ...]:
+    """The pods of the cluster's StatefulSet, by ordinal."""
+    return _in_order(world.kubernetes.cached(Kind.POD, namespace, names.peer_selector(cluster)), zone_key)
+
+
+async def live_pods(world: World, namespace: str, cluster: str) -> tuple[PodState, ...]:
+    """The same, read live; their zones are left out."""
+    return _in_order(await world.kubernetes.list(Kind.POD, namespace, names.peer_selector(cluster)), None)
+
+
+def _in_order(pods: Iterable[Manifest], zone_key: str | None) -> tuple[PodState, ...]:
+    named = (pod for pod in pods if pod["metadata"]["name"].rsplit("-", 1)[-1].isdigit())
+    return tuple(sorted((pod_state(pod, zone_key) for pod in named), key=lambda pod: pod.ordinal))
+
+
+def pod_state(pod: Manifest, zone_key: str | None) -> PodState:
+    """A pod as a value."""
+    meta = pod["metadata"]
+    labels = meta.get("labels") or {}
+    waiting, message = _waiting(pod)
+    return PodState(
+        name=meta["name"],
+        ordinal=access.ordinal(pod),
+        uid=meta["uid"],
+        address=access.address(pod),
+        ready=access.is_ready(pod),
+        serving=labels.get(names.LABEL_SERVING) == "true",
+        terminating="deletionTimestamp" in meta,
+        template_hash=(meta.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE, ""),
+        waiting=waiting,
+        message=message,
+        created=meta.get("creationTimestamp") or "",
+        zone=labels.get(zone_key, "") if zone_key else "",
+        life=_life(pod),
+        node=(pod.get("spec") or {}).get("nodeName") or "",
+        deleted=meta.get("deletionTimestamp") or "",
+        started=_has_started(pod),
+        resource_version=meta.get("resourceVersion") or "",
+        down_since=_down_since(pod),
+    )
+
+
+def _life(pod: Manifest) -> str:
+    """Starts of its containers, and when its readiness turned last."""
+    status = pod.get("status") or {}
+    starts = [str(one.get("restartCount", 0)) for one in status.get("containerStatuses") or ()]
+    turns = [c.get("lastTransitionTime") for c in status.get("conditions") or () if c.get("type") == "Ready"]
+    return " ".join((*starts, *(str(turn) for turn in turns if turn)))
+
+
+def _down_since(pod: Manifest) -> str:
+    """When the first condition that a pod needs became False: to be scheduled, then to be ready."""
+    conditions = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or ()}
+    needed = (conditions.get(kind) or {} for kind in ("PodScheduled", "Ready"))
+    return next(
+        (str(one.get("lastTransitionTime") or "") for one in needed if one.get("status") == "False"), ""
+    )
+
+
+def _has_started(pod: Manifest) -> bool:
+    containers = (pod.get("status") or {}).get("containerStatuses") or ()
+    return any("waiting" not in (one.get("state") or {"waiting": {}}) for one in containers)
+
+
+def _waiting(pod: Manifest) -> tuple[str, str]:
+    """Why the pod cannot be scheduled, or its container does not run, and the last words about it."""
+    status = pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return str(condition.get("reason") or "Unschedulable"), str(condition.get("message") or "")
+    for container in status.get("containerStatuses") or ():
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason", "") not in STARTING:
+            ended = (container.get("lastState") or {}).get("terminated") or {}
+            words = ended.get("message") or waiting.get("message") or ""
+            return str(waiting["reason"]), " ".join(str(words).split())[-400:]
+    return "", ""
+
+
+def _endpoints(pods: tuple[PodState, ...], key: str | None) -> dict[str, Endpoint]:
+    return {
+        pod.name: Endpoint(names.rest_url(pod.address), pod.uid, key)
+        for pod in pods
+        if pod.address and not pod.terminating
+    }
+
+
+async def read_views(
+    world: World, pods: tuple[PodState, ...], endpoints: dict[str, Endpoint]
+) -> dict[str, View]:
+    views = await asyncio.gather(*(_view(world, pod, endpoints.get(pod.name)) for pod in pods))
+    return {pod.name: view for pod, view in zip(pods, views, strict=True)}
+
+
+async def _view(world: World, pod: PodState, endpoint: Endpoint | None) -> View:
+    if endpoint is None:
+        return Silent("its pod is stopping" if pod.terminating else "its pod has no address")
+    try:
+        return await world.qdrant.observe(endpoint)
+    except (Retryable, Refused) as error:
+        return access.silent(error)
+
+
+async def _listed(world: World, subject: Manifest, pods: tuple[PodState, ...]) -> frozenset[str]:
+    """Addresses in the client Service's endpoint slices; asked only while a pod is being taken out."""
+    return frozenset() if all(pod.serving for pod in pods) else await service_addresses(world, subject)
+
+
+async def service_addresses(world: World, subject: Manifest) -> frozenset[str]:
+    """Addresses to which the client Service sends requests, read live."""
+    meta = subject["metadata"]
+    labels = {"kubernetes.io/service-name": meta["name"]}
+    slices = await world.kubernetes.list(Kind.ENDPOINT_SLICE, meta["namespace"], labels)
+    endpoints = (endpoint for part in slices for endpoint in part.get("endpoints") or ())
+    listed = {address for endpoint in endpoints for address in endpoint.get("addresses") or ()}
+    # A Service may list the other family's address of a pod than the one that we talk to.
+    pods = world.kubernetes.cached(Kind.POD, meta["namespace"], names.peer_selector(meta["name"]))
+    known = (pod for pod in pods if not listed.isdisjoint(access.addresses(pod)))
+    return frozenset(listed | {primary for pod in known if (primary := access.address(pod))})
+
+
+async def _mark(
+    world: World, bootstrap: Bootstrap | None, endpoints: dict[str, Endpoint], views: dict[str, View]
+) -> str | None:
+    """Asked only while the cluster forms; no answer is no mark."""
+    forming = bootstrap and bootstrap.phase in (BootstrapPhase.FORMED, BootstrapPhase.ADOPTED)
+    pod = min((name for name, view in views.items() if not isinstance(view, Silent)), default=None)
+    if not forming or pod is None:
+        return None
+    try:
+        value = await world.qdrant.cluster_key(endpoints[pod], UID_KEY)
+    except (Retryable, Refused):
+        return None
+    return value.get("uid") if isinstance(value, dict) else None

@@ -1,0 +1,124 @@
+"""What a QdrantCluster's own status remembers, and the volumes it speaks of, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from qdrant_operator.api.cluster import status as api
+from qdrant_operator.domain.cluster.observed import (
+    Bootstrap,
+    BootstrapPhase,
+    Leaving,
+    LeavingPhase,
+    Member,
+    Volume,
+    VolumeMarks,
+)
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.qdrant.views import PeerId
+from qdrant_operator.reconcile.ports import Manifest
+from qdrant_operator.reconcile.records import check_known
+
+MEANWHILE = "The peers keep running, and nothing is changed until then"
+
+
+def read_bootstrap(subject: Manifest) -> Bootstrap | None:
+    """The recorded decision, if there is one.
+
+    Raises:
+        Refused: `NewerOperator`: another release wrote what this one does not understand.
+    """
+    recorded = (subject.get("status") or {}).get("bootstrap")
+    if not recorded:
+        return None
+    check_known(recorded, api.Bootstrap, "status.bootstrap", MEANWHILE)
+    peer = recorded.get("peerId")
+    phase = BootstrapPhase(recorded["phase"])
+    return Bootstrap(phase, recorded.get("pod") or "", PeerId(peer) if peer is not None else None)
+
+
+def read_members(subject: Manifest) -> tuple[Member, ...]:
+    """status.members.
+
+    Raises:
+        Refused: `NewerOperator`.
+    """
+    recorded = (subject.get("status") or {}).get("members") or ()
+    for one in recorded:
+        check_known(one, api.Member, "status.members", MEANWHILE)
+    return tuple(
+        Member(one["pod"], PeerId(one["peerId"]), one["claimUid"], _moment(one.get("lostSince")))
+        for one in recorded
+    )
+
+
+def read_releases(subject: Manifest) -> tuple[str | None, ...]:
+    """Releases that status says ran."""
+    status = subject.get("status") or {}
+    return status.get("version"), status.get("highestVersion")
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def read_leaving(subject: Manifest) -> Leaving | None:
+    """status.leaving.
+
+    Raises:
+        Refused: `NewerOperator`.
+    """
+    recorded = (subject.get("status") or {}).get("leaving")
+    if not recorded:
+        return None
+    check_known(recorded, api.Leaving, "status.leaving", MEANWHILE)
+    peer = recorded.get("peerId")
+    return Leaving(
+        recorded["pod"],
+        PeerId(peer) if peer is not None else None,
+        recorded.get("claimUid") or "",
+        LeavingPhase(recorded["phase"]),
+    )
+
+
+def read_volumes(subject: Manifest, claims: Iterable[Manifest]) -> dict[str, Volume]:
+    """The claims among these that pods of this QdrantCluster take, by name."""
+    cluster, owner = subject["metadata"]["name"], subject["metadata"]["uid"]
+    named = ((str(claim["metadata"]["name"]), claim) for claim in claims)
+    return {
+        name: _volume(claim, cluster, owner)
+        for name, claim in named
+        if names.cluster_of_claim(name) == cluster
+    }
+
+
+def _volume(claim: Manifest, cluster: str, owner: str) -> Volume:
+    meta = claim["metadata"]
+    return Volume(
+        uid=meta["uid"],
+        created=meta.get("creationTimestamp") or "",
+        terminating="deletionTimestamp" in meta,
+        unbound=_is_unbound(claim),
+        labelled=names.cluster_labels(cluster).items() <= (meta.get("labels") or {}).items(),
+        storage_class=(claim.get("spec") or {}).get("storageClassName"),
+        marks=read_marks(claim, owner),
+    )
+
+
+def read_marks(claim: Manifest, owner: str) -> VolumeMarks:
+    """What the operator wrote on a claim; of its owners only the QdrantCluster with this uid counts."""
+    notes = claim["metadata"].get("annotations") or {}
+    owners = {reference.get("uid") for reference in claim["metadata"].get("ownerReferences") or ()}
+    return VolumeMarks(
+        release=str(notes.get(names.ANNOTATION_RELEASE, "")),
+        unformed=notes.get(names.ANNOTATION_UNFORMED) == "true",
+        owner=owner if owner in owners else "",
+    )
+
+
+def _is_unbound(claim: Manifest) -> bool:
+    """Pending, for no volume that somebody named, and filled from no snapshot or other claim."""
+    spec, phase = claim.get("spec") or {}, (claim.get("status") or {}).get("phase")
+    filled = any(spec.get(field) for field in ("volumeName", "dataSource", "dataSourceRef", "selector"))
+    return phase == "Pending" and not filled

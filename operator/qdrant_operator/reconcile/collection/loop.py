@@ -1,0 +1,215 @@
+"""The QdrantCollection loop: observe, plan, report, carry out one step.
+
+Status is written before the step is taken: what it says will be done is known even if the process dies in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qdrant_operator.domain.collection import status as collection_status
+from qdrant_operator.domain.collection.observed import Desired, Observed
+from qdrant_operator.domain.collection.optimizations import is_settled, optimizations_to_start
+from qdrant_operator.domain.collection.planner import plan as plan_collection
+from qdrant_operator.domain.collection.planner import refused_by_qdrant
+from qdrant_operator.domain.collection.status import Reason
+from qdrant_operator.domain.collection.steps import (
+    CollectionPlan,
+    CollectionStep,
+    LetGo,
+)
+from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.domain.qdrant.views import Silent
+from qdrant_operator.reconcile.access import ClusterAccess, cluster_access
+from qdrant_operator.reconcile.collection.act import Memory, act
+from qdrant_operator.reconcile.collection.observe import Look, desired, look
+from qdrant_operator.reconcile.context import Again, World
+from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
+from qdrant_operator.reconcile.report import write_status
+
+KEPT_FACTS = ("activeName", "owned", "aliases", "shardKeys")
+"""Facts that stay in status while the cluster cannot be asked: they say what is this object's."""
+
+
+class CollectionReconciler:
+    """Takes one pass over one QdrantCollection."""
+
+    def __init__(self, world: World) -> None:
+        """Keep the world, and a memory of what was asked of Qdrant lately."""
+        self._world = world
+        self._memory = Memory(world.clock.now)
+
+    async def reconcile(self, subject: Manifest) -> Again:
+        """One pass.
+
+        Raises:
+            Retryable: a write met another one, or it is not known whether it was done: look again.
+        """
+        self._memory.begin(subject["metadata"]["uid"], int(subject["metadata"]["generation"]))
+        try:
+            return await self._pass(subject)
+        except Refused as error:
+            if await self._is_left_behind(subject):
+                return await self._let_go(subject)
+            return await self._tell(subject, error.reason, error.message, refused=True)
+
+    async def _pass(self, subject: Manifest) -> Again:
+        namespace, cluster_name = subject["metadata"]["namespace"], subject["spec"]["clusterRef"]["name"]
+        cluster = self._world.kubernetes.cached_one(Kind.CLUSTER, namespace, cluster_name)
+        wanted = desired(self._world, subject, cluster)
+        if _has_nothing_left(wanted, cluster):
+            cluster = await self._world.kubernetes.read(Kind.CLUSTER, namespace, cluster_name)
+            wanted = desired(self._world, subject, cluster)
+            if _has_nothing_left(wanted, cluster):
+                return await self._leave(subject, replace(wanted, cluster_leaving=True))
+        try:
+            access = await cluster_access(self._world.kubernetes, namespace, cluster_name)
+            seen = await self._look(subject, access, wanted)
+        except Retryable as error:
+            return await self._tell(subject, Reason.CLUSTER_NOT_READY, str(error), refused=False)
+        return await self._follow(subject, wanted, seen)
+
+    async def _look(self, subject: Manifest, access: ClusterAccess, wanted: Desired) -> Look:
+        building = self._memory.building(subject["metadata"]["uid"])
+        return await look(self._world, access, wanted, building)
+
+    async def _leave(self, subject: Manifest, wanted: Desired) -> Again:
+        """Nothing is left to clean up in a cluster that is gone, is going, or never was."""
+        nobody = Observed(Silent("the cluster is not asked"), members=0, answering=0)
+        for step in plan_collection(wanted, nobody).steps:
+            await self._carry_out(subject, None, step)
+        return Again(self._world.options.watch_seconds)
+
+    async def _is_left_behind(self, subject: Manifest) -> bool:
+        """Whether its deletion has nothing to clean up: its cluster is gone or going. No refused spec holds that up."""
+        meta, cluster = subject["metadata"], subject["spec"]["clusterRef"]["name"]
+        if "deletionTimestamp" not in meta or names.FINALIZER not in (meta.get("finalizers") or ()):
+            return False
+        found = await self._world.kubernetes.read(Kind.CLUSTER, meta["namespace"], cluster)
+        return found is None or "deletionTimestamp" in found["metadata"]
+
+    async def _let_go(self, subject: Manifest) -> Again:
+        await self._carry_out(subject, None, LetGo("the cluster is gone or is being deleted"))
+        return Again(self._world.options.watch_seconds)
+
+    async def _follow(self, subject: Manifest, wanted: Desired, seen: Look) -> Again:
+        planned = plan_collection(wanted, seen.observed)
+        subject = await self._report(subject, wanted, seen.observed, planned)
+        step = self._next(subject, planned) or self._start(subject, wanted, seen.observed, planned)
+        if step is None:
+            return Again(self._pause(planned, subject))
+        if await self._carry_out(subject, seen.endpoint, step):
+            return Again(0.0 if not isinstance(step, LetGo) else self._world.options.busy_seconds)
+        await self._report(subject, wanted, seen.observed, planned)
+        return Again(self._world.options.busy_seconds)
+
+    def _next(self, subject: Manifest, planned: CollectionPlan) -> CollectionStep | None:
+        """The first step that Qdrant did not refuse a moment ago; what depends on a refused one waits for it."""
+        uid = subject["metadata"]["uid"]
+        for step in planned.steps:
+            if not self._memory.rests(uid, step):
+                return step
+            if step.gate:
+                return None
+        return None
+
+    def _start(
+        self, subject: Manifest, wanted: Desired, observed: Observed, planned: CollectionPlan
+    ) -> CollectionStep | None:
+        """Pending optimizations are no drift of the spec, so that they are not in the plan."""
+        uid, step = subject["metadata"]["uid"], optimizations_to_start(wanted, observed, planned)
+        if is_settled(observed):
+            self._memory.optimized(uid)
+        return step if step is not None and self._memory.may_start(uid, step) else None
+
+    def _pause(self, planned: CollectionPlan, subject: Manifest) -> float:
+        """Short while something goes on by itself: peers catch up, replicas become sound."""
+        options = self._world.options
+        unsound = not planned.blocked and not planned.steps and not _is_ready(subject)
+        passing = any(one.guard.passing for one in planned.blocked)
+        return options.busy_seconds if passing or unsound else options.watch_seconds
+
+    async def _report(
+        self, subject: Manifest, wanted: Desired, observed: Observed, planned: CollectionPlan
+    ) -> Manifest:
+        """Write status, tell of what needs somebody; the object as it is now."""
+        shown = self._with_refusals(subject, planned)
+        self._count_guards(subject, {one.guard.value for one in shown.blocked})
+        stuck = tuple((one.guard.value, one.message) for one in shown.blocked if one.guard.needs_somebody)
+        await self._tell_waits(subject, stuck)
+        before = bool((subject.get("status") or {}).get("owned"))
+        facts = collection_status.facts(wanted, observed, shown, owned_before=before)
+        conditions = collection_status.conditions(wanted, observed, shown)
+        return await write_status(self._world, Kind.COLLECTION, subject, facts, conditions)
+
+    def _with_refusals(self, subject: Manifest, planned: CollectionPlan) -> CollectionPlan:
+        """Steps that Qdrant refused are shown as held back, until they succeed."""
+        uid = subject["metadata"]["uid"]
+        refused = ((step, self._memory.refusal(uid, step)) for step in planned.steps)
+        told = tuple(refused_by_qdrant(step, why) for step, why in refused if why is not None)
+        return replace(planned, blocked=planned.blocked + told)
+
+    async def _tell_waits(self, subject: Manifest, waits: tuple[tuple[str, str], ...]) -> None:
+        """Guards (with their messages) that need somebody: an Event for each that was not told before."""
+        before = {one.get("message") for one in (subject.get("status") or {}).get("blocked") or ()}
+        for guard, message in waits:
+            if message not in before:
+                await self._world.reporter.event(subject, kind="Warning", reason=guard, message=message)
+
+    def _count_guards(self, subject: Manifest, guards: set[str]) -> None:
+        meta = subject["metadata"]
+        self._world.reporter.blocked(
+            Kind.COLLECTION.kind, meta["namespace"], meta["name"], tuple(sorted(guards))
+        )
+
+    async def _carry_out(self, subject: Manifest, endpoint: Endpoint | None, step: CollectionStep) -> bool:
+        """Take one step and say so; False when it was refused.
+
+        Raises:
+            Retryable: it is not known whether the step was taken.
+        """
+        uid, name = subject["metadata"]["uid"], type(step).__name__
+        try:
+            await act(self._world, subject, endpoint, step)
+        except Retryable:
+            self._world.reporter.step(Kind.COLLECTION.kind, name, "failed")
+            raise
+        except Refused as error:
+            self._world.reporter.step(Kind.COLLECTION.kind, name, "failed")
+            self._memory.refused(uid, step, error.message)
+            return False
+        self._world.reporter.step(Kind.COLLECTION.kind, name, "done")
+        self._memory.done(uid, step)
+        await self._world.reporter.event(subject, kind="Normal", reason=step.reason, message=str(step))
+        return True
+
+    async def _tell(self, subject: Manifest, reason: str, message: str, *, refused: bool) -> Again:
+        """Say why nothing can be done now; what the last good pass found to be ours stays in status."""
+        self._count_guards(subject, {reason})
+        await self._tell_waits(subject, ((reason, message),) if refused else ())
+        status = subject.get("status") or {}
+        facts = {key: status[key] for key in KEPT_FACTS if key in status}
+        facts["phase"] = "Blocked" if refused else "Pending"
+        facts["blocked"] = [{"step": "look after the collection", "guard": reason, "message": message}]
+        conditions = collection_status.waiting(reason, message, refused=refused)
+        await write_status(self._world, Kind.COLLECTION, subject, facts, conditions)
+        return Again(self._world.options.watch_seconds if refused else self._world.options.busy_seconds)
+
+
+def _has_nothing_left(wanted: Desired, cluster: Manifest | None) -> bool:
+    """Whether a QdrantCollection that is deleted has nothing to clean up.
+
+    Asked of the live QdrantCluster before it is acted upon: what a cache does not show may not have come yet.
+    """
+    return wanted.leaving and (wanted.cluster_leaving or not wanted.held or _never_formed(cluster))
+
+
+def _never_formed(cluster: Manifest | None) -> bool:
+    """Whether the cluster never held anything: it has not begun to form."""
+    return cluster is not None and not (cluster.get("status") or {}).get("bootstrap")
+
+
+def _is_ready(subject: Manifest) -> bool:
+    conditions = (subject.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

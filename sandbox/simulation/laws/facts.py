@@ -1,0 +1,146 @@
+"""What is wrong with the simulated world, and since when: laws allow what nobody can have noticed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from qdrant_operator.domain.common.kinds import Kind
+from sandbox.fakes.statefulset import is_ready
+from sandbox.qdrant_sim.core.consensus.raft import Group
+from sandbox.qdrant_sim.core.consensus.state import ACTIVE, State
+from sandbox.qdrant_sim.core.disk import Disk
+from sandbox.qdrant_sim.core.peer import Peer
+
+if TYPE_CHECKING:
+    from sandbox.simulation.story import Story
+
+NOTICED = 9.0
+"""Seconds after which a fact must be known: a look takes up to 4, its answers are up to 3 late, caches lag by 2."""
+
+
+class Facts:
+    """Facts about peers and shards, each with the moment since which it holds without a break."""
+
+    def __init__(self, story: Story) -> None:
+        """Nothing is known."""
+        self._story = story
+        self.since: dict[tuple[str, ...], float] = {}
+        self._ended: dict[tuple[str, ...], float] = {}
+
+    def look(self) -> None:
+        """Bring the facts up to date."""
+        now = self._story.clock.seconds()
+        found = set(self._facts())
+        self._ended.update(dict.fromkeys(self.since.keys() - found, now))
+        self.since = {fact: self.since.get(fact, now) for fact in sorted(found)}
+
+    def old(self, kind: str, seconds: float = NOTICED) -> list[tuple[str, ...]]:
+        """Facts of a kind that must have been noticed."""
+        now = self._story.clock.seconds()
+        return [fact for fact, since in self.since.items() if fact[0] == kind and now - since > seconds]
+
+    def known_by(self, kind: str, moment: float) -> list[tuple[str, ...]]:
+        """Facts of a kind that still hold and must have been noticed at an earlier moment."""
+        return [fact for fact, since in self.since.items() if fact[0] == kind and moment - since > NOTICED]
+
+    def young(self, kind: str, seconds: float) -> list[tuple[str, ...]]:
+        """Facts of a kind that have not held for so long yet."""
+        old = self.old(kind, seconds)
+        return [fact for fact in self.since if fact[0] == kind and fact not in old]
+
+    def lately(self, kind: str) -> list[tuple[str, ...]]:
+        """Facts of a kind that hold, or did so short ago that a look may still show them."""
+        now = self._story.clock.seconds()
+        ended = (fact for fact, end in self._ended.items() if now - end < NOTICED)
+        return [fact for fact in (*self.since, *ended) if fact[0] == kind]
+
+    def group(self) -> Group | None:
+        """The cluster."""
+        groups = {id(d.group): d.group for d in self._story.node.living_disks().values() if d.group}
+        return next(iter(groups.values()), None)
+
+    def state(self) -> State | None:
+        """What consensus says now: the state of whoever has applied most."""
+        disks = [
+            d for d in self._story.node.living_disks().values() if d.group and not d.removed and not d.behind
+        ]
+        best: Disk | None = max(disks, key=lambda disk: (disk.applied, disk.term), default=None)
+        return best.state if best else None
+
+    def running(self) -> dict[int, Peer]:
+        """Members' processes that answer."""
+        group = self.group()
+        live = group.live if group else {}
+        return {peer: process for peer, process in live.items() if process.running and not process.paused}
+
+    def _facts(self) -> Iterator[tuple[str, ...]]:
+        for disk in self._story.node.living_disks().values():
+            yield ("volume", str(disk.peer))
+        strangers = self._story.node.foreign_pods()
+        for pod in self._story.server.all(Kind.POD):
+            name = pod["metadata"]["name"]
+            if not is_ready(pod) or "deletionTimestamp" in pod["metadata"]:
+                yield ("down", name)
+            else:
+                yield ("ready", name)
+            address = (pod.get("status") or {}).get("podIP")
+            if address in self._story.mute:
+                yield ("mute", name)
+            elif name in strangers and address in self._story.node.listed():
+                yield ("stranger", name)
+        state = self.state()
+        if state is not None:
+            yield from self._of_consensus(state)
+
+    def just_spoilt(self, name: str, number: int) -> set[int]:
+        """Peers whose replica cannot be loaded any more, for so short that an answer from before may be on its way."""
+        known = {fact[3] for fact in self.old("ill") if fact[1:3] == (name, str(number))}
+        disks = self._story.node.living_disks().values()
+        spoilt = {
+            disk.peer
+            for disk in disks
+            if (local := disk.locals.get((name, number))) is not None and local.dummy
+        }
+        return {peer for peer in spoilt if str(peer) not in known}
+
+    def just_lost(self, asked: float) -> set[int]:
+        """Peers whose volume was there so short before a request was sent, or after it, that it could not be known."""
+        ends = ((fact, end) for fact, end in self._ended.items() if fact[0] == "volume")
+        return {int(fact[1]) for fact, end in ends if fact not in self.since and asked - end < NOTICED}
+
+    def _is_spoilt(self, process: Peer, name: str, number: int) -> bool:
+        local = process.disk.locals.get((name, number))
+        return local is not None and local.dummy
+
+    def _of_consensus(self, state: State) -> Iterator[tuple[str, ...]]:
+        group, running = self.group(), self.running()
+        leader = group.leader() if group else None
+        if leader is None:
+            yield ("no leader",)
+        for member in state.peers:
+            yield ("member", str(member))
+            process = running.get(member)
+            if process is None:
+                yield ("missing", str(member))
+            elif leader is not None and not self._story.peers.universe.linked(leader, process):
+                yield ("apart", str(member))
+            if state.holds_shards(member):
+                yield ("holds", str(member))
+            if any(member in replicas and len(replicas) > 1 for replicas in _replicas(state)):
+                yield ("copies", str(member))
+        yield from self._of_shards(state, running)
+
+    def _of_shards(self, state: State, running: dict[int, Peer]) -> Iterator[tuple[str, ...]]:
+        for name, collection in state.collections.items():
+            yield ("factor", name, str(collection.params["replication_factor"]))
+            for move in collection.moves:
+                yield ("transfer", name, str(move.shard), str(move.source), str(move.target))
+            for number, shard in collection.shards.items():
+                for peer, one in shard.replicas.items():
+                    if one != ACTIVE or peer not in running or self._is_spoilt(running[peer], name, number):
+                        yield ("ill", name, str(number), str(peer))
+
+
+def _replicas(state: State) -> Iterator[dict[int, str]]:
+    return (shard.replicas for one in state.collections.values() for shard in one.shards.values())

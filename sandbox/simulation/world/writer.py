@@ -1,0 +1,182 @@
+"""An application in virtual time: it upserts and deletes points, and remembers what was acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from qdrant_operator.domain.common.errors import Unreachable
+from qdrant_operator.domain.common.kinds import Kind
+from sandbox.qdrant_sim.core.api.answers import Call
+from sandbox.qdrant_sim.core.api.routing import pick
+from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Collection, State
+from sandbox.qdrant_sim.core.disk import Local
+from sandbox.simulation.world.network import Line, Weather
+
+if TYPE_CHECKING:
+    from sandbox.simulation.story import Story
+
+PATIENCE = 8.0
+"""Seconds that the application waits for an answer."""
+LATE = 3.0
+"""Seconds by which a peer may hear late and still send writes to the replicas that count."""
+IDS = 60
+"""Points of one collection."""
+
+
+class Writer:
+    """Writes through the client Service, as an application does that retries nothing."""
+
+    def __init__(self, story: Story) -> None:
+        """Nothing has been written."""
+        self._story = story
+        self._line = Line(story.peers, story.random, Weather(loss=0.01, late=0.0, repeated=0.0))
+        self.acknowledged: dict[tuple[str, int], int] = {}
+        """Value of each point that must be there: collection and id → value."""
+        self._value = 0
+        self.writes = self.failed = 0
+
+    async def live(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await asyncio.sleep(self._story.random.uniform(0.3, 2.5))
+            await self._write()
+
+    async def _write(self) -> None:
+        story, random = self._story, self._story.random
+        doors = sorted(story.node.listed())
+        names = [c["metadata"]["name"] for c in story.server.all(Kind.COLLECTION)]
+        if not doors or not names:
+            return
+        name, door = random.choice(names), random.choice(doors)
+        ids = sorted({random.randrange(IDS) for _ in range(random.randint(1, 4))})
+        deletes = random.random() < 0.1
+        self._value += 1
+        known = {one: self.acknowledged.pop((name, one), None) for one in ids}
+        self.writes += 1
+        losses, whole = len(story.troubles.losses), self._nobody_apart()
+        status = await self._send(door, name, ids, deletes=deletes)
+        if name in story.troubles.losses[losses:]:
+            pass  # the user has deleted the collection meanwhile
+        elif status == 200 and not deletes and whole and self._in_touch(door):
+            self.acknowledged |= {(name, one): self._value for one in ids}
+            if len(story.troubles.losses) > losses:
+                self._forget_lost_meanwhile({(name, one) for one in ids})
+        elif status == 404:
+            self.acknowledged |= {(name, one): value for one, value in known.items() if value is not None}
+        self.failed += status != 200
+
+    def _forget_lost_meanwhile(self, written: set[tuple[str, int]]) -> None:
+        """The volume that took a write may be lost before the write is acknowledged."""
+        state = self._story.laws.facts.state()
+        for key in written & set(self._gone(state) if state else ()):
+            del self.acknowledged[key]
+
+    def _nobody_apart(self) -> bool:
+        """Whether every member that runs follows the leader.
+
+        A replica that was apart may have taken other writes, and two histories become one when it is back: with
+        a write consistency factor of 1 it may be either of them.
+        """
+        group = self._story.laws.facts.group()
+        return group is not None and all(
+            not peer.paused and self._in_touch(peer.address) for peer in list(group.live.values())
+        )
+
+    def _in_touch(self, door: str) -> bool:
+        """Whether the peer follows the leader now, and not from afar.
+
+        One that is cut off acknowledges writes to its own replica, which the others have called Dead already;
+        with a write consistency factor of 1 Qdrant loses them when the network heals, whoever runs the cluster.
+        """
+        group, peer = self._story.laws.facts.group(), self._story.peers.universe.peers.get(door)
+        leader = group.leader() if group else None
+        if (
+            peer is None
+            or peer.disk.group is not group
+            or self._story.peers.universe.lag.get(door, 0.0) > LATE
+        ):
+            return False
+        return leader is not None and self._story.peers.universe.linked(leader, peer)
+
+    async def _send(self, door: str, name: str, ids: list[int], *, deletes: bool) -> int:
+        """The status of the answer; 0 where there is none: the write may or may not have happened."""
+        value = self._value
+        path = ("collections", name, "points", *(("delete",) if deletes else ()))
+        rows = [{"id": one, "vector": [1.0, 0.0], "payload": {"value": value}} for one in ids]
+        body = {"points": ids if deletes else rows}
+        call = Call("POST" if deletes else "PUT", path, {"wait": "true"}, None, body)
+        try:
+            return (await self._line.ask(door, call, PATIENCE)).status
+        except Unreachable:
+            return 0
+
+    def give_up(self, name: str) -> None:
+        """The user deletes a collection: what was in it need not be there."""
+        self._story.troubles.losses.append(name)
+        self.acknowledged = {key: value for key, value in self.acknowledged.items() if key[0] != name}
+
+    def missing(self, state: State) -> list[str]:
+        """Acknowledged points that no existing volume of a holder has, as `state` says who holds what."""
+        return [
+            f"point {one} of {name} (value {self.acknowledged[name, one]})" for name, one in self._gone(state)
+        ]
+
+    def forget_lost(self, state: State) -> int:
+        """What was on lost volumes alone is nobody's fault: how many points that were."""
+        gone = self._gone(state)
+        for key in gone:
+            del self.acknowledged[key]
+        return len(gone)
+
+    def _gone(self, state: State) -> list[tuple[str, int]]:
+        cache: dict[tuple[str, int], list[Local]] = {}
+
+        def holders(collection: Collection, one: int) -> list[Local]:
+            key = (collection.name, self._shard(collection, one))
+            if key not in cache:
+                cache[key] = list(self._locals(collection, key[1]).values())
+            return cache[key]
+
+        return [
+            (name, one)
+            for (name, one), value in sorted(self.acknowledged.items())
+            if name in state.collections
+            and not any(_has(local, one, value) for local in holders(state.collections[name], one))
+        ]
+
+    def good(self, state: State, name: str, number: int) -> set[int]:
+        """Peers with an Active replica of the shard that has every acknowledged point of it."""
+        collection = state.collections[name]
+        mine = [(one, v) for (c, one), v in self.acknowledged.items() if c == name]
+        points = [(one, value) for one, value in mine if self._shard(collection, one) == number]
+        found = set()
+        for peer, local in self._locals(collection, number).items():
+            active = collection.shards[number].replicas[peer] == ACTIVE
+            if active and all(_has(local, one, value) for one, value in points):
+                found.add(peer)
+        return found
+
+    def readable(self, state: State, name: str, number: int) -> set[int]:
+        """Holders of a shard whose data exists and can be loaded."""
+        return set(self._locals(state.collections[name], number))
+
+    def _locals(self, collection: Collection, number: int) -> dict[int, Local]:
+        """Data of a shard's holders on volumes that exist."""
+        shard = collection.shards.get(number)
+        disks = {disk.peer: disk for disk in self._story.node.living_disks().values() if not disk.removed}
+        found = {}
+        for peer in shard.replicas if shard else ():
+            local = disks[peer].locals.get((collection.name, number)) if peer in disks else None
+            if local is not None and not local.dummy:
+                found[peer] = local
+        return found
+
+    def _shard(self, collection: Collection, one: int) -> int:
+        return pick(sorted(collection.shards.values(), key=lambda shard: shard.id), one).id
+
+
+def _has(local: Local, one: int, value: int) -> bool:
+    """Whether the point is there, as written or newer."""
+    point = local.points.get(one)
+    return point is not None and (point.payload or {}).get("value", 0) >= value
