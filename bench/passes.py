@@ -30,9 +30,9 @@ from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.reconcile.access import ClusterAccess, cluster_access
 from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
-from qdrant_operator.reconcile.cluster.objects import find_damage
+from qdrant_operator.reconcile.cluster.objects import find_drift
 from qdrant_operator.reconcile.cluster.observe import look
-from qdrant_operator.reconcile.context import Options, World
+from qdrant_operator.reconcile.context import Context, Options
 from sandbox.binaries import Part
 
 NAMESPACE, CLUSTER = "bench", "vectors"
@@ -103,7 +103,7 @@ async def _measure(place: Installed, label: str, collections: list[int], count: 
     return found
 
 
-async def _rounds(place: Installed, world: World, label: str, collections: int, count: int) -> Passes:
+async def _rounds(place: Installed, world: Context, label: str, collections: int, count: int) -> Passes:
     reconciler = ClusterReconciler(world)
     await _settle(world, reconciler)
     seen = await look(world, _subject(world))
@@ -116,7 +116,7 @@ async def _rounds(place: Installed, world: World, label: str, collections: int, 
         collections=collections,
         whole=whole,
         look=looking,
-        compare=await _timed(lambda: _pure(lambda: find_damage(world.kubernetes, seen.desired)), count),
+        compare=await _timed(lambda: _pure(lambda: find_drift(world.kubernetes, seen.desired)), count),
         plan=await _timed(lambda: _pure(lambda: plan(seen.desired, seen.observed)), count),
         writes=place.writes_since(mark),
     )
@@ -125,7 +125,7 @@ async def _rounds(place: Installed, world: World, label: str, collections: int, 
     return found
 
 
-async def _settle(world: World, reconciler: ClusterReconciler) -> None:
+async def _settle(world: Context, reconciler: ClusterReconciler) -> None:
     """Until a pass finds nothing to write: Qdrant tells of new shards a little later."""
     deadline, quiet = time.monotonic() + SYNC_SECONDS, 0
     while quiet < WARM_UP:
@@ -135,13 +135,13 @@ async def _settle(world: World, reconciler: ClusterReconciler) -> None:
         assert time.monotonic() < deadline, f"the cluster does not come to rest: {before.get('status')}"
 
 
-async def _fill(world: World, access: ClusterAccess, wanted: int) -> None:
+async def _fill(world: Context, access: ClusterAccess, wanted: int) -> None:
     present = await world.qdrant.collections(access.any)
     for number in range(len(present), wanted):
         await world.qdrant.create_collection(access.any, f"c{number}", SHAPE)
 
 
-def _subject(world: World) -> Manifest:
+def _subject(world: Context) -> Manifest:
     found = world.kubernetes.cached_one(Kind.CLUSTER, NAMESPACE, CLUSTER)
     assert found is not None
     return found
@@ -164,7 +164,7 @@ async def _timed(work: Callable[[], Any], count: int) -> Times:
 
 
 @asynccontextmanager
-async def _world(kubeconfig: Path) -> AsyncIterator[World]:
+async def _world(kubeconfig: Path) -> AsyncIterator[Context]:
     """The outside world as the operator's process wires it, but for kopf: our kind is watched as the owned ones."""
     server = await load_api_server(str(kubeconfig))
     async with open_session(server) as session, open_session(server, limit=0) as watching:
@@ -175,7 +175,7 @@ async def _world(kubeconfig: Path) -> AsyncIterator[World]:
         try:
             await asyncio.wait_for(informers.synced.wait(), SYNC_SECONDS)
             reporter = ClusterReporter(metrics, Events(transport, clock, f"bench-{os.getpid()}"))
-            yield World(HttpKubernetes(transport, store), qdrant, clock, reporter, Options("bench"))
+            yield Context(HttpKubernetes(transport, store), qdrant, clock, reporter, Options("bench"))
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)

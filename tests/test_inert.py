@@ -33,7 +33,7 @@ from qdrant_operator.domain.manifests.stateful_set import stateful_set
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.qdrant.views import PeerId
 from qdrant_operator.reconcile.cluster.observe import read_pods
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.domain.clusters import desired
 from tests.domain.collection_model import DOCS, live, observed
@@ -65,7 +65,7 @@ def in_plan_of_zones(shards: Any) -> Any:
         declare_pod(fake, ordinal, f"10.0.0.{ordinal}")
         labels = {"zone": "ab"[ordinal // 2], "rack": "ab"[ordinal % 2]}
         fake.server.patch(Kind.POD, "default", f"vectors-{ordinal}", {"metadata": {"labels": labels}}, "test")
-    world = cast("World", SimpleNamespace(kubernetes=fake))
+    world = cast("Context", SimpleNamespace(kubernetes=fake))
     wanted = desired(4, shards=shards)
     seen = peers(4, {0: (0, 1), 1: (2, 3), 2: (0, 1), 3: (2, 3)})
     zones = {

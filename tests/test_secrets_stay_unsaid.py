@@ -13,7 +13,7 @@ from typing import Any
 import qdrant_operator
 from qdrant_operator.domain.backup.storage import S3Credentials
 from qdrant_operator.domain.cluster.desired import Credentials
-from qdrant_operator.domain.cluster.observed import Damage
+from qdrant_operator.domain.cluster.observed import Drift
 from qdrant_operator.domain.cluster.steps import ApplyObject
 from qdrant_operator.domain.common.kinds import Endpoint, Kind
 from qdrant_operator.domain.manifests.secrets import peer_auth_secret
@@ -60,13 +60,13 @@ def test_values_that_carry_a_key_print_without_it() -> None:
     secret = peer_auth_secret(cluster)
     encoded = base64.b64encode(SECRET.encode()).decode()
     assert encoded in str(secret)
-    damage = Damage(Kind.SECRET, "vectors-auth", (), secret)
+    drift = Drift(Kind.SECRET, "vectors-auth", (), secret)
     values = [
         Endpoint("http://10.0.0.7:6333", "pod", SECRET),
         credentials,
         cluster,
-        damage,
-        ApplyObject(damage),
+        drift,
+        ApplyObject(drift),
         S3Credentials("AKIA", SECRET, SECRET),
     ]
     assert [one for one in values if SECRET in f"{one!r}{one}" or encoded in f"{one!r}{one}"] == []

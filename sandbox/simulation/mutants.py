@@ -39,7 +39,7 @@ from qdrant_operator.reconcile.cluster.memory.repeats import RepeatMemory
 from qdrant_operator.reconcile.cluster.memory.rivals import ContestMemory
 from qdrant_operator.reconcile.cluster.memory.transfers import TransferMemory
 from qdrant_operator.reconcile.collection import act as collection_act
-from qdrant_operator.reconcile.in_flight import Creations
+from qdrant_operator.reconcile.in_flight import InFlightCreations
 from sandbox.simulation.laws.shard_laws import ShardLaws
 from sandbox.simulation.world.remembered import Place, everywhere
 
@@ -64,7 +64,7 @@ def mutants() -> list[Mutant]:
 def _rollout() -> list[Mutant]:
     alone = (Guard.PEERS_UNREACHABLE, Guard.CONSENSUS_UNSETTLED, Guard.REPLICA_NOT_SOUND)
     quorum = (
-        Guard.NO_QUORUM_WITHOUT,
+        Guard.QUORUM_AT_RISK,
         Guard.ONE_AT_A_TIME,
         Guard.PEERS_UNREACHABLE,
         Guard.REPLICA_NOT_SOUND,
@@ -79,7 +79,7 @@ def _rollout() -> list[Mutant]:
             "though: transfer",
         ),
         Mutant(
-            "rollout: NoQuorumWithout + OneAtATime + PeersUnreachable + ReplicaNotSound",
+            "rollout: QuorumAtRisk + OneAtATime + PeersUnreachable + ReplicaNotSound",
             _without_gates(*quorum),
             "no majority of the voters stays",
         ),
@@ -170,7 +170,7 @@ def _removal_itself() -> list[Mutant]:
         Mutant(
             "membership: nothing is created meanwhile, on both sides + entries under way",
             _all(
-                lambda: [(Creations, "running", lambda *_: False)],
+                lambda: [(InFlightCreations, "running", lambda *_: False)],
                 _instead(
                     collection_act._nobody_leaves,
                     lambda *_: None,
@@ -429,5 +429,5 @@ def _all_steps(plan: Plan, _observed: Observed) -> Plan:
     return plan
 
 
-def _as_wanted(damage: Any) -> Any:
-    return damage.manifest
+def _as_wanted(drift: Any) -> Any:
+    return drift.manifest

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from qdrant_operator.adapters.object_storage import in_time
+from qdrant_operator.adapters.object_storage import with_timeout
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -17,7 +17,7 @@ async def test_a_call_that_is_stopped_as_its_answer_comes_is_stopped(turns: int)
     async def asked() -> int:
         return int(await answer)
 
-    call = asyncio.create_task(in_time(60, asked()))
+    call = asyncio.create_task(with_timeout(60, asked()))
     await asyncio.sleep(0)
     answer.set_result(1)
     for _ in range(turns):
@@ -30,4 +30,4 @@ async def test_a_call_that_is_stopped_as_its_answer_comes_is_stopped(turns: int)
 async def test_a_call_without_an_answer_ends_in_time() -> None:
     """The limit holds."""
     with pytest.raises(TimeoutError):
-        await in_time(0.01, asyncio.Event().wait())
+        await with_timeout(0.01, asyncio.Event().wait())

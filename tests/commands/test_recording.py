@@ -82,7 +82,7 @@ async def test_a_file_holds_no_key_and_hashes_still_agree() -> None:
 
 def carried_out(found: Recording, seen: Seen) -> Recording:
     """The same after every object was applied and every pod restarted from the new template."""
-    wanted = {(d.kind, d.name): d.manifest for d in seen.look.observed.damage}
+    wanted = {(d.kind, d.name): d.manifest for d in seen.look.observed.drift}
     template = wanted[Kind.STATEFUL_SET, "vectors"]["spec"]["template"]["metadata"]["annotations"]
 
     def done(kind: Kind, one: Manifest) -> Manifest:

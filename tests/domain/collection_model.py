@@ -12,15 +12,15 @@ from qdrant_operator.domain.collection.observed import Absent, Desired, KeySeen,
 from qdrant_operator.domain.collection.planner import plan
 from qdrant_operator.domain.collection.requests import OWNER_KEY
 from qdrant_operator.domain.collection.steps import (
+    AddFinalizer,
     CollectionStep,
     CreateCollection,
     CreatePayloadIndex,
     CreateShardKey,
     DeleteCollection,
     DropPayloadIndex,
-    HoldDeletion,
-    LetGo,
     MoveAliases,
+    RemoveFinalizer,
     RemoveShardKey,
     ReplacePayloadIndex,
     TakeOver,
@@ -61,8 +61,8 @@ def after(world: World, step: CollectionStep) -> World:
     """The world when a step has been carried out and everybody knows."""
     wanted, seen = world
     match step:
-        case HoldDeletion() | LetGo():
-            return replace(wanted, held=isinstance(step, HoldDeletion)), seen
+        case AddFinalizer() | RemoveFinalizer():
+            return replace(wanted, held=isinstance(step, AddFinalizer)), seen
         case CreateCollection(name, body):
             made = Live(new_config(body, b"", peers=3))
             return wanted, replace(seen, collection=made, collections=seen.collections | {name})

@@ -17,7 +17,7 @@ from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.handlers import runner as runner_module
 from qdrant_operator.handlers.runner import Runner
 from qdrant_operator.handlers.wakeups import Wakeups
-from qdrant_operator.reconcile.context import Again, Options, World
+from qdrant_operator.reconcile.context import Context, Options, Requeue
 from qdrant_operator.reconcile.defects import report_defect
 from qdrant_operator.reconcile.report import write_status
 from sandbox.fakes.kubernetes import FakeKubernetes
@@ -32,20 +32,20 @@ GOOD = (Condition("Ready", True, "AllPeersReady"), Condition("Degraded", False, 
 class Faulty:
     """A loop that writes status and then does as it is told."""
 
-    world: World
+    world: Context
     kind: Kind
     facts: Manifest
     fails: Callable[[], Exception] | None = None
     passes: int = 0
     entered: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def reconcile(self, subject: Manifest) -> Again:
+    async def reconcile(self, subject: Manifest) -> Requeue:
         """Fail, or say that all is well."""
         self.passes += 1
         if self.fails:
             raise self.fails()
         await write_status(self.world, self.kind, subject, self.facts, GOOD)
-        return Again(3600)
+        return Requeue(3600)
 
 
 @dataclass
@@ -89,7 +89,7 @@ async def place(kind: Kind, **facts: str) -> AsyncIterator[Place]:
     """An object of this kind that its loop has found well once."""
     clock, told, peers = ManualClock(), Recorder(), FaultyRest()
     kubernetes = FakeKubernetes(now=clock.now)
-    world = World(kubernetes, peers, clock, told, Options("operator:test"))
+    world = Context(kubernetes, peers, clock, told, Options("operator:test"))
     meta = {"name": "vectors", "namespace": "default"}
     await kubernetes.create({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta, "spec": {}})
     loop, results = Faulty(world, kind, facts), asyncio.Queue[str]()

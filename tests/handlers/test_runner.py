@@ -9,7 +9,7 @@ import pytest
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.handlers.runner import Runner
-from qdrant_operator.reconcile.context import Again
+from qdrant_operator.reconcile.context import Requeue
 from sandbox.fakes.kubernetes import FakeKubernetes
 
 CLUSTER = Kind.CLUSTER
@@ -33,7 +33,7 @@ class Gate:
         self.leave = asyncio.Event()
         self.error: Exception | None = None
 
-    async def reconcile(self, subject: Manifest) -> Again:
+    async def reconcile(self, subject: Manifest) -> Requeue:
         """Count, wait for the test, and answer or fail as told."""
         self.inside += 1
         self.most = max(self.most, self.inside)
@@ -48,7 +48,7 @@ class Gate:
         self.passes += 1
         if self.error:
             raise self.error
-        return Again(3600)
+        return Requeue(3600)
 
 
 class Results:

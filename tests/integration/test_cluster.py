@@ -100,10 +100,10 @@ def test_what_is_deleted_or_edited_comes_back(operator: Operator, kube: Kube, na
         assert old is not None
         kube.delete(kind, namespace, name, grace=0)
         eventually(partial(_is_new, kube, namespace, kind, name, old), 30)
-    for kind, name, damage in DAMAGE:
+    for kind, name, drift in DAMAGE:
         wanted = kube.get(kind, namespace, name)
         assert wanted is not None
-        kube.patch(kind, namespace, name, damage)
+        kube.patch(kind, namespace, name, drift)
         eventually(partial(_is_back, kube, namespace, kind, name, wanted), 30)
     kube.wait_ready(CLUSTER, namespace, "vectors")
     assert peers.key == key

@@ -10,7 +10,7 @@ from qdrant_operator.domain.cluster.desired import OperatorPods
 from qdrant_operator.domain.common.errors import Conflict
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
-from qdrant_operator.reconcile.context import Options, World
+from qdrant_operator.reconcile.context import Context, Options
 from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.reconcile.collection_world import (
@@ -31,7 +31,7 @@ class Place:
     kubernetes: FakeKubernetes
     told: Recorder
     clock: ManualClock
-    world: World
+    world: Context
     loop: ClusterReconciler
 
     @property
@@ -82,6 +82,6 @@ async def one_cluster() -> AsyncIterator[Place]:
     kubernetes = FakeKubernetes(now=clock.now)
     create_cluster(kubernetes.server)
     options = Options("operator:test", operator_pods=OperatorPods("ops", {"app": "operator"}))
-    world = World(kubernetes, qdrant, clock, told, options)
+    world = Context(kubernetes, qdrant, clock, told, options)
     yield Place(kubernetes, told, clock, world, ClusterReconciler(world))
     await qdrant.close()

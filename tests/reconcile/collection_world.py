@@ -18,7 +18,7 @@ from qdrant_operator.domain.common.errors import Unreachable
 from qdrant_operator.domain.common.kinds import Endpoint, Json, Kind, Manifest
 from qdrant_operator.domain.qdrant.views import PeerView, ShardKey
 from qdrant_operator.reconcile.collection.loop import CollectionReconciler
-from qdrant_operator.reconcile.context import Options, World
+from qdrant_operator.reconcile.context import Context, Options
 from sandbox.fakes.kubernetes import FakeKubernetes
 from sandbox.qdrant_sim.host import PeerHost, RunningPeer
 
@@ -158,7 +158,7 @@ class Town:
     clock: ManualClock
     told: Recorder
     cluster: Cluster
-    world: World
+    world: Context
     reconciler: CollectionReconciler
 
     def restart(self) -> None:
@@ -280,7 +280,7 @@ async def town(formed: Cluster) -> AsyncIterator[Town]:
     clock, qdrant = ManualClock(), FaultyRest()
     kubernetes = FakeKubernetes(now=clock.now)
     told = Recorder()
-    world = World(kubernetes, qdrant, clock, told, Options("operator:test"))
+    world = Context(kubernetes, qdrant, clock, told, Options("operator:test"))
     place = Town(kubernetes, qdrant, clock, told, formed, world, CollectionReconciler(world))
     _declare_cluster(kubernetes, len(formed.peers))
     for ordinal, peer in enumerate(formed.peers):

@@ -16,7 +16,7 @@ from qdrant_operator.domain.common.kinds import Endpoint, Kind, Manifest
 from qdrant_operator.jobs.backup.run import Run
 from qdrant_operator.reconcile.backup.schedule.loop import ScheduleReconciler
 from qdrant_operator.reconcile.backup.snapshot.loop import SnapshotReconciler
-from qdrant_operator.reconcile.context import Again, Options, Reconciler, World
+from qdrant_operator.reconcile.context import Context, Options, Reconciler, Requeue
 from qdrant_operator.reconcile.ports import ObjectStorage, Qdrant
 from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.kubernetes import FakeKubernetes
@@ -96,9 +96,9 @@ class SnapshotWorld:
         self.add_secret("keys", {"accessKeyId": "a", "secretAccessKey": "s"})
 
     @property
-    def world(self) -> World:
+    def world(self) -> Context:
         """As the reconcilers are given it."""
-        return World(
+        return Context(
             kubernetes=self.kubernetes,
             qdrant=cast("Qdrant", self.collections),
             clock=self.clock,
@@ -186,7 +186,7 @@ class SnapshotWorld:
         found = (one["metadata"] for one in self.server.all(Kind.SNAPSHOT))
         return [meta["name"] for meta in found if "deletionTimestamp" not in meta]
 
-    async def look(self, name: str = "one", kind: Kind = Kind.SNAPSHOT) -> Again | None:
+    async def look(self, name: str = "one", kind: Kind = Kind.SNAPSHOT) -> Requeue | None:
         """One pass of a loop that has just been started; None when the object is gone."""
         subject = self.kubernetes.cached_one(kind, NAMESPACE, name)
         if subject is None:

@@ -9,7 +9,7 @@ import pytest
 from qdrant_operator.domain.common.errors import Conflict
 from qdrant_operator.domain.common.installations import GONE, RENEWED_EVERY
 from qdrant_operator.domain.common.kinds import Kind, Manifest
-from qdrant_operator.reconcile.context import Again, Options, World
+from qdrant_operator.reconcile.context import Context, Options, Requeue
 from qdrant_operator.reconcile.installations import OneInstallation
 from qdrant_operator.reconcile.report import write_status
 from sandbox.fakes.apiserver import FakeApiServer
@@ -30,14 +30,14 @@ class Installation:
         """Watch the server."""
         self.kubernetes, self.told, self.passes = FakeKubernetes(server, now=clock.now), Recorder(), 0
         options = Options("operator:test", installation=name)
-        self.world = World(self.kubernetes, FaultyRest(), clock, self.told, options)
+        self.world = Context(self.kubernetes, FaultyRest(), clock, self.told, options)
         self.loop = OneInstallation(self.world, Kind.CLUSTER, self)
 
-    async def reconcile(self, subject: Manifest) -> Again:
+    async def reconcile(self, subject: Manifest) -> Requeue:
         """The guarded loop."""
         self.passes += 1
         await write_status(self.world, Kind.CLUSTER, subject, {"phase": "Ready"}, ())
-        return Again(5.0)
+        return Requeue(5.0)
 
     @property
     def subject(self) -> Manifest:

@@ -42,8 +42,8 @@ async def nothing_elsewhere(story: Calm) -> None:
     await story.eventually(lambda: len(story.members()) == 3)
     story.peers.universe.choices = Late(Random(1))
     story.user.declare("docs", 3, 1)
-    await story.eventually(lambda: bool(story.waits("StrayPeer")))
-    (wait,) = [one for one in story.status["blocked"] if one["guard"] == "StrayPeer"]
+    await story.eventually(lambda: bool(story.waits("OrphanedReplica")))
+    (wait,) = [one for one in story.status["blocked"] if one["guard"] == "OrphanedReplica"]
     assert "docs/0, docs/1, docs/2 is on no other peer" in wait["message"]
     await story.until(story.clock.seconds() + 60.0)
     assert is_placed_on_it(story), "nothing is cleared that somebody might still want"
@@ -54,7 +54,7 @@ async def nothing_elsewhere(story: Calm) -> None:
     assert "(DELETE /collections/docs on any peer)" in wait["message"]
     await story.peers.respond(leader, Call("DELETE", ("collections", "docs")))
     await story.eventually(lambda: story.is_at_factor(1) and not is_placed_on_it(story))
-    await story.eventually(lambda: not story.waits("StrayPeer"))
+    await story.eventually(lambda: not story.waits("OrphanedReplica"))
 
 
 def test_the_id_is_cleared_and_the_replicas_are_made_anew() -> None:

@@ -159,7 +159,7 @@ class S3Storage:
     async def _call(self, what: str, call: Awaitable[T]) -> T:
         limit = RETRY_SECONDS + CALL_SECONDS
         try:
-            return await in_time(limit, self._told(what, call))
+            return await with_timeout(limit, self._told(what, call))
         except TimeoutError as error:
             raise Unreachable(
                 f"{what} in bucket {self._place.bucket!r}: no answer in {limit:.0f} s"
@@ -207,7 +207,7 @@ class _Interruptible:
         return self._next.result()
 
 
-async def in_time(seconds: float, call: Awaitable[T]) -> T:
+async def with_timeout(seconds: float, call: Awaitable[T]) -> T:
     """Await with a limit, and never lose a cancellation.
 
     Raises:

@@ -20,8 +20,8 @@ from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.network_policy import operator_pods
 from qdrant_operator.domain.placement.model import Layout
 from qdrant_operator.reconcile.cluster.loop import decide
-from qdrant_operator.reconcile.cluster.observe import Look, look
-from qdrant_operator.reconcile.context import Options, World
+from qdrant_operator.reconcile.cluster.observe import Observation, look
+from qdrant_operator.reconcile.context import Context, Options
 from qdrant_operator.reconcile.ports import Clock, Reporter
 
 
@@ -30,7 +30,7 @@ class Seen:
     """What the loop would know and do now."""
 
     subject: Manifest
-    look: Look
+    look: Observation
     layout: Layout
     plan: Plan
 
@@ -90,21 +90,21 @@ async def see(
         Refused: there is no such cluster, or its spec cannot be followed.
     """
     policy = kubernetes.cached_one(Kind.NETWORK_POLICY, namespace, names.network_policy(name))
-    world = World(
+    context = Context(
         kubernetes.port(),
         qdrant.port(),
         cast("Clock", _Clock(now)),
         cast("Reporter", _Nobody()),
         Options("", 0.0, 0.0, 0.0, operator_pods(policy)),
     )
-    subject = await world.kubernetes.read(Kind.CLUSTER, namespace, name)
+    subject = await context.kubernetes.read(Kind.CLUSTER, namespace, name)
     if subject is None:
         raise Refused("ClusterNotFound", f"namespace {namespace!r} has no QdrantCluster {name!r}")
     # Which transfers were aborted a moment ago only the operator's own memory knows.
-    found = await look(world, subject)
+    found = await look(context, subject)
     layout = build_layout(found.observed, roles(found.desired, found.observed))
     return Seen(subject, found, layout, decide(found))
 
 
-def _collections(found: Look) -> Sequence[str]:
+def _collections(found: Observation) -> Sequence[str]:
     return sorted({one.name for view in found.observed.peers.values() for one in view.collections})

@@ -41,7 +41,7 @@ from qdrant_operator.reconcile.backup.schedule.loop import ScheduleReconciler
 from qdrant_operator.reconcile.backup.snapshot.loop import SnapshotReconciler
 from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
 from qdrant_operator.reconcile.collection.loop import CollectionReconciler
-from qdrant_operator.reconcile.context import Options, Reconciler, World
+from qdrant_operator.reconcile.context import Context, Options, Reconciler
 from qdrant_operator.reconcile.defects import report_defect
 from qdrant_operator.reconcile.installations import OneInstallation
 from qdrant_operator.settings import Settings
@@ -190,7 +190,7 @@ async def _process(settings: Settings) -> AsyncIterator[Process]:
         metrics.watch_ages(informers.ages)
         metrics.watch_backups(store.every)
         qdrant = QdrantRest(metrics.called, may_act=may_act)
-        world = World(
+        context = Context(
             kubernetes=kubernetes,
             qdrant=qdrant,
             clock=clock,
@@ -203,23 +203,23 @@ async def _process(settings: Settings) -> AsyncIterator[Process]:
             ),
             storage=_open_storage,
         )
-        runner = build_runner(world, metrics)
+        runner = build_runner(context, metrics)
         try:
             yield Process(settings, server, metrics, lease, informers, kubernetes, runner, store)
         finally:
             await qdrant.close()
 
 
-def build_runner(world: World, metrics: Metrics) -> Runner:
+def build_runner(context: Context, metrics: Metrics) -> Runner:
     """One reconciler for each of our kinds."""
     reconcilers: dict[Kind, Reconciler] = {
-        Kind.CLUSTER: ClusterReconciler(world),
-        Kind.COLLECTION: CollectionReconciler(world),
-        Kind.SCHEDULE: ScheduleReconciler(world),
-        Kind.SNAPSHOT: SnapshotReconciler(world),
+        Kind.CLUSTER: ClusterReconciler(context),
+        Kind.COLLECTION: CollectionReconciler(context),
+        Kind.SCHEDULE: ScheduleReconciler(context),
+        Kind.SNAPSHOT: SnapshotReconciler(context),
     }
-    guarded = {kind: OneInstallation(world, kind, inner) for kind, inner in reconcilers.items()}
-    return Runner(world.kubernetes, guarded, metrics.reconciled, partial(report_defect, world))
+    guarded = {kind: OneInstallation(context, kind, inner) for kind, inner in reconcilers.items()}
+    return Runner(context.kubernetes, guarded, metrics.reconciled, partial(report_defect, context))
 
 
 def _lease(settings: Settings, transport: Transport) -> LeaderLease | None:

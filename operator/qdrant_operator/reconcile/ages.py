@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
-class Since(Generic[K]):
+class AgeTracker(Generic[K]):
     """Things that were there at the last look, and since when."""
 
     def __init__(self) -> None:

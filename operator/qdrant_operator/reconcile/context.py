@@ -10,8 +10,8 @@ from typing import Protocol
 from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
 from qdrant_operator.domain.cluster.desired import OperatorPods
 from qdrant_operator.domain.common.errors import Refused
-from qdrant_operator.reconcile.in_flight import Creations
-from qdrant_operator.reconcile.locks import Turns
+from qdrant_operator.reconcile.in_flight import InFlightCreations
+from qdrant_operator.reconcile.locks import ShardLocks
 from qdrant_operator.reconcile.ports import (
     Clock,
     Kubernetes,
@@ -54,8 +54,8 @@ def no_storage(place: S3Place, _credentials: S3Credentials) -> ObjectStorage:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """The outside world as the loop sees it."""
+class Context:
+    """Everything that a reconciler may use: the outside world as ports, the options, and locks between loops."""
 
     kubernetes: Kubernetes
     qdrant: Qdrant
@@ -66,14 +66,14 @@ class World:
     """Makes the API key of a cluster that was given none."""
     storage: StorageFactory = no_storage
     """Opens object storage, for the kinds that keep backups."""
-    creations: Creations = field(default_factory=Creations)
-    """Calls on their way that make shards."""
-    turns: Turns = field(default_factory=Turns)
-    """Who is about to move shards or to remove a shard key."""
+    in_flight_creations: InFlightCreations = field(default_factory=InFlightCreations)
+    """Calls in flight that create shards."""
+    shard_locks: ShardLocks = field(default_factory=ShardLocks)
+    """Held while a shard is moved or a shard key is removed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Requeue:
     """A pass is over; look again after this many seconds, or sooner when woken."""
 
     after: float
@@ -82,6 +82,6 @@ class Again:
 class Reconciler(Protocol):
     """One kind's pass: observe, plan, carry out one step, report."""
 
-    async def reconcile(self, subject: Manifest) -> Again:
+    async def reconcile(self, subject: Manifest) -> Requeue:
         """Take one pass over the object as the cache shows it now (it may have a deletionTimestamp)."""
         ...

@@ -13,7 +13,7 @@ from pathlib import Path
 from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.report import write_status
 
@@ -32,22 +32,22 @@ def reference(error: BaseException) -> str:
     return sha256(" ".join([type(error).__name__, *places]).encode()).hexdigest()[:REFERENCE_CHARACTERS]
 
 
-async def report_defect(world: World, kind: Kind, namespace: str, name: str, error: Exception) -> None:
+async def report_defect(context: Context, kind: Kind, namespace: str, name: str, error: Exception) -> None:
     """Say in every condition and in an Event that nothing is known of this object, and why; never raises.
 
     It ends with the next pass that ends well: that one writes all conditions. What the last good pass saw stays in
     the rest of status. A snapshot that is over keeps its conditions: whether it can be restored is no matter of passes.
     """
-    subject = world.kubernetes.cached_one(kind, namespace, name)
+    subject = context.kubernetes.cached_one(kind, namespace, name)
     if subject is None:
         return
     reason, message = _said(error)
     try:
         if _news(subject, message):
-            await world.reporter.event(subject, kind="Warning", reason=reason, message=message)
+            await context.reporter.event(subject, kind="Warning", reason=reason, message=message)
         if kind is not Kind.SNAPSHOT or not phase_of(subject).over:
             await write_status(
-                world, kind, subject, _facts(kind, subject), _conditions(kind, subject, reason, message)
+                context, kind, subject, _facts(kind, subject), _conditions(kind, subject, reason, message)
             )
     except Exception as failure:
         extra = {"kind": kind.kind, "object": f"{namespace}/{name}", "why": str(failure)}

@@ -1,7 +1,7 @@
-"""Creations that are on their way to Qdrant, so that no peer is removed under them.
+"""Creations in flight: no peer is removed while Qdrant creates shards.
 
-Qdrant looks for shards on a peer before it proposes the peer's removal, and puts new shards on every member that it
-knows: a collection that is being created at that moment would get shards on a peer that is gone.
+Qdrant looks for shards on a peer before it proposes the peer's removal, and places new shards on every peer that it
+knows: a collection that is being created at that moment would get shards on a removed peer.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Creations:
+class InFlightCreations:
     """Counts calls in flight that make shards, by cluster."""
 
     def __init__(self) -> None:
-        """Nothing is on its way."""
-        self._running: Counter[tuple[str, str]] = Counter()
+        """No call is in flight."""
+        self._calls: Counter[tuple[str, str]] = Counter()
 
     @contextmanager
-    def begun(self, namespace: str, cluster: str) -> Iterator[None]:
-        """A call that makes shards, from before it is sent until its answer is there or given up."""
-        self._running[namespace, cluster] += 1
+    def track(self, namespace: str, cluster: str) -> Iterator[None]:
+        """A call that makes shards, from before it is sent until it is answered or times out."""
+        self._calls[namespace, cluster] += 1
         try:
             yield
         finally:
-            self._running[namespace, cluster] -= 1
-            if not self._running[namespace, cluster]:
-                del self._running[namespace, cluster]
+            self._calls[namespace, cluster] -= 1
+            if not self._calls[namespace, cluster]:
+                del self._calls[namespace, cluster]
 
-    def running(self, namespace: str, cluster: str) -> bool:
-        """Whether any such call is on its way."""
-        return self._running[namespace, cluster] > 0
+    def any_for(self, namespace: str, cluster: str) -> bool:
+        """Whether any such call is in flight."""
+        return self._calls[namespace, cluster] > 0

@@ -12,7 +12,7 @@ from datetime import datetime
 from qdrant_operator.domain.common.conditions import timestamp
 from qdrant_operator.domain.common.installations import GONE, RENEWED_EVERY, Acting, read_acting
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
-from qdrant_operator.reconcile.context import Again, Reconciler, World
+from qdrant_operator.reconcile.context import Context, Reconciler, Requeue
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
 GUARD = "ManagedByAnother"
@@ -23,14 +23,14 @@ LOOKS_EVERY = 60.0
 class OneInstallation:
     """A reconciler that acts only on objects of this installation."""
 
-    def __init__(self, world: World, kind: Kind, inner: Reconciler) -> None:
+    def __init__(self, context: Context, kind: Kind, inner: Reconciler) -> None:
         """Guard `inner`."""
-        self._world, self._kind, self._inner = world, kind, inner
+        self._context, self._kind, self._inner = context, kind, inner
         self._seen: dict[str, tuple[str, datetime]] = {}
 
-    async def reconcile(self, subject: Manifest) -> Again:
+    async def reconcile(self, subject: Manifest) -> Requeue:
         """One pass of the guarded loop, or of nothing. A snapshot that is over is only kept: that needs no record."""
-        name, acting = self._world.options.installation, read_acting(subject)
+        name, acting = self._context.options.installation, read_acting(subject)
         if not name or (self._kind is Kind.SNAPSHOT and phase_of(subject).over):
             return await self._inner.reconcile(subject)
         if acting is None or acting.name == name:
@@ -38,22 +38,22 @@ class OneInstallation:
         if self._is_gone(subject["metadata"]["uid"], acting):
             taken = await self._write(subject, {"name": name, "renewedAt": self._now()})
             text = f"installation {acting.name} did not renew its record for {GONE}: {name} acts from now on"
-            await self._world.reporter.event(taken, kind="Normal", reason="TakenOver", message=text)
+            await self._context.reporter.event(taken, kind="Normal", reason="TakenOver", message=text)
             return await self._inner.reconcile(taken)
         await self._stand_by(subject, acting)
-        return Again(LOOKS_EVERY)
+        return Requeue(LOOKS_EVERY)
 
     async def _renewed(self, subject: Manifest, acting: Acting | None) -> Manifest:
         """The record is written before anything else is done, and on exactly the version that was read."""
-        if acting is not None and not acting.is_due(self._world.clock.now()):
+        if acting is not None and not acting.is_due(self._context.clock.now()):
             return subject
-        kept = acting.rival_record(self._world.clock.now()) if acting else {}
-        record = {"name": self._world.options.installation, "renewedAt": self._now(), **kept}
+        kept = acting.rival_record(self._context.clock.now()) if acting else {}
+        record = {"name": self._context.options.installation, "renewedAt": self._now(), **kept}
         return await self._write(subject, record)
 
     def _is_gone(self, uid: str, acting: Acting) -> bool:
         """By our own clock: whether the record stayed as it is for long."""
-        now = self._world.clock.now()
+        now = self._context.clock.now()
         self._seen = {other: one for other, one in self._seen.items() if now - one[1] < 2 * GONE}
         renewed, since = self._seen.get(uid, ("", now))
         if renewed != acting.renewed:
@@ -63,9 +63,9 @@ class OneInstallation:
 
     async def _stand_by(self, subject: Manifest, acting: Acting) -> None:
         """Tell the installation that acts, which writes the conditions, and whoever reads Events and metrics."""
-        meta, name = subject["metadata"], self._world.options.installation
-        self._world.reporter.blocked(self._kind.kind, meta["namespace"], meta["name"], (GUARD,))
-        now = self._world.clock.now()
+        meta, name = subject["metadata"], self._context.options.installation
+        self._context.reporter.blocked(self._kind.kind, meta["namespace"], meta["name"], (GUARD,))
+        now = self._context.clock.now()
         if acting.rival == name and acting.rival_seen and now - acting.rival_seen < RENEWED_EVERY:
             return
         record = {"name": acting.name, "renewedAt": acting.renewed, "rival": name, "rivalSeenAt": self._now()}
@@ -74,12 +74,12 @@ class OneInstallation:
             f"installation {acting.name} of the operator acts on this object, so {name} does nothing: let each "
             "namespace be served by one installation (watchNamespaces), or uninstall one of the two"
         )
-        await self._world.reporter.event(subject, kind="Warning", reason=GUARD, message=text)
+        await self._context.reporter.event(subject, kind="Warning", reason=GUARD, message=text)
 
     async def _write(self, subject: Manifest, record: Manifest) -> Manifest:
         meta = subject["metadata"]
         status = {**(subject.get("status") or {}), "operator": record}
-        return await self._world.kubernetes.patch_status(
+        return await self._context.kubernetes.patch_status(
             self._kind,
             meta["namespace"],
             meta["name"],
@@ -88,4 +88,4 @@ class OneInstallation:
         )
 
     def _now(self) -> str:
-        return timestamp(self._world.clock.now())
+        return timestamp(self._context.clock.now())

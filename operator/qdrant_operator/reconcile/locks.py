@@ -1,4 +1,4 @@
-"""Turns at a cluster's shards, so that no shard key is removed while one of its shards sets out for another peer.
+"""Locks on a cluster's shards: no shard key is removed while a transfer of one of its shards is being requested.
 
 Qdrant 1.19.0 does not survive that: two of three peers answered nothing about the collection any more, for good.
 Both loops look at all peers before they write, and neither sees what the other has just sent.
@@ -12,25 +12,25 @@ from contextlib import contextmanager
 from qdrant_operator.domain.common.errors import Conflict
 
 
-class Turns:
-    """Who is between a last look at a cluster's shards and the answer to the call that follows it."""
+class ShardLocks:
+    """One step per cluster at a time, from the last read of its shards to the answer to the call that follows."""
 
     def __init__(self) -> None:
-        """Nobody is."""
-        self._taken: dict[tuple[str, str], str] = {}
+        """No lock is held."""
+        self._held: dict[tuple[str, str], str] = {}
 
     @contextmanager
-    def taken(self, namespace: str, cluster: str, what: str) -> Iterator[None]:
-        """Take the turn; `what` is told to others.
+    def hold(self, namespace: str, cluster: str, what: str) -> Iterator[None]:
+        """Hold the lock; `what` names the step in the error of others.
 
         Raises:
-            Conflict: somebody else has it: look again.
+            Conflict: another step holds it.
         """
         key = (namespace, cluster)
-        if key in self._taken:
-            raise Conflict(f"{what}: waits for another step: {self._taken[key]}; looking again", after=0.5)
-        self._taken[key] = what
+        if key in self._held:
+            raise Conflict(f"{what}: waits for another step: {self._held[key]}; looking again", after=0.5)
+        self._held[key] = what
         try:
             yield
         finally:
-            del self._taken[key]
+            del self._held[key]

@@ -53,7 +53,7 @@ class Settling:
     def _obey(self) -> None:
         """The user does what the operator asks for: delete an old volume or a lost collection, set the version back."""
         for wait in self._blocked():
-            if wait["guard"] == "StrayPeer":
+            if wait["guard"] == "OrphanedReplica":
                 self._give_up(re.findall(r"DELETE /collections/([\w-]+)", wait["message"]))
             newer = re.search(rf"{NEWER_VOLUME}: .* set spec.version to (v[\d.]+)", wait["message"])
             if wait["guard"] == "VersionDowngrade" and newer:

@@ -20,7 +20,7 @@ from qdrant_operator.reconcile.backup.schedule.loop import ScheduleReconciler
 from qdrant_operator.reconcile.backup.snapshot.loop import SnapshotReconciler
 from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
 from qdrant_operator.reconcile.collection.loop import CollectionReconciler
-from qdrant_operator.reconcile.context import Options, Reconciler, World
+from qdrant_operator.reconcile.context import Context, Options, Reconciler
 from qdrant_operator.reconcile.defects import report_defect
 from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
 from sandbox.qdrant_sim.core.api.answers import Call
@@ -76,7 +76,7 @@ class Operator:
         """Run until it dies."""
         self._died: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line = Line(self._story.peers, self._story.random, self._story.weather)
-        world = World(
+        world = Context(
             kubernetes=self.kubernetes,
             qdrant=SimulatedQdrant(SimulatedHttp(line, self._before_call)),
             clock=self._story.clock,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from qdrant_operator.domain.cluster.observed import Damage, Leaving, LeavingPhase, Observed
+from qdrant_operator.domain.cluster.observed import Drift, Leaving, LeavingPhase, Observed
 from qdrant_operator.domain.cluster.status import Reason, conditions
 from qdrant_operator.domain.cluster.steps import NOTHING
 from qdrant_operator.domain.common.conditions import Condition
@@ -69,7 +69,7 @@ def test_a_cluster_is_not_ready_when_the_consensus_of_a_peer_has_stopped() -> No
 def test_a_budget_that_follows_the_health_does_not_make_a_cluster_unready() -> None:
     """It is written whenever a transfer begins or ends; objects that peers and clients use do."""
     for kind, is_ready in ((Kind.DISRUPTION_BUDGET, True), (Kind.CONFIG_MAP, False)):
-        damaged = replace(settled(), damage=(Damage(kind, "vectors", ("spec.maxUnavailable",), {}),))
+        damaged = replace(settled(), drift=(Drift(kind, "vectors", ("spec.maxUnavailable",), {}),))
         assert conditions(desired(), damaged, NOTHING)[0].status is is_ready, kind
 
 

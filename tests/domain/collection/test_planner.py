@@ -14,13 +14,13 @@ from qdrant_operator.domain.collection.planner import plan
 from qdrant_operator.domain.collection.requests import OWNER_KEY
 from qdrant_operator.domain.collection.settings import differences
 from qdrant_operator.domain.collection.steps import (
+    AddFinalizer,
     CollectionGuard,
     CollectionPlan,
     CreateCollection,
     DeleteCollection,
-    HoldDeletion,
-    LetGo,
     MoveAliases,
+    RemoveFinalizer,
     TakeOver,
     UpdateCollection,
 )
@@ -251,7 +251,7 @@ def test_the_older_object_has_the_name() -> None:
     assert planned.blocked[0].guard is CollectionGuard.NAME_CLASH
     assert "default/older" in planned.blocked[0].message
     leaving = plan(replace(wanted, leaving=True), observed(live()))
-    assert [type(step) for step in leaving.steps] == [LetGo]
+    assert [type(step) for step in leaving.steps] == [RemoveFinalizer]
 
 
 def test_a_name_that_is_an_alias_is_taken() -> None:
@@ -329,9 +329,9 @@ def test_an_alias_that_cannot_be_ours_is_refused(alias: str, guard: CollectionGu
 def test_the_finalizer_stands_exactly_while_the_policy_is_delete() -> None:
     """It is put before the collection is made, and taken away when the policy becomes Retain."""
     first = plan(desired({"deletionPolicy": "Delete"}), observed()).steps[:2]
-    assert [type(step) for step in first] == [HoldDeletion, CreateCollection]
+    assert [type(step) for step in first] == [AddFinalizer, CreateCollection]
     (step,) = plan(desired(held=True), observed(live())).steps
-    assert isinstance(step, LetGo)
+    assert isinstance(step, RemoveFinalizer)
 
 
 def test_deletion_takes_aliases_and_collection_and_lets_go_last() -> None:
@@ -340,7 +340,7 @@ def test_deletion_takes_aliases_and_collection_and_lets_go_last() -> None:
     seen = observed(live(), aliases={"live": "docs", "else": "other"})
     planned = plan(wanted, seen)
     assert planned.steps[:2] == (MoveAliases("docs", (), ("live",)), DeleteCollection("docs"))
-    assert isinstance(planned.steps[-1], LetGo)
+    assert isinstance(planned.steps[-1], RemoveFinalizer)
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_an_object_is_let_go_when_there_is_nothing_of_it_to_clean_up(
 ) -> None:
     """No deletion hangs on a cluster that goes, and nothing is deleted that is not ours."""
     wanted = desired({"deletionPolicy": "Delete"}, held=True, leaving=True, **changes)
-    assert [type(step) for step in plan(wanted, seen).steps] == [LetGo]
+    assert [type(step) for step in plan(wanted, seen).steps] == [RemoveFinalizer]
 
 
 def test_a_minority_cannot_say_that_the_collection_is_gone() -> None:

@@ -124,7 +124,7 @@ def a_replica_heals() -> ClusterWorld:
     return ClusterWorld(desired(), seen(tuple(pod(n) for n in range(3)), dict(views), members=3, now=NOW))
 
 
-@example(Guard.NO_QUORUM_WITHOUT)
+@example(Guard.QUORUM_AT_RISK)
 def too_few_voters() -> ClusterWorld:
     """The template changed, and vectors-1 is a member that does not vote yet."""
     return ClusterWorld(NEW, told(settled(), "vectors-1", voter=False))
@@ -247,7 +247,7 @@ def a_volume_is_lost() -> ClusterWorld:
     return ClusterWorld(desired(), lost(LEVEL, 2))
 
 
-@example(Guard.STRAY_PEER)
+@example(Guard.ORPHANED_REPLICA)
 def a_shard_is_on_nobody() -> ClusterWorld:
     """A collection of factor 1 was created while a peer was replaced, and Qdrant placed a shard on its old id, 109."""
     return ClusterWorld(desired(), peers(3, {0: (0,), 1: (9,), 2: (2,)}, 1))

@@ -10,7 +10,7 @@ from typing import Any
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
 from qdrant_operator.reconcile.collection.loop import CollectionReconciler
-from qdrant_operator.reconcile.context import Options, Reconciler, World
+from qdrant_operator.reconcile.context import Context, Options, Reconciler
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.domain.collection_model import DOCS
 from tests.reconcile.collection_world import USER, FaultyRest, ManualClock, Recorder, manifest
@@ -104,7 +104,7 @@ def blocked(refusal: Refusal) -> list[Mapping[str, str]]:
 async def _blocked(refusal: Refusal) -> list[Mapping[str, str]]:
     clock, qdrant = ManualClock(), FaultyRest()
     kubernetes = FakeKubernetes(now=clock.now)
-    world = World(kubernetes, qdrant, clock, Recorder(), Options("operator:test"))
+    world = Context(kubernetes, qdrant, clock, Recorder(), Options("operator:test"))
     name, base = ("vectors", {"version": "v1.19.0"}) if refusal.kind is Kind.CLUSTER else ("docs", {})
     for one in (*refusal.beside, manifest(refusal.kind, name, {**base, **refusal.spec})):
         kubernetes.server.create(one, USER)

@@ -49,7 +49,7 @@ async def test_it_is_told_with_the_pods_name(place: Place) -> None:
     """An Event says which pod is missing; the annotation is no damage that is put back."""
     place.clock.pass_by(PATIENCE)
     await place.passes()
-    said = [message for _, reason, message in place.told.events if reason == "StatefulSetReminded"]
+    said = [message for _, reason, message in place.told.events if reason == "StatefulSetRetriggered"]
     assert said == ["remind the StatefulSet of vectors-0: nothing of that name is there"]
     assert [reason for _, reason, _ in place.told.events if reason == "ObjectRestored"] == []
 

@@ -217,7 +217,7 @@ async def test_a_key_is_not_removed_under_a_transfer_that_has_just_begun(place: 
     subject, step = place.object(), RemoveShardKey("docs", "eu", "eu", 0, consented=True)
     assert subject is not None
     with (
-        place.world.turns.taken(NAMESPACE, CLUSTER, "move docs/1"),
+        place.world.shard_locks.hold(NAMESPACE, CLUSTER, "move docs/1"),
         pytest.raises(Retryable, match="move docs/1"),
     ):
         await act(place.world, subject, place.endpoint(), step)

@@ -138,7 +138,7 @@ class PodState:
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class Drift:
     """An owned object that is missing or says something else than wanted."""
 
     kind: Kind
@@ -153,7 +153,7 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True)
-class Unwanted:
+class Obsolete:
     """An object of ours that the spec asks for no more."""
 
     kind: Kind
@@ -196,8 +196,8 @@ class Observed:
     pods: tuple[PodState, ...]
     views: Mapping[str, View]
     """By pod name: what its peer says, or why it says nothing."""
-    damage: tuple[Damage, ...] = ()
-    unwanted: tuple[Unwanted, ...] = ()
+    drift: tuple[Drift, ...] = ()
+    obsolete: tuple[Obsolete, ...] = ()
     contested: tuple[Contested, ...] = ()
     """Owned objects that another writer keeps changing; they are applied again after a pause."""
     members: int | None = None

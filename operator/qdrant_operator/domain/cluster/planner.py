@@ -30,8 +30,8 @@ from qdrant_operator.domain.cluster.steps import (
     MoveShard,
     Plan,
     PutInService,
-    RemindStatefulSet,
     RestartPod,
+    RetriggerStatefulSet,
     Step,
     TakeOutOfService,
 )
@@ -64,8 +64,8 @@ def plan(desired: DesiredCluster, observed: Observed) -> Plan:
 
 def _objects(observed: Observed) -> Plan:
     """Objects as they are wanted; those that another writer keeps changing hold nothing else up."""
-    applied = tuple(ApplyObject(one) for one in observed.damage)
-    deleted = tuple(DeleteObject(one) for one in observed.unwanted)
+    applied = tuple(ApplyObject(one) for one in observed.drift)
+    deleted = tuple(DeleteObject(one) for one in observed.obsolete)
     contested = tuple(
         Blocked(f"apply {one.kind.kind} {one.name}", Guard.FIELD_CONTESTED, str(one))
         for one in observed.contested
@@ -198,7 +198,7 @@ def _repair_template(desired: DesiredCluster, observed: Observed) -> Plan:
 def _remind(desired: DesiredCluster, observed: Observed) -> Plan:
     """The StatefulSet is there and lacks pods."""
     missing = tuple(names.pod_name(desired.name, ordinal) for ordinal in observed.overdue)
-    return Plan((RemindStatefulSet(missing),)) if missing else NOTHING
+    return Plan((RetriggerStatefulSet(missing),)) if missing else NOTHING
 
 
 def _protect(observed: Observed) -> Plan:

@@ -50,14 +50,14 @@ class Reason(StrEnum):
     SCALING = "Scaling"
     STARTING = "PodsStarting"
     PEERS_DOWN = "PeersDown"
-    PEERS_APART = "PeersCannotTalk"
+    PEERS_APART = "PeerConnectivityLost"
     NO_LEADER = "NoLeader"
     SPLIT = "SplitBrain"
     CONSENSUS_STOPPED = "ConsensusStopped"
     REPLICAS_NOT_SOUND = "ReplicasNotSound"
     SETTLED = "Settled"
     HEALTHY = "Healthy"
-    FREE = "NothingWaits"
+    FREE = "NoBlockedSteps"
 
 
 def bootstrap_facts(bootstrap: Bootstrap) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def _ill_shards(observed: Observed) -> str:
 
 def _damage(observed: Observed) -> str:
     """Not the disruption budget: it follows the health of the peers, and serves nobody."""
-    damaged = [one.name for one in observed.damage if one.kind is not Kind.DISRUPTION_BUDGET]
+    damaged = [one.name for one in observed.drift if one.kind is not Kind.DISRUPTION_BUDGET]
     return f"objects to put back: {', '.join(damaged[:5])}" if damaged else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from qdrant_operator.domain.cluster.observed import Bootstrap, Damage, Leaving, MarkVolume, Unwanted
+from qdrant_operator.domain.cluster.observed import Bootstrap, Drift, Leaving, MarkVolume, Obsolete
 from qdrant_operator.domain.common.names import ANNOTATION_HASH
 from qdrant_operator.domain.common.text import counted
 from qdrant_operator.domain.qdrant.soundness import ShardRef
@@ -21,7 +21,7 @@ class Guard(StrEnum):
     CONSENSUS_UNSETTLED = "ConsensusUnsettled"
     TRANSFER_RUNNING = "TransferRunning"
     REPLICA_NOT_SOUND = "ReplicaNotSound"
-    NO_QUORUM_WITHOUT = "NoQuorumWithout"
+    QUORUM_AT_RISK = "QuorumAtRisk"
     STILL_IN_SERVICE = "StillInService"
     BACKUP_RUNNING = "BackupRunning"
     OBJECTS_TERMINATING = "ObjectsTerminating"
@@ -38,7 +38,7 @@ class Guard(StrEnum):
     OUTSIDE_WINDOW = "OutsideWindow"
     PEER_HOLDS_SHARDS = "PeerHoldsShards"
     CONSENT_NEEDED = "ConsentNeeded"
-    STRAY_PEER = "StrayPeer"
+    ORPHANED_REPLICA = "OrphanedReplica"
     REMOVED_VOLUME_PRESENT = "RemovedVolumePresent"
     LAST_TRANSFER_ABORTED = "LastTransferAborted"
     KEY_CHANGED = "KeyChanged"
@@ -67,34 +67,34 @@ class RecordBootstrap:
 class ApplyObject:
     """Create an owned object, or put it back."""
 
-    damage: Damage
+    drift: Drift
 
     def __str__(self) -> str:
-        what = f"{self.damage.kind.kind} {self.damage.name}"
-        if not self.damage.fields:
+        what = f"{self.drift.kind.kind} {self.drift.name}"
+        if not self.drift.fields:
             return f"create {what}"
-        fields = [field for field in self.damage.fields if not field.endswith(ANNOTATION_HASH)]
+        fields = [field for field in self.drift.fields if not field.endswith(ANNOTATION_HASH)]
         verb = "put back" if self.restores else "update"
         return f"{verb} {what}: {', '.join(fields[:3]) or 'fields that are wanted no more'}"
 
     @property
     def restores(self) -> bool:
         """Somebody else changed the object; otherwise we want something new of it."""
-        return bool(self.damage.fields) and not any(f.endswith(ANNOTATION_HASH) for f in self.damage.fields)
+        return bool(self.drift.fields) and not any(f.endswith(ANNOTATION_HASH) for f in self.drift.fields)
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteObject:
     """Delete an object of ours that the spec asks for no more."""
 
-    unwanted: Unwanted
+    obsolete: Obsolete
 
     def __str__(self) -> str:
-        return f"delete {self.unwanted.kind.kind} {self.unwanted.name} ({self.unwanted.why})"
+        return f"delete {self.obsolete.kind.kind} {self.obsolete.name} ({self.obsolete.why})"
 
 
 @dataclass(frozen=True, slots=True)
-class RemindStatefulSet:
+class RetriggerStatefulSet:
     """Make Kubernetes look at the StatefulSet again, whose controller waits longer after each failure to make a pod."""
 
     pods: tuple[str, ...]
@@ -222,7 +222,7 @@ class RemovePeer:
 
 
 @dataclass(frozen=True, slots=True)
-class ForgetPeer:
+class PurgePeerId:
     """Clear an id that is no member from the shard tables."""
 
     peer: PeerId
@@ -272,7 +272,7 @@ Step = (
     RecordBootstrap
     | ApplyObject
     | DeleteObject
-    | RemindStatefulSet
+    | RetriggerStatefulSet
     | MarkCluster
     | TakeOutOfService
     | PutInService
@@ -281,7 +281,7 @@ Step = (
     | MarkVolume
     | RecordLeaving
     | RemovePeer
-    | ForgetPeer
+    | PurgePeerId
     | LowerMembers
     | DeleteClaim
 )
@@ -312,13 +312,13 @@ def event_reason(step: Step) -> str | None:
 
 EVENT_REASONS: Mapping[type, str] = {
     DeleteObject: "ObjectDeleted",
-    RemindStatefulSet: "StatefulSetReminded",
+    RetriggerStatefulSet: "StatefulSetRetriggered",
     ReplicateShard: "ReplicaStarted",
     MoveShard: "MoveStarted",
     DropReplica: "ReplicaDropped",
     AbortTransfer: "TransferAborted",
     RemovePeer: "PeerRemoved",
-    ForgetPeer: "PeerForgotten",
+    PurgePeerId: "PeerIdPurged",
     LowerMembers: "ScaledIn",
     DeleteClaim: "VolumeDeleted",
 }

@@ -16,15 +16,15 @@ from qdrant_operator.domain.collection.requests import OWNER_KEY, create_body, e
 from qdrant_operator.domain.collection.settings import IN_PLACE, Change, Difference, differences
 from qdrant_operator.domain.collection.shard_keys import plan_keys, unlike_keys
 from qdrant_operator.domain.collection.steps import (
+    AddFinalizer,
     CollectionBlocked,
     CollectionGuard,
     CollectionPlan,
     CollectionStep,
     CreateCollection,
     DeleteCollection,
-    HoldDeletion,
-    LetGo,
     MoveAliases,
+    RemoveFinalizer,
     TakeOver,
     UpdateCollection,
     held_back,
@@ -64,7 +64,7 @@ def _farewell(desired: Desired, observed: Observed) -> CollectionPlan:
         return NOTHING
     kept = _why_kept(desired, observed)
     if kept:
-        return CollectionPlan((LetGo(kept),))
+        return CollectionPlan((RemoveFinalizer(kept),))
     if isinstance(observed.collection, Live):
         return _deletion(desired, observed)
     why = (
@@ -97,7 +97,7 @@ def _why_kept(desired: Desired, observed: Observed) -> str | None:
 def _deletion(desired: Desired, observed: Observed) -> CollectionPlan:
     ours = tuple(sorted(alias for alias, name in observed.aliases.items() if name == desired.name))
     aliases = (MoveAliases(desired.name, (), ours),) if ours else ()
-    gone = LetGo(f"collection {desired.name} is not there")
+    gone = RemoveFinalizer(f"collection {desired.name} is not there")
     return CollectionPlan((*aliases, DeleteCollection(desired.name), gone))
 
 
@@ -109,9 +109,9 @@ def _custody(desired: Desired) -> CollectionPlan:
     """The finalizer stands exactly while deletionPolicy is Delete."""
     wanted = desired.spec.deletion_policy == "Delete"
     if wanted and not desired.held:
-        return CollectionPlan((HoldDeletion(),))
+        return CollectionPlan((AddFinalizer(),))
     if desired.held and not wanted:
-        return CollectionPlan((LetGo("deletionPolicy is Retain"),))
+        return CollectionPlan((RemoveFinalizer("deletionPolicy is Retain"),))
     return NOTHING
 
 

@@ -54,10 +54,10 @@ _PASSING = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class HoldDeletion:
+class AddFinalizer:
     """Put our finalizer: deletionPolicy Delete has something to do when the object goes."""
 
-    reason: ClassVar[str] = "DeletionHeld"
+    reason: ClassVar[str] = "FinalizerAdded"
     gate: ClassVar[bool] = True
 
     def __str__(self) -> str:
@@ -65,11 +65,11 @@ class HoldDeletion:
 
 
 @dataclass(frozen=True, slots=True)
-class LetGo:
+class RemoveFinalizer:
     """Take our finalizer away."""
 
     why: str
-    reason: ClassVar[str] = "DeletionReleased"
+    reason: ClassVar[str] = "FinalizerRemoved"
     gate: ClassVar[bool] = True
 
     def __str__(self) -> str:
@@ -249,8 +249,8 @@ class DeleteCollection:
 
 
 CollectionStep = (
-    HoldDeletion
-    | LetGo
+    AddFinalizer
+    | RemoveFinalizer
     | CreateCollection
     | TakeOver
     | UpdateCollection

@@ -92,8 +92,8 @@ def why_not_there(case: Case, peer: PeerId, census: Census) -> str:
 
 def _drop(case: Case, target: frozenset[PeerId], census: Census) -> Wish | None:
     """Worthless replicas first, then those whose zone has others, then those that have to go, then by id."""
-    unwanted = (case.shard.holders - target).union(case.void)
-    leftover = [peer for peer in sorted(unwanted) if _may_drop(case, peer, census)]
+    obsolete = (case.shard.holders - target).union(case.void)
+    leftover = [peer for peer in sorted(obsolete) if _may_drop(case, peer, census)]
     if not leftover:
         return None
     zones = _zones(case.sound, census)

@@ -15,29 +15,29 @@ from qdrant_operator.domain.backup.storage import (
     S3Place,
 )
 from qdrant_operator.domain.common.errors import Refused, Unreachable
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.objects.secrets import read_secret
 from qdrant_operator.reconcile.ports import ObjectStorage
 
 
-async def open_storage(world: World, namespace: str, place: S3Place) -> ObjectStorage:
+async def open_storage(context: Context, namespace: str, place: S3Place) -> ObjectStorage:
     """The storage at a place, with the keys of its Secret and never with an identity of the operator's own.
 
     Raises:
         Refused: `EndpointNotAllowed`, `NoCredentials`, `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty` or
             `SecretValueInvalid`.
     """
-    check_endpoint(world, place)
-    return world.storage(place, await _credentials(world, namespace, place))
+    check_endpoint(context, place)
+    return context.storage(place, await _credentials(context, namespace, place))
 
 
-def check_endpoint(world: World, place: S3Place) -> None:
+def check_endpoint(context: Context, place: S3Place) -> None:
     """Nothing is sent to an address that means something else for the operator than for the user.
 
     Raises:
         Refused: `EndpointNotAllowed`.
     """
-    problem = endpoint_problem(place.endpoint, world.options.storage_endpoints)
+    problem = endpoint_problem(place.endpoint, context.options.storage_endpoints)
     if problem:
         raise Refused(
             "EndpointNotAllowed",
@@ -99,7 +99,7 @@ async def _owned(storage: ObjectStorage, folder: str, uid: str) -> list[str]:
     return keys
 
 
-async def _credentials(world: World, namespace: str, place: S3Place) -> S3Credentials:
+async def _credentials(context: Context, namespace: str, place: S3Place) -> S3Credentials:
     secret = place.secret
     if secret is None:
         raise Refused(
@@ -108,7 +108,7 @@ async def _credentials(world: World, namespace: str, place: S3Place) -> S3Creden
             " operator itself opens a bucket only with a Secret in storage.s3.credentials",
         )
     found = await read_secret(
-        world.kubernetes,
+        context.kubernetes,
         namespace,
         secret,
         field="storage.s3.credentials",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from qdrant_operator.domain.cluster.observed import BootstrapPhase, Damage, MarkVolume, PodState
+from qdrant_operator.domain.cluster.observed import BootstrapPhase, Drift, MarkVolume, PodState
 from qdrant_operator.domain.cluster.pods.rollout import is_down
 from qdrant_operator.domain.cluster.status import bootstrap_facts
 from qdrant_operator.domain.cluster.steps import (
@@ -13,17 +13,17 @@ from qdrant_operator.domain.cluster.steps import (
     DeleteClaim,
     DeleteObject,
     DropReplica,
-    ForgetPeer,
     LowerMembers,
     MarkCluster,
     MoveShard,
+    PurgePeerId,
     PutInService,
     RecordBootstrap,
     RecordLeaving,
-    RemindStatefulSet,
     RemovePeer,
     ReplicateShard,
     RestartPod,
+    RetriggerStatefulSet,
     Step,
     TakeOutOfService,
 )
@@ -33,15 +33,15 @@ from qdrant_operator.domain.common.errors import Conflict, Refused
 from qdrant_operator.domain.common.text import named
 from qdrant_operator.domain.manifests.secrets import PEER_KEY
 from qdrant_operator.reconcile.cluster.members import act_on_member
-from qdrant_operator.reconcile.cluster.observe import UID_KEY, Look, live_claims, live_pods
+from qdrant_operator.reconcile.cluster.observe import UID_KEY, Observation, live_claims, live_pods
 from qdrant_operator.reconcile.cluster.shards import act_on_peer, act_on_shard
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.objects.belonging import belongs
 from qdrant_operator.reconcile.objects.clashes import refuse_anothers
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
 
-async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
+async def act(context: Context, subject: Manifest, look: Observation, step: Step) -> None:
     """Carry out one step.
 
     Raises:
@@ -50,75 +50,75 @@ async def act(world: World, subject: Manifest, look: Look, step: Step) -> None:
     """
     match step:
         case RecordBootstrap():
-            await _record(world, subject, step)
+            await _record(context, subject, step)
         case ApplyObject() | DeleteObject():
-            await _act_on_object(world, subject, step)
-        case RemindStatefulSet():
-            await _remind(world, subject)
+            await _act_on_object(context, subject, step)
+        case RetriggerStatefulSet():
+            await _remind(context, subject)
         case MarkCluster():
             value = {"uid": subject["metadata"]["uid"]}
-            await world.qdrant.put_cluster_key(look.endpoints[step.pod], UID_KEY, value)
+            await context.qdrant.put_cluster_key(look.endpoints[step.pod], UID_KEY, value)
         case TakeOutOfService() | PutInService():
-            await _label(world, subject, look, step)
+            await _label(context, subject, look, step)
         case RestartPod():
-            await _restart(world, subject, look, step)
+            await _restart(context, subject, look, step)
         case ReplicateShard() | MoveShard() | DropReplica() | AbortTransfer():
-            await act_on_shard(world, look, step)
-        case RemovePeer() | ForgetPeer():
-            await act_on_peer(world, subject, look, step)
+            await act_on_shard(context, look, step)
+        case RemovePeer() | PurgePeerId():
+            await act_on_peer(context, subject, look, step)
         case RecordLeaving() | LowerMembers() | DeleteClaim() | MarkVolume():
-            await act_on_member(world, subject, look, step)
+            await act_on_member(context, subject, look, step)
         case _:
             assert_never(step)
 
 
-async def _record(world: World, subject: Manifest, step: RecordBootstrap) -> None:
+async def _record(context: Context, subject: Manifest, step: RecordBootstrap) -> None:
     """The decision to start anew is checked against the live world once more, then written or refused whole."""
     meta = subject["metadata"]
     if step.bootstrap.phase is BootstrapPhase.STARTED:
-        live = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
-        claims = await live_claims(world, subject)
+        live = await context.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+        claims = await live_claims(context, subject)
         if live is not None or any(map(may_hold_data, claims.values())):
             raise Conflict("volumes or a StatefulSet appeared: deciding again", after=0.1)
     status = {**(subject.get("status") or {}), "bootstrap": bootstrap_facts(step.bootstrap)}
-    await world.kubernetes.patch_status(
+    await context.kubernetes.patch_status(
         Kind.CLUSTER, meta["namespace"], meta["name"], resource_version=meta["resourceVersion"], status=status
     )
 
 
-async def _act_on_object(world: World, subject: Manifest, step: ApplyObject | DeleteObject) -> None:
+async def _act_on_object(context: Context, subject: Manifest, step: ApplyObject | DeleteObject) -> None:
     meta = subject["metadata"]
     if isinstance(step, DeleteObject):
-        gone = step.unwanted
-        await world.kubernetes.delete(gone.kind, meta["namespace"], gone.name, uid=gone.uid)
+        gone = step.obsolete
+        await context.kubernetes.delete(gone.kind, meta["namespace"], gone.name, uid=gone.uid)
         return
-    damage = step.damage
-    if not damage.fields:
-        await _refuse_foreign(world, subject, damage)
-    refuse_anothers(world.kubernetes, meta, damage.kind, damage.name)
-    await world.kubernetes.apply(_as_seen(damage))
+    drift = step.drift
+    if not drift.fields:
+        await _refuse_foreign(context, subject, drift)
+    refuse_anothers(context.kubernetes, meta, drift.kind, drift.name)
+    await context.kubernetes.apply(_as_seen(drift))
 
 
-async def _remind(world: World, subject: Manifest) -> None:
+async def _remind(context: Context, subject: Manifest) -> None:
     meta = subject["metadata"]
-    said = {names.ANNOTATION_REMINDED: world.clock.now().isoformat(timespec="seconds")}
+    said = {names.ANNOTATION_REMINDED: context.clock.now().isoformat(timespec="seconds")}
     body = {"metadata": {"annotations": said}}
-    await world.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
+    await context.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
 
 
-def _as_seen(damage: Damage) -> Manifest:
+def _as_seen(drift: Drift) -> Manifest:
     """The object that was looked at is changed, on exactly the version that was looked at.
 
     A late write, also one that waited for slow status writes, would else make an object again that was deleted
     meanwhile, take members away that were added meanwhile, or permit what was forbidden since.
     """
-    if not damage.uid:
-        return damage.manifest
-    seen = {"uid": damage.uid, "resourceVersion": damage.version}
-    return {**damage.manifest, "metadata": {**damage.manifest["metadata"], **seen}}
+    if not drift.uid:
+        return drift.manifest
+    seen = {"uid": drift.uid, "resourceVersion": drift.version}
+    return {**drift.manifest, "metadata": {**drift.manifest["metadata"], **seen}}
 
 
-async def _refuse_foreign(world: World, subject: Manifest, damage: Damage) -> None:
+async def _refuse_foreign(context: Context, subject: Manifest, drift: Drift) -> None:
     """What our cache does not show may still exist, and be another's, or hold a key.
 
     Raises:
@@ -126,13 +126,13 @@ async def _refuse_foreign(world: World, subject: Manifest, damage: Damage) -> No
         Conflict: a Secret with another key appeared since the look.
     """
     meta = subject["metadata"]
-    live = await world.kubernetes.read(damage.kind, meta["namespace"], damage.name)
+    live = await context.kubernetes.read(drift.kind, meta["namespace"], drift.name)
     if live is None:
         return
     if not belongs(live, meta["name"], meta["uid"]):
-        raise Refused("NameClash", _clash(damage.kind, damage.name, meta["namespace"]))
-    if damage.kind is Kind.SECRET and _key_in(live) not in ("", _key_in(damage.manifest)):
-        raise Conflict(f"Secret {damage.name} appeared with a key: looking again", after=0.1)
+        raise Refused("NameClash", _clash(drift.kind, drift.name, meta["namespace"]))
+    if drift.kind is Kind.SECRET and _key_in(live) not in ("", _key_in(drift.manifest)):
+        raise Conflict(f"Secret {drift.name} appeared with a key: looking again", after=0.1)
 
 
 def _key_in(secret: Manifest) -> str:
@@ -153,7 +153,9 @@ def _clash(kind: Kind, name: str, namespace: str) -> str:
     return f"{start}give the QdrantCluster another name, or delete the {kind.kind} if nothing uses it"
 
 
-async def _label(world: World, subject: Manifest, look: Look, step: TakeOutOfService | PutInService) -> None:
+async def _label(
+    context: Context, subject: Manifest, look: Observation, step: TakeOutOfService | PutInService
+) -> None:
     """In service or out of it, on the version of the pod that was looked at: a late write decides nothing."""
     serving = "true" if isinstance(step, PutInService) else "false"
     pods = (*look.observed.pods, *filter(None, (look.observed.going,)))
@@ -161,17 +163,17 @@ async def _label(world: World, subject: Manifest, look: Look, step: TakeOutOfSer
     meta: Manifest = {"labels": {names.LABEL_SERVING: serving}}
     if seen:
         meta["resourceVersion"] = seen
-    await world.kubernetes.patch(Kind.POD, subject["metadata"]["namespace"], step.pod, {"metadata": meta})
+    await context.kubernetes.patch(Kind.POD, subject["metadata"]["namespace"], step.pod, {"metadata": meta})
 
 
 def _standing(pod: PodState) -> tuple[str, str, str, bool, bool]:
     return pod.name, pod.uid, pod.life, pod.ready, pod.terminating
 
 
-async def _restart(world: World, subject: Manifest, look: Look, step: RestartPod) -> None:
+async def _restart(context: Context, subject: Manifest, look: Observation, step: RestartPod) -> None:
     """Delete a pod, unless it or another one changed since the look: status may have been written slowly meanwhile."""
     namespace = subject["metadata"]["namespace"]
-    live = await live_pods(world, namespace, subject["metadata"]["name"])
+    live = await live_pods(context, namespace, subject["metadata"]["name"])
     pod = next((pod for pod in live if pod.uid == step.uid), None)
     if pod is None:
         raise Conflict(f"{step.pod} is another pod already: looking again", after=0.1)
@@ -183,6 +185,6 @@ async def _restart(world: World, subject: Manifest, look: Look, step: RestartPod
     if pod.ready and pod.serving:
         raise Conflict(f"{step.pod} is in service again: looking again", after=0.1)
     # On exactly the version that was read: a late deletion must not stop a pod that is in service again.
-    await world.kubernetes.delete(
+    await context.kubernetes.delete(
         Kind.POD, namespace, step.pod, uid=step.uid, resource_version=pod.resource_version
     )

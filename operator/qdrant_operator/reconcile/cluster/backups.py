@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.domain.backup.retention import Phase
 from qdrant_operator.reconcile.backup.snapshot.subject import is_over, moment, phase_of
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Kind
 
 BACKUP_PATIENCE = timedelta(minutes=30)
@@ -16,10 +16,10 @@ RUNNING = frozenset({Phase.RUNNING, Phase.UNKNOWN})
 """A phase of a newer release may be one in which shards are copied."""
 
 
-def running_backups(world: World, namespace: str, cluster: str) -> tuple[str, ...]:
+def running_backups(context: Context, namespace: str, cluster: str) -> tuple[str, ...]:
     """Names of the QdrantSnapshots whose Job runs and has run for less than half an hour."""
-    since = world.clock.now() - BACKUP_PATIENCE
-    found = world.kubernetes.cached(Kind.SNAPSHOT, namespace, {})
+    since = context.clock.now() - BACKUP_PATIENCE
+    found = context.kubernetes.cached(Kind.SNAPSHOT, namespace, {})
     return tuple(
         sorted(
             snapshot["metadata"]["name"]

@@ -17,7 +17,7 @@ from qdrant_operator.domain.common import names
 from qdrant_operator.domain.qdrant.views import View
 from qdrant_operator.reconcile.cluster.keys import Keys
 from qdrant_operator.reconcile.cluster.records import read_releases
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
 
@@ -47,7 +47,7 @@ class _Release:
 
 
 def want(
-    world: World,
+    context: Context,
     subject: Manifest,
     spec: ClusterSpec,
     keys: Keys,
@@ -55,7 +55,7 @@ def want(
     views: Mapping[str, View],
 ) -> Wanted:
     """Follow the spec as far as is safe; `views` are those of all pods, also of one that is going."""
-    release = _release(world, subject, spec, observed, views)
+    release = _release(context, subject, spec, observed, views)
     count, held_back = pods_wanted(subject["metadata"]["name"], spec.replicas, observed)
     desired = DesiredCluster(
         name=subject["metadata"]["name"],
@@ -67,7 +67,7 @@ def want(
         version=release.hop.version,
         digest=release.digest,
         first_pod=first_pod(observed.bootstrap),
-        operator=world.options.operator_pods,
+        operator=context.options.operator_pods,
         disruptions=plan_disruptions(observed),
         allowed_downgrade=release.allowed,
     )
@@ -75,13 +75,13 @@ def want(
 
 
 def _release(
-    world: World, subject: Manifest, spec: ClusterSpec, observed: Observed, views: Mapping[str, View]
+    context: Context, subject: Manifest, spec: ClusterSpec, observed: Observed, views: Mapping[str, View]
 ) -> _Release:
     meta = subject["metadata"]
     allowed = (meta.get("annotations") or {}).get(names.ANNOTATION_ALLOW_DOWNGRADE, "")
     known = past(views, observed.volumes, read_releases(subject))
     present = _present_release(
-        world.kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+        context.kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     )
     hop = next_hop(spec.version, known, present[0], allowed)
     return _Release(hop, known, _digest(hop.version, spec, present), allowed)

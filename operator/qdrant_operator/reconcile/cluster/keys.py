@@ -16,7 +16,7 @@ from qdrant_operator.domain.common.secret_values import clean_value, is_clean
 from qdrant_operator.domain.manifests.diff import fingerprint
 from qdrant_operator.domain.manifests.secrets import PEER_KEY
 from qdrant_operator.domain.manifests.stateful_set import API_KEY_VARIABLE, has_api_key
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.objects.belonging import belongs
 from qdrant_operator.reconcile.objects.secrets import secret_value
 from qdrant_operator.reconcile.ports import Kind, Manifest
@@ -52,7 +52,7 @@ NO_KEYS = Keys(Credentials(None))
 """Of a cluster without authentication, and of one that nothing is known of yet."""
 
 
-async def resolve_keys(world: World, subject: Manifest, spec: ClusterSpec) -> Keys:
+async def resolve_keys(context: Context, subject: Manifest, spec: ClusterSpec) -> Keys:
     """Find the keys of a cluster.
 
     Raises:
@@ -61,20 +61,20 @@ async def resolve_keys(world: World, subject: Manifest, spec: ClusterSpec) -> Ke
     """
     if spec.auth.disabled:
         return NO_KEYS
-    given = await _given(world, subject, spec)
-    kept, revision = await _kept(world, subject)
-    read_only, salted = await _read_only(world, subject, spec)
-    in_force = kept or given or await _first_key(world, subject)
+    given = await _given(context, subject, spec)
+    kept, revision = await _kept(context, subject)
+    read_only, salted = await _read_only(context, subject, spec)
+    in_force = kept or given or await _first_key(context, subject)
     return Keys(Credentials(in_force, read_only, salted, revision), given)
 
 
-async def _first_key(world: World, subject: Manifest) -> str:
+async def _first_key(context: Context, subject: Manifest) -> str:
     """A new key, for a cluster that has none: peers that run with one would refuse another."""
     meta = subject["metadata"]
-    running = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+    running = await context.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     if running is not None and has_api_key(running):
         raise Refused("ApiKeyLost", _lost(meta["name"]))
-    return world.new_key()
+    return context.new_key()
 
 
 def _lost(cluster: str) -> str:
@@ -85,27 +85,27 @@ def _lost(cluster: str) -> str:
     )
 
 
-async def _given(world: World, subject: Manifest, spec: ClusterSpec) -> str | None:
+async def _given(context: Context, subject: Manifest, spec: ClusterSpec) -> str | None:
     if spec.auth.api_key is None:
         return None
     ref = spec.auth.api_key.secret_ref
-    return await secret_value(world.kubernetes, subject["metadata"]["namespace"], ref.name, ref.key)
+    return await secret_value(context.kubernetes, subject["metadata"]["namespace"], ref.name, ref.key)
 
 
-async def _read_only(world: World, subject: Manifest, spec: ClusterSpec) -> tuple[str | None, str]:
+async def _read_only(context: Context, subject: Manifest, spec: ClusterSpec) -> tuple[str | None, str]:
     if spec.auth.read_only_api_key is None:
         return None, ""
     ref = spec.auth.read_only_api_key.secret_ref
-    value = await secret_value(world.kubernetes, subject["metadata"]["namespace"], ref.name, ref.key)
+    value = await secret_value(context.kubernetes, subject["metadata"]["namespace"], ref.name, ref.key)
     salted = fingerprint([subject["metadata"]["uid"], value])
     return value, salted
 
 
-async def _kept(world: World, subject: Manifest) -> tuple[str | None, int]:
+async def _kept(context: Context, subject: Manifest) -> tuple[str | None, int]:
     """The key in force and its revision, from either of our two Secrets: losing one loses no key."""
     meta = subject["metadata"]
     for name in (names.peer_auth_secret(meta["name"]), names.auth_secret(meta["name"])):
-        secret = await _own_secret(world, meta, name)
+        secret = await _own_secret(context, meta, name)
         raw = base64.b64decode(((secret or {}).get("data") or {}).get(PEER_KEY) or "")
         if secret is not None and is_clean(raw):
             return clean_value(raw, name), _revision(secret)
@@ -117,8 +117,8 @@ def _revision(secret: Manifest) -> int:
     return int(said) if said.isdecimal() else 0
 
 
-async def _own_secret(world: World, meta: Manifest, name: str) -> Manifest | None:
+async def _own_secret(context: Context, meta: Manifest, name: str) -> Manifest | None:
     """From the cache, and live where the cache has nothing: only a live answer proves that there is no key."""
-    secret = world.kubernetes.cached_one(Kind.SECRET, meta["namespace"], name)
-    secret = secret or await world.kubernetes.read(Kind.SECRET, meta["namespace"], name)
+    secret = context.kubernetes.cached_one(Kind.SECRET, meta["namespace"], name)
+    secret = secret or await context.kubernetes.read(Kind.SECRET, meta["namespace"], name)
     return secret if secret is not None and belongs(secret, meta["name"], meta["uid"]) else None

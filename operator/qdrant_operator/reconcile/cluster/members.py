@@ -10,15 +10,18 @@ from qdrant_operator.domain.cluster.steps import DeleteClaim, LowerMembers, Reco
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Conflict
 from qdrant_operator.domain.common.names import pod_name
-from qdrant_operator.reconcile.cluster.observe import Look
+from qdrant_operator.reconcile.cluster.observe import Observation
 from qdrant_operator.reconcile.cluster.shards import asked_again
 from qdrant_operator.reconcile.cluster.volumes import mark_volume
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
 
 async def act_on_member(
-    world: World, subject: Manifest, look: Look, step: RecordLeaving | LowerMembers | DeleteClaim | MarkVolume
+    context: Context,
+    subject: Manifest,
+    look: Observation,
+    step: RecordLeaving | LowerMembers | DeleteClaim | MarkVolume,
 ) -> None:
     """Carry out one step of a removal, or mark a volume.
 
@@ -27,28 +30,28 @@ async def act_on_member(
     """
     match step:
         case RecordLeaving():
-            await _record(world, subject, step)
+            await _record(context, subject, step)
         case LowerMembers():
-            await _lower(world, subject, look, step)
+            await _lower(context, subject, look, step)
         case DeleteClaim():
-            await _delete(world, subject, step)
+            await _delete(context, subject, step)
         case MarkVolume():
-            await mark_volume(world, subject, step)
+            await mark_volume(context, subject, step)
 
 
-async def _record(world: World, subject: Manifest, step: RecordLeaving) -> None:
+async def _record(context: Context, subject: Manifest, step: RecordLeaving) -> None:
     if step.leaving is None or step.leaving.phase is LeavingPhase.REMOVING:
-        await _refuse_earlier_writes(world, subject)
+        await _refuse_earlier_writes(context, subject)
     meta, status = subject["metadata"], dict(subject.get("status") or {})
     status.pop("leaving", None)
     if step.leaving is not None:
         status["leaving"] = leaving_facts(step.leaving)
-    await world.kubernetes.patch_status(
+    await context.kubernetes.patch_status(
         Kind.CLUSTER, meta["namespace"], meta["name"], resource_version=meta["resourceVersion"], status=status
     )
 
 
-async def _refuse_earlier_writes(world: World, subject: Manifest) -> None:
+async def _refuse_earlier_writes(context: Context, subject: Manifest) -> None:
     """Give the StatefulSet another version: all that is written to it names the version that was seen.
 
     A write of an operator that is gone, from before the removal, may arrive late, and would make pods above the one
@@ -56,15 +59,15 @@ async def _refuse_earlier_writes(world: World, subject: Manifest) -> None:
     """
     meta = subject["metadata"]
     body = {"metadata": {"annotations": {names.ANNOTATION_RECORDED: meta["resourceVersion"]}}}
-    if world.kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"]) is not None:
-        await world.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
+    if context.kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"]) is not None:
+        await context.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
 
 
-async def _lower(world: World, subject: Manifest, look: Look, step: LowerMembers) -> None:
+async def _lower(context: Context, subject: Manifest, look: Observation, step: LowerMembers) -> None:
     """From exactly one more, as read live, and on exactly that version."""
     meta = subject["metadata"]
-    await _expect_nobody_joined(world, look, step)
-    live = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+    await _expect_nobody_joined(context, look, step)
+    live = await context.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     if live is None or live["spec"].get("replicas") != step.members + 1:
         raise Conflict("the StatefulSet has another number of pods than expected: looking again", after=0.5)
     if step.pod != pod_name(meta["name"], step.members):
@@ -73,24 +76,24 @@ async def _lower(world: World, subject: Manifest, look: Look, step: LowerMembers
         "metadata": {"resourceVersion": live["metadata"]["resourceVersion"]},
         "spec": {"replicas": step.members},
     }
-    await world.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
+    await context.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
 
 
-async def _expect_nobody_joined(world: World, look: Look, step: LowerMembers) -> None:
+async def _expect_nobody_joined(context: Context, look: Observation, step: LowerMembers) -> None:
     """Ask the peers once more: the kubelet starts the container of a pod again whose peer had never joined.
 
     Raises:
         Conflict: the pod would not be taken away by what the peers say now.
     """
-    fresh = await asked_again(world, look)
+    fresh = await asked_again(context, look)
     layout = build_layout(fresh, roles(look.desired, fresh))
     if step not in plan_membership(look.desired, fresh, layout).steps:
         raise Conflict(f"{step.pod}: a peer may have joined from it since the look; looking again", after=0.5)
 
 
-async def _delete(world: World, subject: Manifest, step: DeleteClaim) -> None:
+async def _delete(context: Context, subject: Manifest, step: DeleteClaim) -> None:
     namespace = subject["metadata"]["namespace"]
     pod = step.claim.removeprefix("storage-")
-    if await world.kubernetes.read(Kind.POD, namespace, pod) is not None:
+    if await context.kubernetes.read(Kind.POD, namespace, pod) is not None:
         raise Conflict(f"{pod} is still there: looking again", after=0.5)
-    await world.kubernetes.delete(Kind.CLAIM, namespace, step.claim, uid=step.uid)
+    await context.kubernetes.delete(Kind.CLAIM, namespace, step.claim, uid=step.uid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qdrant_operator.domain.cluster.desired import DesiredCluster
-from qdrant_operator.domain.cluster.observed import Damage, Unwanted
+from qdrant_operator.domain.cluster.observed import Drift, Obsolete
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.manifests.config import config_map
 from qdrant_operator.domain.manifests.diff import differences, stamped
@@ -36,13 +36,13 @@ def wanted_objects(desired: DesiredCluster) -> Iterator[Manifest]:
     yield stateful_set(desired)
 
 
-def find_damage(kubernetes: Kubernetes, desired: DesiredCluster) -> tuple[Damage, ...]:
+def find_drift(kubernetes: Kubernetes, desired: DesiredCluster) -> tuple[Drift, ...]:
     """Objects that are missing or differ from what we want, by the watch caches."""
     found = (_damage(kubernetes, stamped(manifest)) for manifest in wanted_objects(desired))
-    return tuple(damage for damage in found if damage)
+    return tuple(drift for drift in found if drift)
 
 
-def find_unwanted(kubernetes: Kubernetes, desired: DesiredCluster) -> tuple[Unwanted, ...]:
+def find_unwanted(kubernetes: Kubernetes, desired: DesiredCluster) -> tuple[Obsolete, ...]:
     """Objects that were made for this QdrantCluster and that its spec asks for no more, by the watch caches."""
     if desired.spec.network_policy.enabled:
         return ()
@@ -51,15 +51,15 @@ def find_unwanted(kubernetes: Kubernetes, desired: DesiredCluster) -> tuple[Unwa
     owners = [ref.get("uid") for ref in ((live or {}).get("metadata") or {}).get("ownerReferences") or ()]
     if live is None or desired.uid not in owners:
         return ()
-    return (Unwanted(kind, name, live["metadata"]["uid"], "spec.networkPolicy.enabled is false"),)
+    return (Obsolete(kind, name, live["metadata"]["uid"], "spec.networkPolicy.enabled is false"),)
 
 
-def _damage(kubernetes: Kubernetes, manifest: Manifest) -> Damage | None:
+def _damage(kubernetes: Kubernetes, manifest: Manifest) -> Drift | None:
     kind = next(kind for kind in Kind if kind.kind == manifest["kind"])
     name = manifest["metadata"]["name"]
     live = kubernetes.cached_one(kind, manifest["metadata"]["namespace"], name)
     if live is None:
-        return Damage(kind, name, (), manifest)
+        return Drift(kind, name, (), manifest)
     fields = differences(manifest, live)
     meta = live["metadata"]
-    return Damage(kind, name, fields, manifest, meta["uid"], meta["resourceVersion"]) if fields else None
+    return Drift(kind, name, fields, manifest, meta["uid"], meta["resourceVersion"]) if fields else None

@@ -29,7 +29,7 @@ from qdrant_operator.reconcile.cluster.backups import running_backups
 from qdrant_operator.reconcile.cluster.desired import Wanted, want
 from qdrant_operator.reconcile.cluster.keys import NO_KEYS, resolve_keys
 from qdrant_operator.reconcile.cluster.memory.remembered import Remembered
-from qdrant_operator.reconcile.cluster.objects import find_damage, find_unwanted
+from qdrant_operator.reconcile.cluster.objects import find_drift, find_unwanted
 from qdrant_operator.reconcile.cluster.records import (
     read_bootstrap,
     read_leaving,
@@ -37,7 +37,7 @@ from qdrant_operator.reconcile.cluster.records import (
     read_volumes,
 )
 from qdrant_operator.reconcile.cluster.spec import parse_spec
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.objects.remains import find_remains
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
 
@@ -48,7 +48,7 @@ STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """What is wanted, what is there, and how to reach the peers."""
 
     desired: DesiredCluster
@@ -62,7 +62,7 @@ def no_memory(_observed: Observed) -> Remembered:
     return Remembered()
 
 
-async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> Look:
+async def look(context: Context, subject: Manifest, recall: Recall = no_memory) -> Observation:
     """Read the world; parts that give no answer are values, not exceptions.
 
     `recall` tells what earlier looks have to say about this one.
@@ -71,32 +71,32 @@ async def look(world: World, subject: Manifest, recall: Recall = no_memory) -> L
         Refused: the spec cannot be followed.
         Retryable: Kubernetes did not answer.
     """
-    spec = parse_spec(subject, world.clock.now())
-    remains = () if read_bootstrap(subject) else await find_remains(world, subject)
-    keys = NO_KEYS if remains else await resolve_keys(world, subject, spec)
+    spec = parse_spec(subject, context.clock.now())
+    remains = () if read_bootstrap(subject) else await find_remains(context, subject)
+    keys = NO_KEYS if remains else await resolve_keys(context, subject, spec)
     namespace, name = subject["metadata"]["namespace"], subject["metadata"]["name"]
-    pods = read_pods(world, namespace, name, spec.shards.zone_key)
+    pods = read_pods(context, namespace, name, spec.shards.zone_key)
     endpoints = {} if remains else _endpoints(pods, keys.credentials.api_key)
-    views = await read_views(world, pods, endpoints)
-    observed = await _observe(world, subject, pods, endpoints, views)
+    views = await read_views(context, pods, endpoints)
+    observed = await _observe(context, subject, pods, endpoints, views)
     observed = replace(recall(observed).added_to(observed), remains=remains)
-    wanted = want(world, subject, spec, keys.settled(spec, name, observed), observed, views)
-    return Look(wanted.desired, _compared(world, wanted, observed), endpoints, wanted.blocked)
+    wanted = want(context, subject, spec, keys.settled(spec, name, observed), observed, views)
+    return Observation(wanted.desired, _compared(context, wanted, observed), endpoints, wanted.blocked)
 
 
-def _compared(world: World, wanted: Wanted, observed: Observed) -> Observed:
+def _compared(context: Context, wanted: Wanted, observed: Observed) -> Observed:
     """The same with what differs from the objects that are wanted."""
     observed = replace(observed, highest_version=wanted.highest_version)
     return replace(
         observed,
-        damage=find_damage(world.kubernetes, wanted.desired) if observed.bootstrap else (),
-        unwanted=find_unwanted(world.kubernetes, wanted.desired),
+        drift=find_drift(context.kubernetes, wanted.desired) if observed.bootstrap else (),
+        obsolete=find_unwanted(context.kubernetes, wanted.desired),
         unmarked=find_unmarked(wanted.desired, observed),
     )
 
 
 async def _observe(
-    world: World,
+    context: Context,
     subject: Manifest,
     pods: tuple[PodState, ...],
     endpoints: dict[str, Endpoint],
@@ -105,12 +105,12 @@ async def _observe(
     """What is asked is asked first; then the caches are read in one go, so that no write comes between."""
     namespace, name = subject["metadata"]["namespace"], subject["metadata"]["name"]
     bootstrap, leaving = read_bootstrap(subject), read_leaving(subject)
-    listed = await _listed(world, subject, pods)
-    mark = await _mark(world, bootstrap, endpoints, views)
-    live = None if bootstrap else (await _live_members(world, subject), await live_claims(world, subject))
-    stateful_set = world.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
-    volumes = live[1] if live else read_volumes(subject, world.kubernetes.cached(Kind.CLAIM, namespace, {}))
-    collections = _collections(world, namespace, name)
+    listed = await _listed(context, subject, pods)
+    mark = await _mark(context, bootstrap, endpoints, views)
+    live = None if bootstrap else (await _live_members(context, subject), await live_claims(context, subject))
+    stateful_set = context.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
+    volumes = live[1] if live else read_volumes(subject, context.kubernetes.cached(Kind.CLAIM, namespace, {}))
+    collections = _collections(context, namespace, name)
     wanted, floors = wants(collections), _floors(collections, int(subject["spec"].get("replicas", 3)))
     going = gone_pod(leaving, pods, views)
     staying = {pod: view for pod, view in views.items() if going is None or pod != going.name}
@@ -127,15 +127,15 @@ async def _observe(
         going=going,
         wants=wanted,
         floors=floors,
-        backups=running_backups(world, namespace, name),
-        disruptions=read_disruptions(world.kubernetes.cached_one(Kind.DISRUPTION_BUDGET, namespace, name)),
-        now=world.clock.now(),
+        backups=running_backups(context, namespace, name),
+        disruptions=read_disruptions(context.kubernetes.cached_one(Kind.DISRUPTION_BUDGET, namespace, name)),
+        now=context.clock.now(),
     )
     return replace(observed, members_known=update_records(read_members(subject), name, observed))
 
 
-def _collections(world: World, namespace: str, cluster: str) -> tuple[Manifest, ...]:
-    found = world.kubernetes.cached(Kind.COLLECTION, namespace, {})
+def _collections(context: Context, namespace: str, cluster: str) -> tuple[Manifest, ...]:
+    found = context.kubernetes.cached(Kind.COLLECTION, namespace, {})
     return tuple(one for one in found if one["spec"]["clusterRef"]["name"] == cluster)
 
 
@@ -149,27 +149,27 @@ def _floors(collections: tuple[Manifest, ...], peers: int) -> dict[str, int]:
     return {name: factor for name, factor in asked.items() if factor <= peers}
 
 
-async def live_claims(world: World, subject: Manifest) -> dict[str, Volume]:
+async def live_claims(context: Context, subject: Manifest) -> dict[str, Volume]:
     """Volume claims that pods of this cluster would take, whoever made them."""
     meta = subject["metadata"]
-    claims = await world.kubernetes.list(Kind.CLAIM, meta["namespace"], {})
+    claims = await context.kubernetes.list(Kind.CLAIM, meta["namespace"], {})
     return read_volumes(subject, claims)
 
 
-async def _live_members(world: World, subject: Manifest) -> int | None:
+async def _live_members(context: Context, subject: Manifest) -> int | None:
     meta = subject["metadata"]
-    live = await world.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
+    live = await context.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     return int(live["spec"].get("replicas", 1)) if live else None
 
 
-def read_pods(world: World, namespace: str, cluster: str, zone_key: str | None) -> tuple[PodState, ...]:
+def read_pods(context: Context, namespace: str, cluster: str, zone_key: str | None) -> tuple[PodState, ...]:
     """The pods of the cluster's StatefulSet, by ordinal."""
-    return _in_order(world.kubernetes.cached(Kind.POD, namespace, names.peer_selector(cluster)), zone_key)
+    return _in_order(context.kubernetes.cached(Kind.POD, namespace, names.peer_selector(cluster)), zone_key)
 
 
-async def live_pods(world: World, namespace: str, cluster: str) -> tuple[PodState, ...]:
+async def live_pods(context: Context, namespace: str, cluster: str) -> tuple[PodState, ...]:
     """The same, read live; their zones are left out."""
-    return _in_order(await world.kubernetes.list(Kind.POD, namespace, names.peer_selector(cluster)), None)
+    return _in_order(await context.kubernetes.list(Kind.POD, namespace, names.peer_selector(cluster)), None)
 
 
 def _in_order(pods: Iterable[Manifest], zone_key: str | None) -> tuple[PodState, ...]:
@@ -250,41 +250,41 @@ def _endpoints(pods: tuple[PodState, ...], key: str | None) -> dict[str, Endpoin
 
 
 async def read_views(
-    world: World, pods: tuple[PodState, ...], endpoints: dict[str, Endpoint]
+    context: Context, pods: tuple[PodState, ...], endpoints: dict[str, Endpoint]
 ) -> dict[str, View]:
-    views = await asyncio.gather(*(_view(world, pod, endpoints.get(pod.name)) for pod in pods))
+    views = await asyncio.gather(*(_view(context, pod, endpoints.get(pod.name)) for pod in pods))
     return {pod.name: view for pod, view in zip(pods, views, strict=True)}
 
 
-async def _view(world: World, pod: PodState, endpoint: Endpoint | None) -> View:
+async def _view(context: Context, pod: PodState, endpoint: Endpoint | None) -> View:
     if endpoint is None:
         return Silent("its pod is stopping" if pod.terminating else "its pod has no address")
     try:
-        return await world.qdrant.observe(endpoint)
+        return await context.qdrant.observe(endpoint)
     except (Retryable, Refused) as error:
         return access.silent(error)
 
 
-async def _listed(world: World, subject: Manifest, pods: tuple[PodState, ...]) -> frozenset[str]:
+async def _listed(context: Context, subject: Manifest, pods: tuple[PodState, ...]) -> frozenset[str]:
     """Addresses in the client Service's endpoint slices; asked only while a pod is being taken out."""
-    return frozenset() if all(pod.serving for pod in pods) else await service_addresses(world, subject)
+    return frozenset() if all(pod.serving for pod in pods) else await service_addresses(context, subject)
 
 
-async def service_addresses(world: World, subject: Manifest) -> frozenset[str]:
+async def service_addresses(context: Context, subject: Manifest) -> frozenset[str]:
     """Addresses to which the client Service sends requests, read live."""
     meta = subject["metadata"]
     labels = {"kubernetes.io/service-name": meta["name"]}
-    slices = await world.kubernetes.list(Kind.ENDPOINT_SLICE, meta["namespace"], labels)
+    slices = await context.kubernetes.list(Kind.ENDPOINT_SLICE, meta["namespace"], labels)
     endpoints = (endpoint for part in slices for endpoint in part.get("endpoints") or ())
     listed = {address for endpoint in endpoints for address in endpoint.get("addresses") or ()}
     # A Service may list the other family's address of a pod than the one that we talk to.
-    pods = world.kubernetes.cached(Kind.POD, meta["namespace"], names.peer_selector(meta["name"]))
+    pods = context.kubernetes.cached(Kind.POD, meta["namespace"], names.peer_selector(meta["name"]))
     known = (pod for pod in pods if not listed.isdisjoint(access.addresses(pod)))
     return frozenset(listed | {primary for pod in known if (primary := access.address(pod))})
 
 
 async def _mark(
-    world: World, bootstrap: Bootstrap | None, endpoints: dict[str, Endpoint], views: dict[str, View]
+    context: Context, bootstrap: Bootstrap | None, endpoints: dict[str, Endpoint], views: dict[str, View]
 ) -> str | None:
     """Asked only while the cluster forms; no answer is no mark."""
     forming = bootstrap and bootstrap.phase in (BootstrapPhase.FORMED, BootstrapPhase.ADOPTED)
@@ -292,7 +292,7 @@ async def _mark(
     if not forming or pod is None:
         return None
     try:
-        value = await world.qdrant.cluster_key(endpoints[pod], UID_KEY)
+        value = await context.qdrant.cluster_key(endpoints[pod], UID_KEY)
     except (Retryable, Refused):
         return None
     return value.get("uid") if isinstance(value, dict) else None

@@ -15,9 +15,9 @@ from qdrant_operator.domain.cluster.observed import Observed, health
 from qdrant_operator.domain.cluster.steps import (
     AbortTransfer,
     DropReplica,
-    ForgetPeer,
     MoveShard,
     PlacementStep,
+    PurgePeerId,
     RemovePeer,
     ReplicateShard,
 )
@@ -25,8 +25,8 @@ from qdrant_operator.domain.common.errors import Conflict, Refused
 from qdrant_operator.domain.common.names import FIELD_MANAGER, LABEL_SERVING
 from qdrant_operator.domain.placement.preflight import why_not, why_not_remove
 from qdrant_operator.reconcile import access
-from qdrant_operator.reconcile.cluster.observe import Look, read_views, service_addresses
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.cluster.observe import Observation, read_views, service_addresses
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest
 
 REMOVAL_KEY = f"{FIELD_MANAGER}-removal"
@@ -35,122 +35,128 @@ FURTHER_LOOKS, LOOK_SECONDS = 5, 0.3
 """A leader tells its followers of a commit with its next heartbeat, Qdrant's `tick_period_ms`: 100 ms by default."""
 
 
-async def act_on_shard(world: World, look: Look, step: PlacementStep) -> None:
+async def act_on_shard(context: Context, look: Observation, step: PlacementStep) -> None:
     """Send one operation of POST /collections/{c}/cluster.
 
     Raises:
         Conflict: the world is not what the step was planned on, or Qdrant says so.
     """
-    with world.turns.taken(look.desired.namespace, look.desired.name, str(step)):
-        await _send(world, look, step)
+    with context.shard_locks.hold(look.desired.namespace, look.desired.name, str(step)):
+        await _send(context, look, step)
 
 
-async def _send(world: World, look: Look, step: PlacementStep) -> None:
-    fresh = await asked_again(world, look)
+async def _send(context: Context, look: Observation, step: PlacementStep) -> None:
+    fresh = await asked_again(context, look)
     reason = why_not(step, build_layout(fresh, roles(look.desired, fresh)))
     if reason:
         raise Conflict(f"{step}: {reason}; looking again", after=0.5)
     try:
-        await world.qdrant.update_shards(_through(look, fresh), step.shard[0], body(step))
+        await context.qdrant.update_shards(_through(look, fresh), step.shard[0], body(step))
     except Refused as error:
         raise Conflict(f"{step}: {error.message}; looking again", after=1.0) from error
 
 
-async def act_on_peer(world: World, subject: Manifest, look: Look, step: RemovePeer | ForgetPeer) -> None:
+async def act_on_peer(
+    context: Context, subject: Manifest, look: Observation, step: RemovePeer | PurgePeerId
+) -> None:
     """Take a member out of consensus, or clear an id that is none.
 
     Raises:
         Conflict: the world is not what the step was planned on, or Qdrant says so.
     """
-    if isinstance(step, ForgetPeer):
-        await forget_peer(world, look, step)
+    if isinstance(step, PurgePeerId):
+        await forget_peer(context, look, step)
     else:
-        await remove_peer(world, subject, look, step)
+        await remove_peer(context, subject, look, step)
 
 
-async def remove_peer(world: World, subject: Manifest, look: Look, step: RemovePeer) -> None:
+async def remove_peer(context: Context, subject: Manifest, look: Observation, step: RemovePeer) -> None:
     """Take a member out of consensus through another one.
 
     Raises:
         Conflict: it is no member any more, it holds something, clients may still reach it, the rest is no
             majority, or Qdrant refuses.
     """
-    fresh = await _after_consensus(world, look, step)
+    fresh = await _after_consensus(context, look, step)
     layout = build_layout(fresh, roles(look.desired, fresh))
     if not is_member(fresh, step.peer):
         raise Conflict(f"{step}: the leader says that this was done; looking again", after=0.5)
-    reached = not step.force and await _is_reached(world, subject, step.pod)
+    reached = not step.force and await _is_reached(context, subject, step.pod)
     reason = "clients may still reach it" if reached else why_not_remove(step, layout)
     if not step.force:
         reason = reason or _unfinished(fresh)
     if step.force and any(view.peer == step.peer for view in fresh.peers.values()):
         reason = "it answers again"
-    _allow(world, look, step, reason)
-    await _take_out(world, _through(look, fresh, but=step.pod), step, force=step.force)
+    _allow(context, look, step, reason)
+    await _take_out(context, _through(look, fresh, but=step.pod), step, force=step.force)
 
 
-async def forget_peer(world: World, look: Look, step: ForgetPeer) -> None:
+async def forget_peer(context: Context, look: Observation, step: PurgePeerId) -> None:
     """Clear an id that is no member from the shard tables: Qdrant's call for that is a removal by force.
 
     Raises:
         Conflict: it is a member, a shard would lose its only sound replica, somebody does not answer, a collection
             is being created, or Qdrant refuses.
     """
-    fresh = await _after_consensus(world, look, step)
+    fresh = await _after_consensus(context, look, step)
     layout = build_layout(fresh, roles(look.desired, fresh))
     reason = why_not_forget(step.peer, fresh, layout) or _unfinished(fresh)
-    _allow(world, look, step, reason)
-    await _take_out(world, _through(look, fresh), step, force=True)
+    _allow(context, look, step, reason)
+    await _take_out(context, _through(look, fresh), step, force=True)
 
 
-async def _let_consensus_catch_up(world: World, look: Look, step: RemovePeer | ForgetPeer) -> None:
+async def _let_consensus_catch_up(
+    context: Context, look: Observation, step: RemovePeer | PurgePeerId
+) -> None:
     """Write a key to consensus and wait for it: what stands before it in the leader's log is carried out then.
 
     A collection whose creation an earlier operator sent may wait there without a quorum, and no view shows it.
     """
     through = _through(look, look.observed, but=step.pod if isinstance(step, RemovePeer) else "")
-    await world.qdrant.put_cluster_key(through, REMOVAL_KEY, {"peer": int(step.peer)})
+    await context.qdrant.put_cluster_key(through, REMOVAL_KEY, {"peer": int(step.peer)})
 
 
-async def _after_consensus(world: World, look: Look, step: RemovePeer | ForgetPeer) -> Observed:
+async def _after_consensus(context: Context, look: Observation, step: RemovePeer | PurgePeerId) -> Observed:
     """A fresh look when all that was proposed before is carried out; followers hear of it a moment later."""
-    await _let_consensus_catch_up(world, look, step)
-    fresh = await asked_again(world, look)
+    await _let_consensus_catch_up(context, look, step)
+    fresh = await asked_again(context, look)
     for _ in range(FURTHER_LOOKS):
         if not _unfinished(fresh):
             break
-        await world.clock.sleep(LOOK_SECONDS)
-        fresh = await asked_again(world, look)
+        await context.clock.sleep(LOOK_SECONDS)
+        fresh = await asked_again(context, look)
     return fresh
 
 
-def _allow(world: World, look: Look, step: RemovePeer | ForgetPeer, reason: str) -> None:
+def _allow(context: Context, look: Observation, step: RemovePeer | PurgePeerId, reason: str) -> None:
     """Refuse for a reason that was found, or because a collection may just be placed on the peer.
 
     Raises:
         Conflict: with the reason.
     """
-    if not reason and world.creations.running(look.desired.namespace, look.desired.name):
+    if not reason and context.in_flight_creations.any_for(look.desired.namespace, look.desired.name):
         reason = "a collection is being created"
     if reason:
         raise Conflict(f"{step}: {reason}; looking again", after=0.5)
 
 
-async def _take_out(world: World, through: Endpoint, step: RemovePeer | ForgetPeer, *, force: bool) -> None:
+async def _take_out(
+    context: Context, through: Endpoint, step: RemovePeer | PurgePeerId, *, force: bool
+) -> None:
     try:
-        await world.qdrant.remove_peer(through, step.peer, force=force)
+        await context.qdrant.remove_peer(through, step.peer, force=force)
     except Refused as error:
         raise Conflict(f"{step}: {error.message}; looking again", after=1.0) from error
 
 
-async def _is_reached(world: World, subject: Manifest, name: str) -> bool:
+async def _is_reached(context: Context, subject: Manifest, name: str) -> bool:
     """Whether the client Service sends requests to a pod, or soon will: a pod that is made anew is in service."""
-    pod = await world.kubernetes.read(Kind.POD, subject["metadata"]["namespace"], name)
+    pod = await context.kubernetes.read(Kind.POD, subject["metadata"]["namespace"], name)
     if pod is None:
         return False
     serving = (pod["metadata"].get("labels") or {}).get(LABEL_SERVING) == "true"
     going = "deletionTimestamp" in pod["metadata"]
-    return serving or going or access.address(pod) in await service_addresses(world, subject)
+    return serving or going or access.address(pod) in await service_addresses(context, subject)
 
 
 def _unfinished(fresh: Observed) -> str:
@@ -161,15 +167,15 @@ def _unfinished(fresh: Observed) -> str:
     return ""
 
 
-async def asked_again(world: World, look: Look) -> Observed:
+async def asked_again(context: Context, look: Observation) -> Observed:
     """The same pods, asked once more."""
-    views = await read_views(world, look.observed.pods, look.endpoints)
+    views = await read_views(context, look.observed.pods, look.endpoints)
     return replace(
         look.observed, views=views, shards=health(views, look.observed.wants, look.observed.floors)
     )
 
 
-def _through(look: Look, fresh: Observed, *, but: str = "") -> Endpoint:
+def _through(look: Observation, fresh: Observed, *, but: str = "") -> Endpoint:
     """The leader's endpoint, else any answering peer's; never that of the peer in question.
 
     Raises:

@@ -10,15 +10,15 @@ from datetime import datetime, timedelta
 from qdrant_operator.domain.collection.requests import OWNER_KEY
 from qdrant_operator.domain.collection.shards import keys_seen
 from qdrant_operator.domain.collection.steps import (
+    AddFinalizer,
     CollectionStep,
     CreateCollection,
     CreatePayloadIndex,
     CreateShardKey,
     DeleteCollection,
     DropPayloadIndex,
-    HoldDeletion,
-    LetGo,
     MoveAliases,
+    RemoveFinalizer,
     RemoveShardKey,
     ReplacePayloadIndex,
     StartOptimizations,
@@ -30,7 +30,7 @@ from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.qdrant.soundness import answering
 from qdrant_operator.reconcile.access import cluster_access
 from qdrant_operator.reconcile.collection.observe import view_of
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest, Qdrant
 
 REASKED_AFTER = timedelta(seconds=60)
@@ -47,36 +47,38 @@ FORGOTTEN_AFTER = timedelta(minutes=10)
 IndexStep = CreatePayloadIndex | ReplacePayloadIndex | DropPayloadIndex
 
 
-async def act(world: World, subject: Manifest, endpoint: Endpoint | None, step: CollectionStep) -> None:
+async def act(context: Context, subject: Manifest, endpoint: Endpoint | None, step: CollectionStep) -> None:
     """Carry out one step.
 
     Raises:
         Refused: Qdrant or Kubernetes says no.
         Retryable: neither done nor failed for certain: look again.
     """
-    if isinstance(step, HoldDeletion | LetGo):
-        await _finalizers(world, subject, held=isinstance(step, HoldDeletion))
+    if isinstance(step, AddFinalizer | RemoveFinalizer):
+        await _finalizers(context, subject, held=isinstance(step, AddFinalizer))
         return
     if endpoint is None:
         raise Refused("ClusterNotFound", f"there is no peer to ask: {step}")
     if isinstance(step, CreateCollection | CreateShardKey):
-        _nobody_leaves(world, subject, step)
-        with world.creations.begun(subject["metadata"]["namespace"], subject["spec"]["clusterRef"]["name"]):
-            await ask(world.qdrant, endpoint, step)
+        _nobody_leaves(context, subject, step)
+        with context.in_flight_creations.track(
+            subject["metadata"]["namespace"], subject["spec"]["clusterRef"]["name"]
+        ):
+            await ask(context.qdrant, endpoint, step)
         return
     if isinstance(step, RemoveShardKey):
         meta, cluster = subject["metadata"], subject["spec"]["clusterRef"]["name"]
-        with world.turns.taken(meta["namespace"], cluster, str(step)):
-            await _nothing_moves(world, meta["namespace"], cluster, step)
-            await ask(world.qdrant, endpoint, step)
+        with context.shard_locks.hold(meta["namespace"], cluster, str(step)):
+            await _nothing_moves(context, meta["namespace"], cluster, step)
+            await ask(context.qdrant, endpoint, step)
         return
-    await ask(world.qdrant, endpoint, step)
+    await ask(context.qdrant, endpoint, step)
 
 
-async def _nothing_moves(world: World, namespace: str, cluster: str, step: RemoveShardKey) -> None:
+async def _nothing_moves(context: Context, namespace: str, cluster: str, step: RemoveShardKey) -> None:
     """Look at all peers once more: Qdrant does not survive that a key goes while a shard of it is on its way."""
-    access = await cluster_access(world.kubernetes, namespace, cluster)
-    views = answering(await asyncio.gather(*(view_of(world, endpoint) for endpoint in access.endpoints)))
+    access = await cluster_access(context.kubernetes, namespace, cluster)
+    views = answering(await asyncio.gather(*(view_of(context, endpoint) for endpoint in access.endpoints)))
     seen = keys_seen(step.name, views).get(step.key)
     underway = any(view.pending for view in views) or len({view.commit for view in views}) > 1
     reason = (
@@ -86,10 +88,10 @@ async def _nothing_moves(world: World, namespace: str, cluster: str, step: Remov
         raise Retryable(f"{step}: {reason}; looking again", after=0.5)
 
 
-def _nobody_leaves(world: World, subject: Manifest, step: CollectionStep) -> None:
+def _nobody_leaves(context: Context, subject: Manifest, step: CollectionStep) -> None:
     """Qdrant would put new shards on a peer that is just being removed from consensus."""
     name = subject["spec"]["clusterRef"]["name"]
-    cluster = world.kubernetes.cached_one(Kind.CLUSTER, subject["metadata"]["namespace"], name)
+    cluster = context.kubernetes.cached_one(Kind.CLUSTER, subject["metadata"]["namespace"], name)
     leaving = ((cluster or {}).get("status") or {}).get("leaving")
     if leaving and leaving["phase"] == "Removing":
         raise Retryable(f"{step}: waits until the peer of {leaving['pod']} is removed", after=1.0)
@@ -143,13 +145,13 @@ async def _remove_key(qdrant: Qdrant, endpoint: Endpoint, step: RemoveShardKey) 
         raise
 
 
-async def _finalizers(world: World, subject: Manifest, *, held: bool) -> None:
+async def _finalizers(context: Context, subject: Manifest, *, held: bool) -> None:
     """On exactly the version that was read: others' finalizers are theirs."""
     meta = subject["metadata"]
     others = [one for one in meta.get("finalizers") or () if one != names.FINALIZER]
     wanted = [*others, names.FINALIZER] if held else others
     body = {"metadata": {"resourceVersion": meta["resourceVersion"], "finalizers": wanted}}
-    await world.kubernetes.patch(Kind.COLLECTION, meta["namespace"], meta["name"], body)
+    await context.kubernetes.patch(Kind.COLLECTION, meta["namespace"], meta["name"], body)
 
 
 class Memory:

@@ -16,15 +16,15 @@ from qdrant_operator.domain.collection.status import Reason
 from qdrant_operator.domain.collection.steps import (
     CollectionPlan,
     CollectionStep,
-    LetGo,
+    RemoveFinalizer,
 )
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.qdrant.views import Silent
 from qdrant_operator.reconcile.access import ClusterAccess, cluster_access
 from qdrant_operator.reconcile.collection.act import Memory, act
-from qdrant_operator.reconcile.collection.observe import Look, desired, look
-from qdrant_operator.reconcile.context import Again, World
+from qdrant_operator.reconcile.collection.observe import Observation, desired, look
+from qdrant_operator.reconcile.context import Context, Requeue
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
 from qdrant_operator.reconcile.report import write_status
 
@@ -35,12 +35,12 @@ KEPT_FACTS = ("activeName", "owned", "aliases", "shardKeys")
 class CollectionReconciler:
     """Takes one pass over one QdrantCollection."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, context: Context) -> None:
         """Keep the world, and a memory of what was asked of Qdrant lately."""
-        self._world = world
-        self._memory = Memory(world.clock.now)
+        self._context = context
+        self._memory = Memory(context.clock.now)
 
-    async def reconcile(self, subject: Manifest) -> Again:
+    async def reconcile(self, subject: Manifest) -> Requeue:
         """One pass.
 
         Raises:
@@ -54,55 +54,57 @@ class CollectionReconciler:
                 return await self._let_go(subject)
             return await self._tell(subject, error.reason, error.message, refused=True)
 
-    async def _pass(self, subject: Manifest) -> Again:
+    async def _pass(self, subject: Manifest) -> Requeue:
         namespace, cluster_name = subject["metadata"]["namespace"], subject["spec"]["clusterRef"]["name"]
-        cluster = self._world.kubernetes.cached_one(Kind.CLUSTER, namespace, cluster_name)
-        wanted = desired(self._world, subject, cluster)
+        cluster = self._context.kubernetes.cached_one(Kind.CLUSTER, namespace, cluster_name)
+        wanted = desired(self._context, subject, cluster)
         if _has_nothing_left(wanted, cluster):
-            cluster = await self._world.kubernetes.read(Kind.CLUSTER, namespace, cluster_name)
-            wanted = desired(self._world, subject, cluster)
+            cluster = await self._context.kubernetes.read(Kind.CLUSTER, namespace, cluster_name)
+            wanted = desired(self._context, subject, cluster)
             if _has_nothing_left(wanted, cluster):
                 return await self._leave(subject, replace(wanted, cluster_leaving=True))
         try:
-            access = await cluster_access(self._world.kubernetes, namespace, cluster_name)
+            access = await cluster_access(self._context.kubernetes, namespace, cluster_name)
             seen = await self._look(subject, access, wanted)
         except Retryable as error:
             return await self._tell(subject, Reason.CLUSTER_NOT_READY, str(error), refused=False)
         return await self._follow(subject, wanted, seen)
 
-    async def _look(self, subject: Manifest, access: ClusterAccess, wanted: Desired) -> Look:
+    async def _look(self, subject: Manifest, access: ClusterAccess, wanted: Desired) -> Observation:
         building = self._memory.building(subject["metadata"]["uid"])
-        return await look(self._world, access, wanted, building)
+        return await look(self._context, access, wanted, building)
 
-    async def _leave(self, subject: Manifest, wanted: Desired) -> Again:
+    async def _leave(self, subject: Manifest, wanted: Desired) -> Requeue:
         """Nothing is left to clean up in a cluster that is gone, is going, or never was."""
         nobody = Observed(Silent("the cluster is not asked"), members=0, answering=0)
         for step in plan_collection(wanted, nobody).steps:
             await self._carry_out(subject, None, step)
-        return Again(self._world.options.watch_seconds)
+        return Requeue(self._context.options.watch_seconds)
 
     async def _is_left_behind(self, subject: Manifest) -> bool:
         """Whether its deletion has nothing to clean up: its cluster is gone or going. No refused spec holds that up."""
         meta, cluster = subject["metadata"], subject["spec"]["clusterRef"]["name"]
         if "deletionTimestamp" not in meta or names.FINALIZER not in (meta.get("finalizers") or ()):
             return False
-        found = await self._world.kubernetes.read(Kind.CLUSTER, meta["namespace"], cluster)
+        found = await self._context.kubernetes.read(Kind.CLUSTER, meta["namespace"], cluster)
         return found is None or "deletionTimestamp" in found["metadata"]
 
-    async def _let_go(self, subject: Manifest) -> Again:
-        await self._carry_out(subject, None, LetGo("the cluster is gone or is being deleted"))
-        return Again(self._world.options.watch_seconds)
+    async def _let_go(self, subject: Manifest) -> Requeue:
+        await self._carry_out(subject, None, RemoveFinalizer("the cluster is gone or is being deleted"))
+        return Requeue(self._context.options.watch_seconds)
 
-    async def _follow(self, subject: Manifest, wanted: Desired, seen: Look) -> Again:
+    async def _follow(self, subject: Manifest, wanted: Desired, seen: Observation) -> Requeue:
         planned = plan_collection(wanted, seen.observed)
         subject = await self._report(subject, wanted, seen.observed, planned)
         step = self._next(subject, planned) or self._start(subject, wanted, seen.observed, planned)
         if step is None:
-            return Again(self._pause(planned, subject))
+            return Requeue(self._pause(planned, subject))
         if await self._carry_out(subject, seen.endpoint, step):
-            return Again(0.0 if not isinstance(step, LetGo) else self._world.options.busy_seconds)
+            return Requeue(
+                0.0 if not isinstance(step, RemoveFinalizer) else self._context.options.busy_seconds
+            )
         await self._report(subject, wanted, seen.observed, planned)
-        return Again(self._world.options.busy_seconds)
+        return Requeue(self._context.options.busy_seconds)
 
     def _next(self, subject: Manifest, planned: CollectionPlan) -> CollectionStep | None:
         """The first step that Qdrant did not refuse a moment ago; what depends on a refused one waits for it."""
@@ -125,7 +127,7 @@ class CollectionReconciler:
 
     def _pause(self, planned: CollectionPlan, subject: Manifest) -> float:
         """Short while something goes on by itself: peers catch up, replicas become sound."""
-        options = self._world.options
+        options = self._context.options
         unsound = not planned.blocked and not planned.steps and not _is_ready(subject)
         passing = any(one.guard.passing for one in planned.blocked)
         return options.busy_seconds if passing or unsound else options.watch_seconds
@@ -141,7 +143,7 @@ class CollectionReconciler:
         before = bool((subject.get("status") or {}).get("owned"))
         facts = collection_status.facts(wanted, observed, shown, owned_before=before)
         conditions = collection_status.conditions(wanted, observed, shown)
-        return await write_status(self._world, Kind.COLLECTION, subject, facts, conditions)
+        return await write_status(self._context, Kind.COLLECTION, subject, facts, conditions)
 
     def _with_refusals(self, subject: Manifest, planned: CollectionPlan) -> CollectionPlan:
         """Steps that Qdrant refused are shown as held back, until they succeed."""
@@ -155,11 +157,11 @@ class CollectionReconciler:
         before = {one.get("message") for one in (subject.get("status") or {}).get("blocked") or ()}
         for guard, message in waits:
             if message not in before:
-                await self._world.reporter.event(subject, kind="Warning", reason=guard, message=message)
+                await self._context.reporter.event(subject, kind="Warning", reason=guard, message=message)
 
     def _count_guards(self, subject: Manifest, guards: set[str]) -> None:
         meta = subject["metadata"]
-        self._world.reporter.blocked(
+        self._context.reporter.blocked(
             Kind.COLLECTION.kind, meta["namespace"], meta["name"], tuple(sorted(guards))
         )
 
@@ -171,20 +173,20 @@ class CollectionReconciler:
         """
         uid, name = subject["metadata"]["uid"], type(step).__name__
         try:
-            await act(self._world, subject, endpoint, step)
+            await act(self._context, subject, endpoint, step)
         except Retryable:
-            self._world.reporter.step(Kind.COLLECTION.kind, name, "failed")
+            self._context.reporter.step(Kind.COLLECTION.kind, name, "failed")
             raise
         except Refused as error:
-            self._world.reporter.step(Kind.COLLECTION.kind, name, "failed")
+            self._context.reporter.step(Kind.COLLECTION.kind, name, "failed")
             self._memory.refused(uid, step, error.message)
             return False
-        self._world.reporter.step(Kind.COLLECTION.kind, name, "done")
+        self._context.reporter.step(Kind.COLLECTION.kind, name, "done")
         self._memory.done(uid, step)
-        await self._world.reporter.event(subject, kind="Normal", reason=step.reason, message=str(step))
+        await self._context.reporter.event(subject, kind="Normal", reason=step.reason, message=str(step))
         return True
 
-    async def _tell(self, subject: Manifest, reason: str, message: str, *, refused: bool) -> Again:
+    async def _tell(self, subject: Manifest, reason: str, message: str, *, refused: bool) -> Requeue:
         """Say why nothing can be done now; what the last good pass found to be ours stays in status."""
         self._count_guards(subject, {reason})
         await self._tell_waits(subject, ((reason, message),) if refused else ())
@@ -193,8 +195,8 @@ class CollectionReconciler:
         facts["phase"] = "Blocked" if refused else "Pending"
         facts["blocked"] = [{"step": "look after the collection", "guard": reason, "message": message}]
         conditions = collection_status.waiting(reason, message, refused=refused)
-        await write_status(self._world, Kind.COLLECTION, subject, facts, conditions)
-        return Again(self._world.options.watch_seconds if refused else self._world.options.busy_seconds)
+        await write_status(self._context, Kind.COLLECTION, subject, facts, conditions)
+        return Requeue(self._context.options.watch_seconds if refused else self._context.options.busy_seconds)
 
 
 def _has_nothing_left(wanted: Desired, cluster: Manifest | None) -> bool:

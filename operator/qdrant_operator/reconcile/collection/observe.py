@@ -19,13 +19,13 @@ from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.qdrant.soundness import answering
 from qdrant_operator.domain.qdrant.views import PeerView, Silent, View
 from qdrant_operator.reconcile.access import ClusterAccess, ordinal
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest, Qdrant
 from qdrant_operator.reconcile.spec import read_spec
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """One look at a collection."""
 
     observed: Observed
@@ -42,14 +42,14 @@ def parse_spec(subject: Manifest) -> CollectionSpec:
     return read_spec(CollectionSpec, subject["spec"])
 
 
-def desired(world: World, subject: Manifest, cluster: Manifest | None) -> Desired:
+def desired(context: Context, subject: Manifest, cluster: Manifest | None) -> Desired:
     """What the object asks for; `cluster` is its QdrantCluster, None when there is none.
 
     Raises:
         Refused: `InvalidSpec`.
     """
     meta = subject["metadata"]
-    siblings = world.kubernetes.cached(Kind.COLLECTION, meta["namespace"], {})
+    siblings = context.kubernetes.cached(Kind.COLLECTION, meta["namespace"], {})
     cluster_spec = cluster["spec"] if cluster else {}
     return Desired(
         name=collection_name(subject),
@@ -66,24 +66,26 @@ def desired(world: World, subject: Manifest, cluster: Manifest | None) -> Desire
     )
 
 
-async def look(world: World, access: ClusterAccess, wanted: Desired, building: frozenset[str]) -> Look:
+async def look(
+    context: Context, access: ClusterAccess, wanted: Desired, building: frozenset[str]
+) -> Observation:
     """Ask every peer, and one that knows the collection for the rest.
 
     Raises:
         Retryable: no peer of the cluster answers.
     """
-    views = await asyncio.gather(*(view_of(world, endpoint) for endpoint in access.endpoints))
+    views = await asyncio.gather(*(view_of(context, endpoint) for endpoint in access.endpoints))
     peers = answering(views)
     if not peers:
         reasons = "; ".join(view.reason for view in views if isinstance(view, Silent))
         raise Retryable(f"no peer answers: {reasons}")
     endpoint = _whom_to_ask(access.endpoints, views, wanted.name)
     collection, aliases = await asyncio.gather(
-        observe_collection(world.qdrant, endpoint, wanted.name, peers), world.qdrant.aliases(endpoint)
+        observe_collection(context.qdrant, endpoint, wanted.name, peers), context.qdrant.aliases(endpoint)
     )
     seen = observed_shards(wanted, views, collection)
-    pods = pods_seen(world, access, views)
-    return Look(replace(seen, aliases=aliases, pods=pods, building=building), endpoint)
+    pods = pods_seen(context, access, views)
+    return Observation(replace(seen, aliases=aliases, pods=pods, building=building), endpoint)
 
 
 def observed_shards(wanted: Desired, views: Sequence[View], collection: Live | Absent | Silent) -> Observed:
@@ -102,11 +104,11 @@ def observed_shards(wanted: Desired, views: Sequence[View], collection: Live | A
     )
 
 
-def pods_seen(world: World, access: ClusterAccess, views: Sequence[View]) -> tuple[PodSeen, ...]:
+def pods_seen(context: Context, access: ClusterAccess, views: Sequence[View]) -> tuple[PodSeen, ...]:
     """The cluster's pods with their zones, and the peers that answer from them."""
     meta, zone_key = access.cluster["metadata"], _zone_key(access.cluster)
     told = {endpoint.identity: view for endpoint, view in zip(access.endpoints, views, strict=True)}
-    pods = world.kubernetes.cached(Kind.POD, meta["namespace"], names.peer_selector(meta["name"]))
+    pods = context.kubernetes.cached(Kind.POD, meta["namespace"], names.peer_selector(meta["name"]))
     return tuple(
         _pod(pod, told.get(str(pod["metadata"]["uid"])), zone_key) for pod in sorted(pods, key=ordinal)
     )
@@ -122,10 +124,10 @@ def _zone_key(cluster: Manifest) -> str:
     return str((cluster["spec"].get("shards") or {}).get("zoneKey") or "")
 
 
-async def view_of(world: World, endpoint: Endpoint) -> View:
+async def view_of(context: Context, endpoint: Endpoint) -> View:
     """What a peer says, or why it says nothing."""
     try:
-        return await world.qdrant.observe(endpoint)
+        return await context.qdrant.observe(endpoint)
     except (Retryable, Refused) as error:
         return Silent(str(error))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from qdrant_operator.domain.common import names
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.objects.belonging import is_of_earlier
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
@@ -20,16 +20,16 @@ PARTS = (
 """Objects that hold no data: the cache is enough for them."""
 
 
-async def find_remains(world: World, subject: Manifest) -> tuple[str, ...]:
+async def find_remains(context: Context, subject: Manifest) -> tuple[str, ...]:
     """Objects that are going, as users name them. StatefulSet, pods and claims are read live.
 
     An object whose owner was a QdrantCluster of this name with another uid goes too, a moment later.
     """
     meta = subject["metadata"]
     namespace, cluster = meta["namespace"], meta["name"]
-    live = await world.kubernetes.read(Kind.STATEFUL_SET, namespace, cluster)
-    pods = await world.kubernetes.list(Kind.POD, namespace, names.peer_selector(cluster))
-    claims = await world.kubernetes.list(Kind.CLAIM, namespace, {})
+    live = await context.kubernetes.read(Kind.STATEFUL_SET, namespace, cluster)
+    pods = await context.kubernetes.list(Kind.POD, namespace, names.peer_selector(cluster))
+    claims = await context.kubernetes.list(Kind.CLAIM, namespace, {})
     found = [
         *_going([live] if live else [], cluster, meta["uid"]),
         *_going(pods, cluster, meta["uid"]),
@@ -38,7 +38,7 @@ async def find_remains(world: World, subject: Manifest) -> tuple[str, ...]:
     ]
     for kind in PARTS:
         found += _going(
-            world.kubernetes.cached(kind, namespace, names.cluster_labels(cluster)), cluster, meta["uid"]
+            context.kubernetes.cached(kind, namespace, names.cluster_labels(cluster)), cluster, meta["uid"]
         )
     return tuple(dict.fromkeys(f"{one['kind']} {one['metadata']['name']}" for one in found))
 

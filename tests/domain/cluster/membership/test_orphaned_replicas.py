@@ -12,13 +12,13 @@ from qdrant_operator.domain.cluster.membership.orphaned_replicas import why_not_
 from qdrant_operator.domain.cluster.membership.scale_in import roles
 from qdrant_operator.domain.cluster.observed import Observed
 from qdrant_operator.domain.cluster.planner import plan
-from qdrant_operator.domain.cluster.steps import Blocked, DropReplica, ForgetPeer, Guard
+from qdrant_operator.domain.cluster.steps import Blocked, DropReplica, Guard, PurgePeerId
 from qdrant_operator.domain.qdrant.soundness import shard_health
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, View
 from tests.domain.clusters import collection, desired, pod, seen, silence, view
 
 STRAY = PeerId(109)
-FORGET = ForgetPeer(STRAY)
+FORGET = PurgePeerId(STRAY)
 BESIDE = {0: (0, 1), 1: (1, 9), 2: (0, 2)}
 """Shard 1 was meant to have a replica on an id that is no member; peer 101 has it too."""
 ALONE = {0: (0, 1), 1: (9,), 2: (0, 2)}
@@ -34,9 +34,9 @@ def world(placement: Mapping[int, tuple[int, ...]], **states: ReplicaState) -> O
     return seen(tuple(pod(n) for n in range(3)), views, members=3)
 
 
-def forgets(observed: Observed) -> list[ForgetPeer]:
+def forgets(observed: Observed) -> list[PurgePeerId]:
     """Ids that the plan clears."""
-    return [step for step in plan(desired(), observed).steps if isinstance(step, ForgetPeer)]
+    return [step for step in plan(desired(), observed).steps if isinstance(step, PurgePeerId)]
 
 
 def waits(observed: Observed) -> list[Blocked]:
@@ -71,7 +71,7 @@ def test_a_shard_that_is_nowhere_else_holds_it_back_and_says_what_to_delete() ->
     """It cannot be used, and clearing the id would leave it without any holder: a person gives the collection up."""
     (wait,) = waits(world(ALONE))
     assert forgets(world(ALONE)) == []
-    assert wait.guard is Guard.STRAY_PEER
+    assert wait.guard is Guard.ORPHANED_REPLICA
     assert "docs/1 is on no other peer" in wait.message
     assert "DELETE /collections/docs" in wait.message
     assert why_not(world(ALONE)) == wait.message

@@ -152,7 +152,7 @@ def test_the_only_member_is_not_removed_though_its_pod_is_the_topmost() -> None:
     result = plan(replace(desired(1), members=2), observed)
     assert result.steps == ()
     (wait,) = [wait for wait in result.blocked if wait.step.startswith("remove peer 101")]
-    assert (wait.guard, wait.message) == (Guard.NO_QUORUM_WITHOUT, "peer 101 is the only member")
+    assert (wait.guard, wait.message) == (Guard.QUORUM_AT_RISK, "peer 101 is the only member")
 
 
 def test_a_retained_volume_stays_and_holds_the_next_scale_out() -> None:

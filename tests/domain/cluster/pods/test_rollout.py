@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from qdrant_operator.domain.cluster.layout import unsettled
-from qdrant_operator.domain.cluster.observed import Damage, Observed
+from qdrant_operator.domain.cluster.observed import Drift, Observed
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.pods.rollout import plan_rollout
 from qdrant_operator.domain.cluster.steps import (
@@ -77,7 +77,7 @@ def test_a_pod_that_does_not_answer_stays_out_of_service() -> None:
 def test_a_stranger_leaves_the_service_before_any_object_is_written() -> None:
     """Each write may take seconds while Kubernetes is slow, and requests reach it meanwhile."""
     alone = replace(view(2), peer=PeerId(7), peers={PeerId(7): ""}, leader=PeerId(7))
-    split = replace(settled(), damage=(Damage(Kind.CONFIG_MAP, "vectors-config", (), {}),))
+    split = replace(settled(), drift=(Drift(Kind.CONFIG_MAP, "vectors-config", (), {}),))
     split = replace(split, views={**split.views, "vectors-2": alone})
     steps = plan(desired(), split).steps
     assert steps[0] == TakeOutOfService("vectors-2", "it is not a member of the cluster")
@@ -121,7 +121,7 @@ GUARDED: dict[Guard, Callable[[Observed], Observed]] = {
     Guard.CONSENSUS_UNSETTLED: _unsettled,
     Guard.TRANSFER_RUNNING: _transfer,
     Guard.REPLICA_NOT_SOUND: _dead_copy,
-    Guard.NO_QUORUM_WITHOUT: _no_voters,
+    Guard.QUORUM_AT_RISK: _no_voters,
     Guard.BACKUP_RUNNING: lambda seen: replace(seen, backups=("nightly",)),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from qdrant_operator.reconcile.cluster.memory.remembered import KEPT, Memories
-from qdrant_operator.reconcile.in_flight import Creations
+from qdrant_operator.reconcile.in_flight import InFlightCreations
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -36,8 +36,8 @@ def test_a_cluster_that_is_being_deleted_is_forgotten_at_once() -> None:
 
 def test_creations_leave_nothing_behind() -> None:
     """Counters of clusters end with the last call."""
-    creations = Creations()
-    with creations.begun("here", "vectors"):
-        assert creations.running("here", "vectors")
-    assert not creations.running("here", "vectors")
-    assert vars(creations)["_running"] == {}
+    creations = InFlightCreations()
+    with creations.track("here", "vectors"):
+        assert creations.any_for("here", "vectors")
+    assert not creations.any_for("here", "vectors")
+    assert vars(creations)["_calls"] == {}

@@ -104,7 +104,7 @@ def _plan(desired: DesiredCluster, observed: Observed, layout: Layout, member: M
     if not is_lost(member, observed):
         return NOTHING
     reason = why_not_remove(step, layout)
-    return _wait(step, Guard.NO_QUORUM_WITHOUT, f"{reason}: waiting") if reason else Plan((step,))
+    return _wait(step, Guard.QUORUM_AT_RISK, f"{reason}: waiting") if reason else Plan((step,))
 
 
 def _wait(step: RemovePeer, guard: Guard, message: str) -> Plan:

@@ -9,7 +9,7 @@ has a sound replica elsewhere nothing goes with it, and nobody need consent.
 from __future__ import annotations
 
 from qdrant_operator.domain.cluster.observed import Observed
-from qdrant_operator.domain.cluster.steps import Blocked, ForgetPeer, Guard, Plan
+from qdrant_operator.domain.cluster.steps import Blocked, Guard, Plan, PurgePeerId
 from qdrant_operator.domain.placement.model import Layout, Shard
 from qdrant_operator.domain.placement.preflight import lost_with
 from qdrant_operator.domain.qdrant.views import PeerId
@@ -17,10 +17,10 @@ from qdrant_operator.domain.qdrant.views import PeerId
 
 def plan_strays(observed: Observed, layout: Layout) -> Plan:
     """Clear an id that is no member from the shard tables, or say what that waits for."""
-    steps: list[ForgetPeer] = []
+    steps: list[PurgePeerId] = []
     blocked: list[Blocked] = []
     for peer in sorted(strays(observed)):
-        step, wait = ForgetPeer(peer), _hindrance(peer, layout)
+        step, wait = PurgePeerId(peer), _hindrance(peer, layout)
         if wait:
             blocked.append(Blocked(str(step), *wait))
         else:
@@ -64,7 +64,7 @@ def _hindrance(peer: PeerId, layout: Layout) -> tuple[Guard, str] | None:
     members = {one.id for one in layout.peers}
     alone = [shard for shard in layout.shards if shard.label in bare and not shard.holders & members]
     if alone:
-        return Guard.STRAY_PEER, _given_up(peer, alone)
+        return Guard.ORPHANED_REPLICA, _given_up(peer, alone)
     text = f"{', '.join(sorted(bare))} has no sound replica elsewhere yet: peer {peer} is cleared when it has"
     return Guard.REPLICA_NOT_SOUND, text
 

@@ -178,7 +178,7 @@ class _Removal:
             text = f"{', '.join(silent)} does not answer, and may know of shards there"
             return self._blocked(Guard.PEERS_UNREACHABLE, text)
         reason = why_not_remove(self.step, self.layout)
-        return self._blocked(Guard.NO_QUORUM_WITHOUT, reason) if reason else None
+        return self._blocked(Guard.QUORUM_AT_RISK, reason) if reason else None
 
     def _out_of_service(self) -> Plan | None:
         if self.pod is None and ordinal_of(self.leaving.pod) >= (self.observed.members or 0):

@@ -236,7 +236,7 @@ GATES: tuple[tuple[Guard, Gate], ...] = (
     (Guard.TRANSFER_RUNNING, _no_transfers),
     (Guard.REPLICA_NOT_SOUND, _all_sound),
     (Guard.ONE_AT_A_TIME, _nobody_just_back),
-    (Guard.NO_QUORUM_WITHOUT, _quorum_without),
+    (Guard.QUORUM_AT_RISK, _quorum_without),
     (Guard.BACKUP_RUNNING, _no_backup),
 )
 """In the order in which a human would look."""

@@ -15,11 +15,11 @@ from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.conditions import Condition, timestamp
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.schedules import latest_due, next_due, run_name
-from qdrant_operator.reconcile.backup.schedule.observe import Look, look_at, made_by, snapshots_of
+from qdrant_operator.reconcile.backup.schedule.observe import Observation, look_at, made_by, snapshots_of
 from qdrant_operator.reconcile.backup.schedule.retention import claim, retain
 from qdrant_operator.reconcile.backup.schedule.status import last_snapshot, ready
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
-from qdrant_operator.reconcile.context import Again, World
+from qdrant_operator.reconcile.context import Context, Requeue
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.report import write_status
 
@@ -27,16 +27,16 @@ from qdrant_operator.reconcile.report import write_status
 class ScheduleReconciler:
     """Takes one pass over one QdrantSnapshotSchedule."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, context: Context) -> None:
         """Keep the world; what was done is read from the snapshots themselves."""
-        self._world = world
+        self._context = context
 
-    async def reconcile(self, subject: Manifest) -> Again:
+    async def reconcile(self, subject: Manifest) -> Requeue:
         """Make the snapshot that is due, prune, and say when the next is due."""
         if "deletionTimestamp" in subject["metadata"]:
-            return Again(self._world.options.resync_seconds)
+            return Requeue(self._context.options.resync_seconds)
         try:
-            look = await look_at(self._world, subject)
+            look = await look_at(self._context, subject)
             following = next_due(look.spec.schedule, look.spec.time_zone, look.now)
             due = self._due(look)
         except Refused as error:
@@ -44,9 +44,11 @@ class ScheduleReconciler:
         problem = await self._make(look, due) if due else None
         look = await self._kept(subject)
         await self._report(look, following, problem)
-        return Again(self._world.options.watch_seconds) if look.cluster is None else self._pause(following)
+        return (
+            Requeue(self._context.options.watch_seconds) if look.cluster is None else self._pause(following)
+        )
 
-    def _due(self, look: Look) -> datetime | None:
+    def _due(self, look: Observation) -> datetime | None:
         """The due time to act on now: none while suspended, or while a snapshot runs that forbids others."""
         if look.spec.suspend or (look.active and look.spec.concurrency_policy == "Forbid"):
             return None
@@ -54,27 +56,27 @@ class ScheduleReconciler:
         deadline = None if seconds is None else timedelta(seconds=seconds)
         return latest_due(look.spec.schedule, look.spec.time_zone, look.since, look.now, deadline)
 
-    async def _make(self, look: Look, due: datetime) -> Refused | None:
+    async def _make(self, look: Observation, due: datetime) -> Refused | None:
         """Make the snapshot; why it could not be made, for the condition."""
         manifest = _snapshot(look, due)
         name = manifest["metadata"]["name"]
         try:
-            await self._world.kubernetes.create(manifest)
+            await self._context.kubernetes.create(manifest)
         except Refused as error:
             if error.reason != "AlreadyExists":
                 return Refused(
                     "SnapshotNotCreated", f"QdrantSnapshot {name} could not be made: {error.message}"
                 )
             return await self._taken(look, name)
-        self._world.reporter.step(Kind.SCHEDULE.kind, "CreateSnapshot", "done")
-        await self._world.reporter.event(
+        self._context.reporter.step(Kind.SCHEDULE.kind, "CreateSnapshot", "done")
+        await self._context.reporter.event(
             look.manifest, kind="Normal", reason="SnapshotCreated", message=f"created QdrantSnapshot {name}"
         )
         return None
 
-    async def _taken(self, look: Look, name: str) -> Refused | None:
+    async def _taken(self, look: Observation, name: str) -> Refused | None:
         """A snapshot of that name was made before a crash, or by somebody else; None: it is ours."""
-        there = await self._world.kubernetes.read(Kind.SNAPSHOT, look.namespace, name)
+        there = await self._context.kubernetes.read(Kind.SNAPSHOT, look.namespace, name)
         if there is None or made_by(there, look.name, look.uid):
             return None
         return Refused(
@@ -82,14 +84,14 @@ class ScheduleReconciler:
             f"a QdrantSnapshot {name} exists and was not made by this schedule; the next due time is not affected",
         )
 
-    async def _kept(self, subject: Manifest) -> Look:
+    async def _kept(self, subject: Manifest) -> Observation:
         """The snapshots that are left when new ones are claimed and retention has done its work."""
-        look = await look_at(self._world, subject)
-        if await claim(self._world, look):
-            look = await look_at(self._world, subject)
-        return await look_at(self._world, subject) if await retain(self._world, look) else look
+        look = await look_at(self._context, subject)
+        if await claim(self._context, look):
+            look = await look_at(self._context, subject)
+        return await look_at(self._context, subject) if await retain(self._context, look) else look
 
-    async def _report(self, look: Look, following: datetime, problem: Refused | None) -> None:
+    async def _report(self, look: Observation, following: datetime, problem: Refused | None) -> None:
         good = [one for one in look.snapshots if phase_of(one).good]
         done = max((one["status"].get("completedAt") or "" for one in good), default="")
         facts = {
@@ -101,28 +103,28 @@ class ScheduleReconciler:
         }
         await self._write(look.manifest, look.snapshots, facts, ready(look, following, problem))
 
-    async def _refuse(self, subject: Manifest, error: Refused) -> Again:
+    async def _refuse(self, subject: Manifest, error: Refused) -> Requeue:
         status = subject.get("status") or {}
         known = {k: v for k, v in status.items() if k not in ("conditions", "observedGeneration")}
         known.pop("nextScheduleTime", None)
         condition = Condition("Ready", False, error.reason, error.message)
-        await self._write(subject, snapshots_of(self._world, subject), known, condition)
-        return Again(self._world.options.resync_seconds)
+        await self._write(subject, snapshots_of(self._context, subject), known, condition)
+        return Requeue(self._context.options.resync_seconds)
 
     async def _write(
         self, subject: Manifest, snapshots: tuple[Manifest, ...], facts: Manifest, condition: Condition
     ) -> None:
         if condition.status is False and not _says(subject, condition.reason):
-            await self._world.reporter.event(
+            await self._context.reporter.event(
                 subject, kind="Warning", reason=condition.reason, message=condition.message
             )
         conditions = (condition, last_snapshot(snapshots))
-        await write_status(self._world, Kind.SCHEDULE, subject, facts, conditions)
+        await write_status(self._context, Kind.SCHEDULE, subject, facts, conditions)
 
-    def _pause(self, following: datetime) -> Again:
+    def _pause(self, following: datetime) -> Requeue:
         """Until the next due time, if that is sooner than the usual look."""
-        until = (following - self._world.clock.now()).total_seconds()
-        return Again(min(max(until, 0.1), self._world.options.resync_seconds))
+        until = (following - self._context.clock.now()).total_seconds()
+        return Requeue(min(max(until, 0.1), self._context.options.resync_seconds))
 
 
 def _says(manifest: Manifest, reason: str) -> bool:
@@ -131,7 +133,7 @@ def _says(manifest: Manifest, reason: str) -> bool:
     return any(condition.get("reason") == reason for condition in conditions)
 
 
-def _snapshot(look: Look, due: datetime) -> Manifest:
+def _snapshot(look: Observation, due: datetime) -> Manifest:
     spec = look.spec
     return {
         "apiVersion": Kind.SNAPSHOT.api_version,

@@ -14,14 +14,14 @@ from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.schedules import run_name
 from qdrant_operator.reconcile.access import find_cluster
 from qdrant_operator.reconcile.backup.snapshot.subject import is_known, is_over, moment
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.named import Named
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.spec import read_spec
 
 
 @dataclass(frozen=True, slots=True)
-class Look(Named):
+class Observation(Named):
     """A schedule and its snapshots, as of now."""
 
     spec: SnapshotScheduleSpec
@@ -55,22 +55,22 @@ class Look(Named):
         return tuple(s["metadata"]["name"] for s in self.snapshots if not is_over(s))
 
 
-async def look_at(world: World, subject: Manifest) -> Look:
+async def look_at(context: Context, subject: Manifest) -> Observation:
     """Read everything that a pass decides by.
 
     Raises:
         Refused: `InvalidSpec`.
     """
     spec = read_spec(SnapshotScheduleSpec, subject["spec"])
-    made = snapshots_of(world, subject)
-    cluster = await find_cluster(world.kubernetes, subject["metadata"]["namespace"], spec.cluster_ref.name)
-    return Look(subject, spec, made, cluster, world.clock.now())
+    made = snapshots_of(context, subject)
+    cluster = await find_cluster(context.kubernetes, subject["metadata"]["namespace"], spec.cluster_ref.name)
+    return Observation(subject, spec, made, cluster, context.clock.now())
 
 
-def snapshots_of(world: World, schedule: Manifest) -> tuple[Manifest, ...]:
+def snapshots_of(context: Context, schedule: Manifest) -> tuple[Manifest, ...]:
     """Snapshots that the schedule made and that are not being deleted."""
     meta = schedule["metadata"]
-    found = world.kubernetes.cached(Kind.SNAPSHOT, meta["namespace"], {names.LABEL_SCHEDULE: meta["name"]})
+    found = context.kubernetes.cached(Kind.SNAPSHOT, meta["namespace"], {names.LABEL_SCHEDULE: meta["name"]})
     staying = (snapshot for snapshot in found if "deletionTimestamp" not in snapshot["metadata"])
     return tuple(snapshot for snapshot in staying if made_by(snapshot, meta["name"], meta["uid"]))
 

@@ -9,22 +9,22 @@ from __future__ import annotations
 from qdrant_operator.domain.backup.retention import Kept, Phase, prune
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.conditions import timestamp
-from qdrant_operator.reconcile.backup.schedule.observe import Look
+from qdrant_operator.reconcile.backup.schedule.observe import Observation
 from qdrant_operator.reconcile.backup.snapshot.deletion import hold
 from qdrant_operator.reconcile.backup.snapshot.subject import is_expired, is_known, moment, phase_of
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
 
-async def claim(world: World, look: Look) -> bool:
+async def claim(context: Context, look: Observation) -> bool:
     """Write into the status of new snapshots that this schedule made them; whether there were any."""
     for snapshot in look.unclaimed:
         status = {**(snapshot.get("status") or {}), "scheduleUid": look.uid}
-        await _patch_status(world, snapshot, status)
+        await _patch_status(context, snapshot, status)
     return bool(look.unclaimed)
 
 
-async def retain(world: World, look: Look) -> bool:
+async def retain(context: Context, look: Observation) -> bool:
     """Delete what retention does not keep; whether there was any."""
     keep = look.spec.retention.keep_last if look.spec.retention else None
     known = [snapshot for snapshot in look.snapshots if is_known(snapshot)]
@@ -33,13 +33,13 @@ async def retain(world: World, look: Look) -> bool:
     by_name = {one["metadata"]["name"]: one for one in countable}
     for snapshot in known:
         if snapshot["metadata"]["name"] not in doomed and is_expired(snapshot):
-            await _withdraw(world, snapshot)
+            await _withdraw(context, snapshot)
     for name in doomed:
-        await _expire(world, look, by_name[name])
+        await _expire(context, look, by_name[name])
     return bool(doomed)
 
 
-def _counts(snapshot: Manifest, look: Look) -> bool:
+def _counts(snapshot: Manifest, look: Observation) -> bool:
     """A failed snapshot holds no data; any other one must be of the cluster that is there now."""
     if look.cluster is None or "deletionTimestamp" in look.cluster["metadata"]:
         return phase_of(snapshot) is Phase.FAILED
@@ -47,33 +47,33 @@ def _counts(snapshot: Manifest, look: Look) -> bool:
     return phase_of(snapshot) is Phase.FAILED or bool(uid == look.cluster["metadata"]["uid"])
 
 
-async def _expire(world: World, look: Look, snapshot: Manifest) -> None:
+async def _expire(context: Context, look: Observation, snapshot: Manifest) -> None:
     """First the record, then our finalizer, then the deletion: a crash in between leaves files, never takes any."""
     if look.spec.deletion_policy == "Delete" and phase_of(snapshot).stored:
-        snapshot = await _record(world, look, snapshot)
+        snapshot = await _record(context, look, snapshot)
         if names.FINALIZER not in (snapshot["metadata"].get("finalizers") or ()):
-            snapshot = await hold(world, snapshot, held=True)
+            snapshot = await hold(context, snapshot, held=True)
     meta = snapshot["metadata"]
-    await world.kubernetes.delete(Kind.SNAPSHOT, meta["namespace"], meta["name"], uid=meta["uid"])
-    world.reporter.step(Kind.SCHEDULE.kind, "PruneSnapshot", "done")
+    await context.kubernetes.delete(Kind.SNAPSHOT, meta["namespace"], meta["name"], uid=meta["uid"])
+    context.reporter.step(Kind.SCHEDULE.kind, "PruneSnapshot", "done")
 
 
-async def _record(world: World, look: Look, snapshot: Manifest) -> Manifest:
+async def _record(context: Context, look: Observation, snapshot: Manifest) -> Manifest:
     if is_expired(snapshot):
         return snapshot
     decided = {"uid": snapshot["metadata"]["uid"], "decidedAt": timestamp(look.now)}
-    return await _patch_status(world, snapshot, {**snapshot["status"], "retention": decided})
+    return await _patch_status(context, snapshot, {**snapshot["status"], "retention": decided})
 
 
-async def _withdraw(world: World, snapshot: Manifest) -> None:
+async def _withdraw(context: Context, snapshot: Manifest) -> None:
     """The schedule was changed before the deletion: it is the user's object again."""
     kept = {key: value for key, value in snapshot["status"].items() if key != "retention"}
-    await _patch_status(world, snapshot, kept)
+    await _patch_status(context, snapshot, kept)
 
 
-async def _patch_status(world: World, snapshot: Manifest, status: Manifest) -> Manifest:
+async def _patch_status(context: Context, snapshot: Manifest, status: Manifest) -> Manifest:
     meta = snapshot["metadata"]
-    return await world.kubernetes.patch_status(
+    return await context.kubernetes.patch_status(
         Kind.SNAPSHOT,
         meta["namespace"],
         meta["name"],

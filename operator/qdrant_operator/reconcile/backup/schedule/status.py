@@ -9,7 +9,7 @@ from qdrant_operator.domain.common.conditions import Condition, timestamp
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.schedules import latest_due
 from qdrant_operator.reconcile.access import cluster_not_found
-from qdrant_operator.reconcile.backup.schedule.observe import Look
+from qdrant_operator.reconcile.backup.schedule.observe import Observation
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
 from qdrant_operator.reconcile.ports import Manifest
 
@@ -21,7 +21,7 @@ FAILURES = 2
 """So many failures in a row, and the schedule is not Ready: one alone is already told by `LastSnapshotSucceeded`."""
 
 
-def ready(look: Look, following: datetime, problem: Refused | None) -> Condition:
+def ready(look: Observation, following: datetime, problem: Refused | None) -> Condition:
     """Whether snapshots come when they are due; `problem` is why the one that is due now could not be made."""
     if problem:
         return Condition("Ready", False, problem.reason, problem.message)
@@ -45,7 +45,7 @@ def last_snapshot(snapshots: Sequence[Manifest]) -> Condition:
     return Condition(LAST_SNAPSHOT, True, "SnapshotSucceeded", name)
 
 
-def _missed(look: Look) -> Condition | None:
+def _missed(look: Observation) -> Condition | None:
     """The newest due time that nothing was made for although its time is over."""
     due = latest_due(look.spec.schedule, look.spec.time_zone, look.since, look.now - LATE, None)
     if due is None:
@@ -73,7 +73,7 @@ def _failing(snapshots: Sequence[Manifest]) -> Condition | None:
     return Condition("Ready", False, "SnapshotsFailing", message)
 
 
-def _on_time(look: Look, following: datetime) -> Condition:
+def _on_time(look: Observation, following: datetime) -> Condition:
     if look.active and look.spec.concurrency_policy == "Forbid":
         return Condition("Ready", True, "Waiting", f"{look.active[0]} must end before another is started")
     return Condition("Ready", True, "Scheduled", f"the next snapshot is due at {timestamp(following)}")

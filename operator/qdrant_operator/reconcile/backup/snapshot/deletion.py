@@ -15,7 +15,7 @@ from qdrant_operator.reconcile.backup.snapshot.outcome import ended
 from qdrant_operator.reconcile.backup.snapshot.permission import kept_because
 from qdrant_operator.reconcile.backup.snapshot.subject import Subject, moment
 from qdrant_operator.reconcile.backup.storage import delete_backup, delete_fragments, open_storage
-from qdrant_operator.reconcile.context import Again, World
+from qdrant_operator.reconcile.context import Context, Requeue
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
 PATIENCE = timedelta(minutes=10)
@@ -37,26 +37,26 @@ HOPELESS = frozenset(
 """Reasons that waiting does not change: no way to the files, as when a namespace is deleted, or not our files."""
 
 
-async def leave(world: World, subject: Subject) -> Again:
+async def leave(context: Context, subject: Subject) -> Requeue:
     """One pass over a snapshot that is being deleted."""
     if not subject.held:
-        return Again(world.options.resync_seconds)
+        return Requeue(context.options.resync_seconds)
     if not subject.cleans_up or not _stored(subject):
-        return await _let_go(world, subject)
+        return await _let_go(context, subject)
     try:
-        why = await kept_because(world, subject)
+        why = await kept_because(context, subject)
     except (Refused, Retryable) as error:
-        return await _left(world, subject, error)
+        return await _left(context, subject, error)
     if why is not None:
-        await files_left(world, subject.manifest, subject.location, why)
-        return await _let_go(world, subject)
-    wait = SETTLING - _age(world, subject)
+        await files_left(context, subject.manifest, subject.location, why)
+        return await _let_go(context, subject)
+    wait = SETTLING - _age(context, subject)
     if wait > timedelta():
-        return Again(wait.total_seconds())
-    return await _delete(world, subject)
+        return Requeue(wait.total_seconds())
+    return await _delete(context, subject)
 
 
-async def hold(world: World, manifest: Manifest, *, held: bool) -> Manifest:
+async def hold(context: Context, manifest: Manifest, *, held: bool) -> Manifest:
     """Put our finalizer on exactly the version that was read, or take it off; others' stay. As it is afterwards."""
     meta = manifest["metadata"]
     others = [one for one in meta.get("finalizers") or () if one != names.FINALIZER]
@@ -66,56 +66,56 @@ async def hold(world: World, manifest: Manifest, *, held: bool) -> Manifest:
             "finalizers": [*others, names.FINALIZER] if held else others,
         }
     }
-    return await world.kubernetes.patch(Kind.SNAPSHOT, meta["namespace"], meta["name"], body)
+    return await context.kubernetes.patch(Kind.SNAPSHOT, meta["namespace"], meta["name"], body)
 
 
-async def _delete(world: World, subject: Subject) -> Again:
-    if await _job_stands(world, subject):
-        return Again(world.options.busy_seconds)
+async def _delete(context: Context, subject: Subject) -> Requeue:
+    if await _job_stands(context, subject):
+        return Requeue(context.options.busy_seconds)
     try:
-        await _delete_files(world, subject)
+        await _delete_files(context, subject)
     except (Refused, Retryable) as error:
-        return await _left(world, subject, error)
-    return await _let_go(world, subject)
+        return await _left(context, subject, error)
+    return await _let_go(context, subject)
 
 
-async def _left(world: World, subject: Subject, error: Refused | Retryable) -> Again:
+async def _left(context: Context, subject: Subject, error: Refused | Retryable) -> Requeue:
     """What could not be done is tried again for a while, then named."""
     hopeless = isinstance(error, Refused) and error.reason in HOPELESS
-    if not hopeless and not _late(world, subject):
+    if not hopeless and not _late(context, subject):
         raise error
-    await files_left(world, subject.manifest, subject.location, str(error))
-    return await _let_go(world, subject)
+    await files_left(context, subject.manifest, subject.location, str(error))
+    return await _let_go(context, subject)
 
 
-async def _let_go(world: World, subject: Subject) -> Again:
-    await hold(world, subject.manifest, held=False)
-    return Again(world.options.resync_seconds)
+async def _let_go(context: Context, subject: Subject) -> Requeue:
+    await hold(context, subject.manifest, held=False)
+    return Requeue(context.options.resync_seconds)
 
 
-async def files_left(world: World, manifest: Manifest, location: str, why: str) -> None:
+async def files_left(context: Context, manifest: Manifest, location: str, why: str) -> None:
     """Name in an Event the files that stay although their object goes."""
     message = f"the files at {location} were not deleted: {why}"
-    await world.reporter.event(manifest, kind="Warning", reason="FilesLeft", message=message)
+    await context.reporter.event(manifest, kind="Warning", reason="FilesLeft", message=message)
 
 
-async def _job_stands(world: World, subject: Subject) -> bool:
+async def _job_stands(context: Context, subject: Subject) -> bool:
     """A run that goes on would store files after us: it is stopped and waited for."""
-    job = world.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
-    if job is None or ended(job) or _late(world, subject):
+    job = context.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
+    if job is None or ended(job) or _late(context, subject):
         return False
     if "deletionTimestamp" not in job["metadata"]:
-        await world.kubernetes.delete(
+        await context.kubernetes.delete(
             Kind.JOB, subject.namespace, subject.job, uid=job["metadata"]["uid"], foreground=True
         )
     return True
 
 
-async def _delete_files(world: World, subject: Subject) -> None:
+async def _delete_files(context: Context, subject: Subject) -> None:
     if secret := subject.place.secret:
         # What was read before the Secret was deleted must not open the bucket now.
-        await world.kubernetes.read(Kind.SECRET, subject.namespace, secret, fresh=True)
-    storage = await open_storage(world, subject.namespace, subject.place)
+        await context.kubernetes.read(Kind.SECRET, subject.namespace, secret, fresh=True)
+    storage = await open_storage(context, subject.namespace, subject.place)
     if subject.phase.stored:
         await delete_backup(storage, subject.folder, subject.uid)
     else:
@@ -127,9 +127,9 @@ def _stored(subject: Subject) -> bool:
     return subject.phase is not Phase.PENDING and bool(subject.status.get("job"))
 
 
-def _late(world: World, subject: Subject) -> bool:
-    return _age(world, subject) > PATIENCE
+def _late(context: Context, subject: Subject) -> bool:
+    return _age(context, subject) > PATIENCE
 
 
-def _age(world: World, subject: Subject) -> timedelta:
-    return world.clock.now() - moment(subject.manifest["metadata"]["deletionTimestamp"])
+def _age(context: Context, subject: Subject) -> timedelta:
+    return context.clock.now() - moment(subject.manifest["metadata"]["deletionTimestamp"])

@@ -27,7 +27,7 @@ from qdrant_operator.reconcile.backup.snapshot.refused import REFUSED_PATIENCE, 
 from qdrant_operator.reconcile.backup.snapshot.start import not_started, start_trouble, wanted_job
 from qdrant_operator.reconcile.backup.snapshot.subject import Subject, moment, read_subject
 from qdrant_operator.reconcile.backup.storage import delete_fragments, open_storage
-from qdrant_operator.reconcile.context import Again, World
+from qdrant_operator.reconcile.context import Context, Requeue
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.report import write_status
 
@@ -48,52 +48,52 @@ PROGRESS_SECONDS = 5.0
 class SnapshotReconciler:
     """Takes one pass over one QdrantSnapshot."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, context: Context) -> None:
         """Keep the world; all state of a snapshot is in Kubernetes and in the storage."""
-        self._world = world
+        self._context = context
 
-    async def reconcile(self, subject: Manifest) -> Again:
+    async def reconcile(self, subject: Manifest) -> Requeue:
         """Start the Job, follow it, or clean up after it."""
         try:
             read = read_subject(subject)
         except Refused as error:
-            return await refuse(self._world, subject, error)
+            return await refuse(self._context, subject, error)
         return await self._pass(read)
 
-    async def _pass(self, read: Subject) -> Again:
+    async def _pass(self, read: Subject) -> Requeue:
         if "deletionTimestamp" in read.manifest["metadata"]:
-            return await leave(self._world, read)
+            return await leave(self._context, read)
         if read.held is not read.cleans_up and (read.held or read.phase is not Phase.FAILED):
-            await hold(self._world, read.manifest, held=read.cleans_up)
-            return Again(0)
+            await hold(self._context, read.manifest, held=read.cleans_up)
+            return Requeue(0)
         if read.phase.over:
             return await self._rest(read)
         return await self._advance(read)
 
-    async def _advance(self, subject: Subject) -> Again:
-        job = self._world.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
+    async def _advance(self, subject: Subject) -> Requeue:
+        job = self._context.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
         if job is None and subject.phase is Phase.RUNNING:
-            job = await self._world.kubernetes.read(Kind.JOB, subject.namespace, subject.job)
+            job = await self._context.kubernetes.read(Kind.JOB, subject.namespace, subject.job)
             if job is None:
                 return await self._end(subject, _orphaned(subject))
         if job is None:
             return await self._start(subject)
         return await self._watch(subject, job)
 
-    async def _watch(self, subject: Subject, job: Manifest) -> Again:
+    async def _watch(self, subject: Subject, job: Manifest) -> Requeue:
         """A Job that is there: over, too late, not started, or under way."""
-        pod = run_pod(self._world, subject, job)
+        pod = run_pod(self._context, subject, job)
         late = self._age(job) > timedelta(seconds=subject.spec.job.active_deadline_seconds) + OVERDUE
         if run_ended(job, pod) or late:
-            return await self._end(subject, await outcome(self._world, subject, job, overdue=late))
+            return await self._end(subject, await outcome(self._context, subject, job, overdue=late))
         if subject.status.get("startedAt") or (pod is not None and own_state(pod).get("running") is not None):
             return await self._follow(subject)
         return await self._await_start(subject, job, pod)
 
-    async def _await_start(self, subject: Subject, job: Manifest, pod: Manifest | None) -> Again:
+    async def _await_start(self, subject: Subject, job: Manifest, pod: Manifest | None) -> Requeue:
         """Say what holds the pod back; a run that does not start for too long is ended, with the reason in status."""
         given_up = self._age(job) > START_PATIENCE
-        trouble = await start_trouble(self._world, job, pod)
+        trouble = await start_trouble(self._context, job, pod)
         if trouble is None and not given_up:
             return await self._report(subject, "Running", "the Job is starting")
         why = not_started(subject, job, trouble)
@@ -101,12 +101,12 @@ class SnapshotReconciler:
         if not given_up:
             return again
         await self._stop(subject, job)
-        done = self._world.kubernetes.cached_one(Kind.SNAPSHOT, subject.namespace, subject.name)
+        done = self._context.kubernetes.cached_one(Kind.SNAPSHOT, subject.namespace, subject.name)
         return await self._end(read_subject(done), why) if done else again
 
-    async def _start(self, subject: Subject) -> Again:
+    async def _start(self, subject: Subject) -> Requeue:
         try:
-            job, cluster_uid = await wanted_job(self._world, subject)
+            job, cluster_uid = await wanted_job(self._context, subject)
         except Refused as error:
             return await self._wait(subject, error.reason, error.message, REFUSED_PATIENCE)
         except Retryable as error:
@@ -114,39 +114,39 @@ class SnapshotReconciler:
         if subject.cluster_uid != cluster_uid:
             return await self._record_cluster(subject, cluster_uid)
         try:
-            await self._world.kubernetes.create(job)
+            await self._context.kubernetes.create(job)
         except Refused as error:
             # Made before a crash, or by an operator that just lost its lease: it is the same Job.
             if error.reason != "AlreadyExists":
                 return await self._wait(subject, error.reason, error.message, REFUSED_PATIENCE)
-        self._world.reporter.step(Kind.SNAPSHOT.kind, "CreateJob", "done")
+        self._context.reporter.step(Kind.SNAPSHOT.kind, "CreateJob", "done")
         await self._say(
             subject, "Normal", "SnapshotStarted", f"job {subject.job} saves to {subject.location}"
         )
         return await self._report(subject, "Running", "the Job is starting")
 
-    async def _record_cluster(self, subject: Subject, uid: str) -> Again:
+    async def _record_cluster(self, subject: Subject, uid: str) -> Requeue:
         """Before anything is saved: which cluster's data it is decides later about its deletion."""
         facts = {"phase": Phase.PENDING, "clusterUid": uid}
         await self._write(subject, facts, _conditions(False, "Running", "the Job is about to be made"))
-        return Again(0)
+        return Requeue(0)
 
-    async def _follow(self, subject: Subject) -> Again:
-        line = await progress(self._world, subject) or subject.status.get("progress")
-        began = subject.status.get("startedAt") or _stamp(self._world)
+    async def _follow(self, subject: Subject) -> Requeue:
+        line = await progress(self._context, subject) or subject.status.get("progress")
+        began = subject.status.get("startedAt") or _stamp(self._context)
         return await self._report(subject, "Running", line or "the run began", startedAt=began, progress=line)
 
-    async def _report(self, subject: Subject, reason: str, message: str, **facts: str | None) -> Again:
+    async def _report(self, subject: Subject, reason: str, message: str, **facts: str | None) -> Requeue:
         """The Job is there, and so far there is no backup."""
         if reason not in ("Running", subject.reason):
             await self._say(subject, "Warning", reason, message)
         known = {"phase": Phase.RUNNING, "job": subject.job, "location": subject.location, **facts}
         await self._write(subject, known, _conditions(False, reason, message))
-        return Again(PROGRESS_SECONDS)
+        return Requeue(PROGRESS_SECONDS)
 
-    async def _wait(self, subject: Subject, reason: str, message: str, patience: timedelta) -> Again:
+    async def _wait(self, subject: Subject, reason: str, message: str, patience: timedelta) -> Requeue:
         """Say what is missing; fail when it has been missing for too long."""
-        now, known = self._world.clock.now(), subject.status.get("waitingSince")
+        now, known = self._context.clock.now(), subject.status.get("waitingSince")
         since = moment(known) if known and subject.reason == reason else now
         born = moment(subject.manifest["metadata"]["creationTimestamp"])
         if now - since > patience or now - born > WHOLE_PATIENCE:
@@ -155,18 +155,18 @@ class SnapshotReconciler:
             await self._say(subject, "Warning", reason, message)
         facts = {"phase": Phase.PENDING, "message": message, "waitingSince": timestamp(since)}
         await self._write(subject, facts, _conditions(False, reason, message))
-        return Again(min(self._world.options.watch_seconds, PROGRESS_SECONDS))
+        return Requeue(min(self._context.options.watch_seconds, PROGRESS_SECONDS))
 
-    async def _end(self, subject: Subject, result: Result) -> Again:
+    async def _end(self, subject: Subject, result: Result) -> Requeue:
         if not result.stored:
             await self._drop_fragments(subject)
-        facts = (_stored if result.stored else _failed)(subject, result, _stamp(self._world))
+        facts = (_stored if result.stored else _failed)(subject, result, _stamp(self._context))
         conditions = _conditions(result.good, result.reason, result.message, over=True)
         done = await self._write(subject, facts, conditions)
         kind, reason = ("Normal", "SnapshotCompleted") if result.good else ("Warning", "SnapshotFailed")
         said = result.message if result.good else f"{result.reason}: {result.message}"
         await self._say(subject, kind, reason, said)
-        self._world.reporter.step(Kind.SNAPSHOT.kind, "Snapshot", "done" if result.good else "failed")
+        self._context.reporter.step(Kind.SNAPSHOT.kind, "Snapshot", "done" if result.good else "failed")
         return await self._rest(read_subject(done))
 
     async def _drop_fragments(self, subject: Subject) -> None:
@@ -174,37 +174,37 @@ class SnapshotReconciler:
         if subject.phase is Phase.PENDING:
             return
         with suppress(Refused, Retryable):
-            storage = await open_storage(self._world, subject.namespace, subject.place)
+            storage = await open_storage(self._context, subject.namespace, subject.place)
             await delete_fragments(storage, subject.folder, subject.uid)
 
-    async def _rest(self, subject: Subject) -> Again:
+    async def _rest(self, subject: Subject) -> Requeue:
         """A snapshot that is over has no Job that runs on: a sidecar in its pod may never end by itself.
 
         A Job that ends by itself stays, with its pod's log.
         """
-        job = self._world.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
+        job = self._context.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
         if job is not None and not ended(job):
-            over = self._world.clock.now() - subject.over_since
+            over = self._context.clock.now() - subject.over_since
             if over < END_PATIENCE:
-                return Again((END_PATIENCE - over).total_seconds())
+                return Requeue((END_PATIENCE - over).total_seconds())
             await self._stop(subject, job)
-        return Again(self._world.options.resync_seconds)
+        return Requeue(self._context.options.resync_seconds)
 
     async def _stop(self, subject: Subject, job: Manifest) -> None:
         if "deletionTimestamp" not in job["metadata"]:
-            await self._world.kubernetes.delete(
+            await self._context.kubernetes.delete(
                 Kind.JOB, subject.namespace, subject.job, uid=job["metadata"]["uid"]
             )
 
     def _age(self, job: Manifest) -> timedelta:
-        return self._world.clock.now() - moment(job["metadata"]["creationTimestamp"])
+        return self._context.clock.now() - moment(job["metadata"]["creationTimestamp"])
 
     async def _say(self, subject: Subject, kind: str, reason: str, message: str) -> None:
-        await self._world.reporter.event(subject.manifest, kind=kind, reason=reason, message=message)
+        await self._context.reporter.event(subject.manifest, kind=kind, reason=reason, message=message)
 
     async def _write(self, subject: Subject, facts: Manifest, conditions: tuple[Condition, ...]) -> Manifest:
         said = {**subject.origin, **facts}
-        return await write_status(self._world, Kind.SNAPSHOT, subject.manifest, said, conditions)
+        return await write_status(self._context, Kind.SNAPSHOT, subject.manifest, said, conditions)
 
 
 def _orphaned(subject: Subject) -> Result:
@@ -252,5 +252,5 @@ def _conditions(ready: bool, reason: str, message: str, *, over: bool = False) -
     )
 
 
-def _stamp(world: World) -> str:
-    return world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+def _stamp(context: Context) -> str:
+    return context.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")

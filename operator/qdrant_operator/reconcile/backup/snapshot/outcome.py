@@ -12,7 +12,7 @@ from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.manifests.jobs import CONTAINER, snapshot_labels
 from qdrant_operator.reconcile.backup.snapshot.subject import Subject
 from qdrant_operator.reconcile.backup.storage import open_storage
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
 
@@ -34,13 +34,13 @@ def own_state(pod: Manifest) -> Manifest:
     return {}
 
 
-async def outcome(world: World, subject: Subject, job: Manifest, *, overdue: bool = False) -> Result:
+async def outcome(context: Context, subject: Subject, job: Manifest, *, overdue: bool = False) -> Result:
     """How a run that is over ended, or one that is `overdue` and is not awaited any longer.
 
     Raises:
         Retryable: only the storage could say, and it does not answer.
     """
-    pod = run_pod(world, subject, job)
+    pod = run_pod(context, subject, job)
     told = load_result(_last_words(pod))
     late = _too_late(subject) if overdue or _deadline_exceeded(job) else None
     if told and not told.stored and told.reason != "Unreachable" and late is None:
@@ -48,26 +48,26 @@ async def outcome(world: World, subject: Subject, job: Manifest, *, overdue: boo
     if told and told.stored and told.collections:
         return told
     try:
-        return await _stored(world, subject) or late or told or _killed(job, pod)
+        return await _stored(context, subject) or late or told or _killed(job, pod)
     except Refused as error:
         # Without a way into the storage the Job's own word must do: a Job that completed wrote its manifest.
         return late or told or (_unread(subject, error) if _condition(job, "Complete") else _killed(job, pod))
 
 
-async def progress(world: World, subject: Subject) -> str | None:
+async def progress(context: Context, subject: Subject) -> str | None:
     """How far a running Job is; None when that is not known now, which harms nobody."""
     if subject.place.secret is None:
         return None
     try:
-        storage = await open_storage(world, subject.namespace, subject.place)
+        storage = await open_storage(context, subject.namespace, subject.place)
         journal = load_journal(await storage.read(subject.journal) or b"")
     except (Refused, Retryable):
         return None
     return journal.progress if journal else None
 
 
-async def _stored(world: World, subject: Subject) -> Result | None:
-    storage = await open_storage(world, subject.namespace, subject.place)
+async def _stored(context: Context, subject: Subject) -> Result | None:
+    storage = await open_storage(context, subject.namespace, subject.place)
     content = await storage.read(f"{subject.folder}{MANIFEST}")
     if content is None:
         return None
@@ -114,10 +114,10 @@ def _too_late(subject: Subject) -> Result:
     )
 
 
-def run_pod(world: World, subject: Subject, job: Manifest) -> Manifest | None:
+def run_pod(context: Context, subject: Subject, job: Manifest) -> Manifest | None:
     """The Job's pod, as the cache shows it."""
     labels = snapshot_labels(subject.cluster, subject.name)
-    pods = world.kubernetes.cached(Kind.POD, subject.namespace, labels)
+    pods = context.kubernetes.cached(Kind.POD, subject.namespace, labels)
     owned = [pod for pod in pods if _owned(pod, job)]
     return owned[-1] if owned else None
 

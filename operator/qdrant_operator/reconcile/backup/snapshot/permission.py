@@ -6,32 +6,32 @@ An accident that takes a namespace or a QdrantCluster takes its QdrantSnapshots 
 from __future__ import annotations
 
 from qdrant_operator.reconcile.backup.snapshot.subject import Subject, phase_of
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Kind
 
 
-async def kept_because(world: World, subject: Subject) -> str | None:
+async def kept_because(context: Context, subject: Subject) -> str | None:
     """Why the files stay although their object wants them deleted; None: they may go. Everything is read live.
 
     Raises:
         Refused, Retryable: it cannot be known now.
     """
     return (
-        await _namespace_goes(world, subject)
-        or await _cluster_goes(world, subject)
-        or (await _nothing_else(world, subject) if subject.expired else None)
+        await _namespace_goes(context, subject)
+        or await _cluster_goes(context, subject)
+        or (await _nothing_else(context, subject) if subject.expired else None)
     )
 
 
-async def _namespace_goes(world: World, subject: Subject) -> str | None:
-    found = await world.kubernetes.read(Kind.NAMESPACE, "", subject.namespace)
+async def _namespace_goes(context: Context, subject: Subject) -> str | None:
+    found = await context.kubernetes.read(Kind.NAMESPACE, "", subject.namespace)
     if found is None or "deletionTimestamp" in found["metadata"]:
         return f"namespace {subject.namespace!r} is being deleted"
     return None
 
 
-async def _cluster_goes(world: World, subject: Subject) -> str | None:
-    found = await world.kubernetes.read(Kind.CLUSTER, subject.namespace, subject.cluster)
+async def _cluster_goes(context: Context, subject: Subject) -> str | None:
+    found = await context.kubernetes.read(Kind.CLUSTER, subject.namespace, subject.cluster)
     if found is not None and "deletionTimestamp" in found["metadata"]:
         return f"QdrantCluster {subject.cluster!r} is being deleted"
     if found is None or found["metadata"]["uid"] != subject.cluster_uid:
@@ -39,9 +39,9 @@ async def _cluster_goes(world: World, subject: Subject) -> str | None:
     return None
 
 
-async def _nothing_else(world: World, subject: Subject) -> str | None:
+async def _nothing_else(context: Context, subject: Subject) -> str | None:
     """Retention counted others when it decided; what was deleted since may have been the last of them."""
-    others = await world.kubernetes.list(Kind.SNAPSHOT, subject.namespace, {})
+    others = await context.kubernetes.list(Kind.SNAPSHOT, subject.namespace, {})
     for other in others:
         going = "deletionTimestamp" in other["metadata"]
         same = (other.get("status") or {}).get("clusterUid") == subject.cluster_uid

@@ -14,7 +14,7 @@ from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.manifests.jobs import job_name
 from qdrant_operator.reconcile.backup.snapshot.deletion import PATIENCE, files_left, hold
 from qdrant_operator.reconcile.backup.snapshot.subject import is_over, moment, phase_of
-from qdrant_operator.reconcile.context import Again, World
+from qdrant_operator.reconcile.context import Context, Requeue
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.report import write_status
 
@@ -23,45 +23,45 @@ REFUSED_PATIENCE = timedelta(minutes=10)
 enough that a schedule's next run is not held up for long."""
 
 
-async def refuse(world: World, manifest: Manifest, error: Refused) -> Again:
+async def refuse(context: Context, manifest: Manifest, error: Refused) -> Requeue:
     """One pass over a snapshot that is refused as a whole. A finished one keeps its conditions.
 
     Raises:
         Refused: `error` itself, while a deletion waits for a correction.
     """
     if "deletionTimestamp" in manifest["metadata"]:
-        return await _leave(world, manifest, error)
+        return await _leave(context, manifest, error)
     if not is_over(manifest):
-        await _report(world, manifest, error)
-    return Again(world.options.resync_seconds)
+        await _report(context, manifest, error)
+    return Requeue(context.options.resync_seconds)
 
 
-async def _report(world: World, manifest: Manifest, error: Refused) -> None:
-    failed = error.reason == "InvalidSpec" and _fails(world, manifest)
+async def _report(context: Context, manifest: Manifest, error: Refused) -> None:
+    failed = error.reason == "InvalidSpec" and _fails(context, manifest)
     reason = "SnapshotFailed" if failed else error.reason
     if failed or not _is_said(manifest, error):
-        await world.reporter.event(manifest, kind="Warning", reason=reason, message=error.message)
+        await context.reporter.event(manifest, kind="Warning", reason=reason, message=error.message)
     conditions = (
         Condition("Ready", False, error.reason, error.message),
         Condition("Failed", failed, error.reason, error.message),
     )
-    ended = _end(world, error) if failed else {}
-    await write_status(world, Kind.SNAPSHOT, manifest, {**_facts(manifest), **ended}, conditions)
+    ended = _end(context, error) if failed else {}
+    await write_status(context, Kind.SNAPSHOT, manifest, {**_facts(manifest), **ended}, conditions)
 
 
-def _end(world: World, error: Refused) -> Manifest:
+def _end(context: Context, error: Refused) -> Manifest:
     return {
         "phase": Phase.FAILED,
-        "completedAt": timestamp(world.clock.now()),
+        "completedAt": timestamp(context.clock.now()),
         "message": error.message,
     }
 
 
-def _fails(world: World, manifest: Manifest) -> bool:
+def _fails(context: Context, manifest: Manifest) -> bool:
     """Nothing was started for it, and it was not corrected in time."""
     meta = manifest["metadata"]
-    job = world.kubernetes.cached_one(Kind.JOB, meta["namespace"], job_name(meta["name"], meta["uid"]))
-    waited = world.clock.now() - moment(meta["creationTimestamp"])
+    job = context.kubernetes.cached_one(Kind.JOB, meta["namespace"], job_name(meta["name"], meta["uid"]))
+    waited = context.clock.now() - moment(meta["creationTimestamp"])
     return phase_of(manifest) is Phase.PENDING and job is None and waited > REFUSED_PATIENCE
 
 
@@ -75,15 +75,15 @@ def _facts(manifest: Manifest) -> Manifest:
     return {key: value for key, value in status.items() if key not in ("conditions", "observedGeneration")}
 
 
-async def _leave(world: World, manifest: Manifest, error: Refused) -> Again:
+async def _leave(context: Context, manifest: Manifest, error: Refused) -> Requeue:
     """The deletion waits for a correction as long as for a storage that does not answer; then the files stay."""
     meta = manifest["metadata"]
     if names.FINALIZER not in (meta.get("finalizers") or ()):
-        return Again(world.options.resync_seconds)
-    if world.clock.now() - moment(meta["deletionTimestamp"]) <= PATIENCE:
+        return Requeue(context.options.resync_seconds)
+    if context.clock.now() - moment(meta["deletionTimestamp"]) <= PATIENCE:
         raise error
     location = (manifest.get("status") or {}).get("location")
     if location:
-        await files_left(world, manifest, location, error.message)
-    await hold(world, manifest, held=False)
-    return Again(world.options.resync_seconds)
+        await files_left(context, manifest, location, error.message)
+    await hold(context, manifest, held=False)
+    return Requeue(context.options.resync_seconds)

@@ -18,7 +18,7 @@ from qdrant_operator.domain.manifests.jobs import snapshot_job
 from qdrant_operator.reconcile.access import address, cluster_access
 from qdrant_operator.reconcile.backup.snapshot.subject import Subject, moment
 from qdrant_operator.reconcile.backup.storage import check_endpoint, open_storage, probe
-from qdrant_operator.reconcile.context import World
+from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.objects.child_events import child_refusal, pod_trouble
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.spec import read_spec
@@ -29,7 +29,7 @@ ROLL_PATIENCE = timedelta(minutes=10)
 """How long a new backup lets them go first."""
 
 
-async def wanted_job(world: World, subject: Subject) -> tuple[Manifest, str]:
+async def wanted_job(context: Context, subject: Subject) -> tuple[Manifest, str]:
     """The Job of a snapshot whose prerequisites are all there, and the uid of its QdrantCluster.
 
     Raises:
@@ -38,28 +38,28 @@ async def wanted_job(world: World, subject: Subject) -> tuple[Manifest, str]:
             or `InvalidSpec` of the QdrantCluster.
         Retryable: the cluster has not formed, or does not answer.
     """
-    access = await cluster_access(world.kubernetes, subject.namespace, subject.cluster)
-    _wait_for_roll(world, subject, access.cluster)
-    check_endpoint(world, subject.place)
+    access = await cluster_access(context.kubernetes, subject.namespace, subject.cluster)
+    _wait_for_roll(context, subject, access.cluster)
+    check_endpoint(context, subject.place)
     # With the pod's own identity only the pod can tell whether the bucket lets it in.
     if subject.place.secret is not None:
-        await probe(await open_storage(world, subject.namespace, subject.place), subject.place)
-    chosen_collections(await world.qdrant.collections(access.any), subject.spec.collections)
+        await probe(await open_storage(context, subject.namespace, subject.place), subject.place)
+    chosen_collections(await context.qdrant.collections(access.any), subject.spec.collections)
     spec = read_spec(ClusterSpec, access.cluster["spec"], of=f"QdrantCluster {subject.cluster!r}: ")
     job = snapshot_job(
-        _instruction(world, subject, str(access.cluster["metadata"]["uid"])),
-        world.options.operator_image,
+        _instruction(context, subject, str(access.cluster["metadata"]["uid"])),
+        context.options.operator_image,
         spec,
         subject.spec.job,
     )
     return job, str(access.cluster["metadata"]["uid"])
 
 
-async def start_trouble(world: World, job: Manifest, pod: Manifest | None) -> Hindrance | None:
+async def start_trouble(context: Context, job: Manifest, pod: Manifest | None) -> Hindrance | None:
     """What keeps a Job's pod from starting, in the words of Kubernetes; None when it says nothing."""
     if pod is None:
-        return await child_refusal(world.kubernetes, job)
-    return await pod_trouble(world.kubernetes, pod)
+        return await child_refusal(context.kubernetes, job)
+    return await pod_trouble(context.kubernetes, pod)
 
 
 def not_started(subject: Subject, job: Manifest, trouble: Hindrance | None) -> Result:
@@ -73,15 +73,15 @@ def not_started(subject: Subject, job: Manifest, trouble: Hindrance | None) -> R
     return Result("JobNotStarted", f"the pod of job {subject.job}, made at {since}, does not start: {words}")
 
 
-def _wait_for_roll(world: World, subject: Subject, cluster: Manifest) -> None:
+def _wait_for_roll(context: Context, subject: Subject, cluster: Manifest) -> None:
     """Restarts and moves wait for backups, so a backup lets those that have begun go first, for a bounded time."""
     phase = (cluster.get("status") or {}).get("phase")
-    age = world.clock.now() - moment(subject.manifest["metadata"]["creationTimestamp"])
+    age = context.clock.now() - moment(subject.manifest["metadata"]["creationTimestamp"])
     if phase in BUSY and age < ROLL_PATIENCE:
         raise Retryable(f"QdrantCluster {subject.cluster!r} is {phase}: waiting, for at most 10 min")
 
 
-def _instruction(world: World, subject: Subject, cluster_uid: str) -> Instruction:
+def _instruction(context: Context, subject: Subject, cluster_uid: str) -> Instruction:
     return Instruction(
         namespace=subject.namespace,
         cluster=subject.cluster,
@@ -91,13 +91,13 @@ def _instruction(world: World, subject: Subject, cluster_uid: str) -> Instructio
         collections=tuple(subject.spec.collections),
         verify=subject.verifies,
         place=subject.place,
-        peers=_peers(world, subject),
+        peers=_peers(context, subject),
     )
 
 
-def _peers(world: World, subject: Subject) -> tuple[PeerAddress, ...]:
+def _peers(context: Context, subject: Subject) -> tuple[PeerAddress, ...]:
     """Every running peer by its stable name: the Service's address could be any of them."""
-    pods = world.kubernetes.cached(Kind.POD, subject.namespace, names.peer_selector(subject.cluster))
+    pods = context.kubernetes.cached(Kind.POD, subject.namespace, names.peer_selector(subject.cluster))
     running = sorted(pod["metadata"]["name"] for pod in pods if address(pod))
     return tuple(PeerAddress(pod, _url(subject, pod)) for pod in running)
 

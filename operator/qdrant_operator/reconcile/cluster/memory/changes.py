@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from qdrant_operator.domain.cluster.steps import ForgetPeer, PlacementStep, RemovePeer, Step
+from qdrant_operator.domain.cluster.steps import PlacementStep, PurgePeerId, RemovePeer, Step
 
 SPREADS_WITHIN = timedelta(seconds=10)
 """So long Qdrant itself waits for a change to be carried out (1.19, `DEFAULT_META_OP_WAIT`)."""
@@ -24,7 +24,7 @@ class ChangeMemory:
 
     def asked(self, step: Step) -> None:
         """A step is sent now; whether it will be answered is not known."""
-        self._asked = self._asked or isinstance(step, PlacementStep | RemovePeer | ForgetPeer)
+        self._asked = self._asked or isinstance(step, PlacementStep | RemovePeer | PurgePeerId)
 
     def just_changed(self, now: datetime) -> bool:
         """Whether the leader must be heard before anything else is decided: from the first look after a change."""

@@ -16,7 +16,7 @@ from qdrant_operator.domain.cluster.pods.trouble import (
 )
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused, Retryable
-from qdrant_operator.reconcile.ages import Since
+from qdrant_operator.reconcile.ages import AgeTracker
 from qdrant_operator.reconcile.cluster.memory.pods import PATIENCE, missing_pods
 from qdrant_operator.reconcile.objects.child_events import child_refusal, pod_trouble
 from qdrant_operator.reconcile.ports import Kind, Kubernetes, Manifest
@@ -32,7 +32,7 @@ class HeldUpPods:
 
     def __init__(self) -> None:
         """Nothing is known."""
-        self._missing: Since[int] = Since()
+        self._missing: AgeTracker[int] = AgeTracker()
         self._known: tuple[HeldUp, ...] = ()
         self._asked: datetime | None = None
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from qdrant_operator.domain.cluster.observed import Observed
-from qdrant_operator.domain.cluster.steps import RemindStatefulSet, Step
-from qdrant_operator.reconcile.ages import Since
+from qdrant_operator.domain.cluster.steps import RetriggerStatefulSet, Step
+from qdrant_operator.reconcile.ages import AgeTracker
 
 PATIENCE = timedelta(seconds=10)
 """A controller that works makes pods within a second; a reminder that does not help, as with a quota, costs little."""
@@ -23,7 +23,7 @@ class PodMemory:
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._missing: Since[int] = Since()
+        self._missing: AgeTracker[int] = AgeTracker()
 
     def overdue(self, observed: Observed, now: datetime) -> tuple[int, ...]:
         """Ordinals of pods that have been missing for longer than it takes to make them."""
@@ -32,7 +32,7 @@ class PodMemory:
 
     def begun(self, step: Step) -> None:
         """A reminder was sent: its effect is waited for."""
-        if isinstance(step, RemindStatefulSet):
+        if isinstance(step, RetriggerStatefulSet):
             self._missing.forget()
 
 

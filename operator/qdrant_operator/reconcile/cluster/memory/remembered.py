@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from qdrant_operator.domain.cluster.observed import Disruptions, Observed
 from qdrant_operator.domain.cluster.pods.disruptions import safe_disruptions
 from qdrant_operator.domain.cluster.steps import Step
-from qdrant_operator.reconcile.ages import Since
+from qdrant_operator.reconcile.ages import AgeTracker
 from qdrant_operator.reconcile.cluster.memory.changes import ChangeMemory
 from qdrant_operator.reconcile.cluster.memory.held_up_pods import HeldUpPods
 from qdrant_operator.reconcile.cluster.memory.pods import PodMemory
@@ -63,7 +63,7 @@ class Memory:
         self._transfers, self._service = TransferMemory(), ServiceMemory()
         self._pods, self._returns = PodMemory(), ReturnMemory()
         self._changes = ChangeMemory()
-        self._safe: Since[Disruptions] = Since()
+        self._safe: AgeTracker[Disruptions] = AgeTracker()
         self.repeats = RepeatMemory()
         self.held_up = HeldUpPods()
         self.contests = ContestMemory()

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.domain.cluster.observed import PodState
 from qdrant_operator.domain.cluster.pods.rollout import RETURN_SECONDS
-from qdrant_operator.reconcile.ages import Since
+from qdrant_operator.reconcile.ages import AgeTracker
 
 FAILS_WITHIN = timedelta(seconds=RETURN_SECONDS)
 
@@ -22,7 +22,7 @@ class ReturnMemory:
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._ready: Since[tuple[str, str]] = Since()
+        self._ready: AgeTracker[tuple[str, str]] = AgeTracker()
 
     def just_back(self, pods: Iterable[PodState], now: datetime) -> frozenset[str]:
         """Names of pods that have not been ready for long enough."""

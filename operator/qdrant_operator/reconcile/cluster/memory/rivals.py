@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from qdrant_operator.domain.cluster.observed import Damage, Observed
+from qdrant_operator.domain.cluster.observed import Drift, Observed
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.diff import differences, fingerprint
 from qdrant_operator.domain.manifests.rival_writers import Contested
@@ -52,29 +52,29 @@ class ContestMemory:
         """Remember nothing."""
         self._tries: dict[Key, _Try] = {}
 
-    def applied(self, damage: Damage, live: Manifest | None, now: datetime) -> None:
+    def applied(self, drift: Drift, live: Manifest | None, now: datetime) -> None:
         """An object was applied, and `live` is what it became (None: it is gone already)."""
-        wanted, key = fingerprint(damage.manifest), (damage.kind, damage.name)
+        wanted, key = fingerprint(drift.manifest), (drift.kind, drift.name)
         one = self._tries.get(key)
         if one is None or one.wanted != wanted or now - one.until > CALM:
             one = self._tries[key] = _Try(wanted, now)
         one.at, one.count = now, one.count + 1
-        left = differences(damage.manifest, live) if live is not None else ()
+        left = differences(drift.manifest, live) if live is not None else ()
         if left or one.count > TRIES:
             one.failures += 1
             managers = one.contested.managers if one.contested else ()
-            one.contested = Contested(damage.kind, damage.name, left or damage.fields, managers)
+            one.contested = Contested(drift.kind, drift.name, left or drift.fields, managers)
 
     def recall(self, observed: Observed, now: datetime) -> Observed:
         """The same look, where what is contested is not to be applied yet."""
         self._tries = {key: one for key, one in self._tries.items() if now - one.until <= CALM}
         contested = tuple(one.contested for one in self._tries.values() if one.contested)
-        damage = tuple(one for one in observed.damage if not self._waits(one, now))
-        return replace(observed, damage=damage, contested=contested)
+        drift = tuple(one for one in observed.drift if not self._waits(one, now))
+        return replace(observed, drift=drift, contested=contested)
 
     def unnamed(self, observed: Observed) -> tuple[Contested, ...]:
         """What differs now and whose managers were not looked up; each is returned once."""
-        differing = {(one.kind, one.name) for one in observed.damage if one.fields}
+        differing = {(one.kind, one.name) for one in observed.drift if one.fields}
         found = [
             one for key, one in self._tries.items() if one.contested and not one.asked and key in differing
         ]
@@ -88,8 +88,8 @@ class ContestMemory:
         if one is not None and one.contested is not None:
             one.contested = replace(one.contested, managers=managers)
 
-    def _waits(self, damage: Damage, now: datetime) -> bool:
-        one = self._tries.get((damage.kind, damage.name))
-        if one is None or one.contested is None or one.wanted != fingerprint(damage.manifest):
+    def _waits(self, drift: Drift, now: datetime) -> bool:
+        one = self._tries.get((drift.kind, drift.name))
+        if one is None or one.contested is None or one.wanted != fingerprint(drift.manifest):
             return False
         return now < one.until

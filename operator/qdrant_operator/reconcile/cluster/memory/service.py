@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.domain.cluster.observed import PodState
 from qdrant_operator.domain.manifests.stateful_set import DRAIN_SECONDS
-from qdrant_operator.reconcile.ages import Since
+from qdrant_operator.reconcile.ages import AgeTracker
 
 LEAVES_WITHIN = timedelta(seconds=DRAIN_SECONDS)
 """kube-proxy writes its rules at most once a second (`minSyncPeriod`), and has to hear of the change first."""
@@ -23,7 +23,7 @@ class ServiceMemory:
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._out: Since[str] = Since()
+        self._out: AgeTracker[str] = AgeTracker()
 
     def just_left(self, pods: Iterable[PodState], listed: frozenset[str], now: datetime) -> frozenset[str]:
         """Names of pods that the Service does not list, and that nodes may still send clients to."""

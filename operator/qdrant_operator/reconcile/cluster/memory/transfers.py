@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from qdrant_operator.domain.cluster.steps import MoveShard, ReplicateShard, Step
 from qdrant_operator.domain.qdrant.soundness import ShardRef, answering
 from qdrant_operator.domain.qdrant.views import PeerId, PeerView, ReplicaState, View
-from qdrant_operator.reconcile.ages import Since
+from qdrant_operator.reconcile.ages import AgeTracker
 
 FIRST_PAUSE = timedelta(seconds=5)
 LAST_PAUSE = timedelta(minutes=5)
@@ -40,7 +40,7 @@ class TransferMemory:
     def __init__(self) -> None:
         """Remember nothing."""
         self._tries: dict[Target, _Try] = {}
-        self._dead: Since[Target] = Since()
+        self._dead: AgeTracker[Target] = AgeTracker()
 
     def stale(self, views: Mapping[str, View], now: datetime) -> frozenset[Target]:
         """Replicas that are dead for long on peers that answer; a peer that copies anything begins anew."""
