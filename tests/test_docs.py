@@ -12,9 +12,9 @@ import yaml
 
 from qdrant_operator.adapters.metrics import Metrics
 from qdrant_operator.domain.cluster import status as cluster_status
-from qdrant_operator.domain.cluster import steps
 from qdrant_operator.domain.collection import status as collection_status
 from qdrant_operator.domain.collection import steps as collection_steps
+from qdrant_operator.domain.common.guards import ClusterGuard
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "operator" / "qdrant_operator"
@@ -22,7 +22,12 @@ PAGES = sorted(
     path for folder in (".", "docs", "charts", "changelog.d", "bench", "e2e", "examples")
     for path in (ROOT / folder).glob("*.md" if folder == "." else "**/*.md")
 )  # fmt: skip
-ENUMS = (steps.Guard, cluster_status.Reason, collection_status.Reason, collection_steps.CollectionGuard)
+ENUMS = (
+    ClusterGuard,
+    cluster_status.Reason,
+    collection_status.Reason,
+    collection_steps.CollectionGuard,
+)
 
 
 def raised(path: Path) -> Iterator[str]:

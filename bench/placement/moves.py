@@ -10,8 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from qdrant_operator.domain.cluster.steps import DropReplica, MoveShard, ReplicateShard, Step
+from qdrant_operator.domain.cluster.steps import Step
 from qdrant_operator.domain.placement.model import Layout, Policy, Shard
+from qdrant_operator.domain.placement.steps import DropReplica, MoveShard, ReplicateShard
 from qdrant_operator.domain.qdrant.soundness import ShardRef
 from qdrant_operator.domain.qdrant.views import PeerId
 

@@ -9,9 +9,10 @@ import heapq
 from dataclasses import dataclass, replace
 
 from bench.placement.moves import Transfer
-from qdrant_operator.domain.cluster.steps import DropReplica, MoveShard, ReplicateShard, Step
+from qdrant_operator.domain.cluster.steps import Step
 from qdrant_operator.domain.placement.model import Layout, Policy, Replica, RunningTransfer, Shard
 from qdrant_operator.domain.placement.planner import plan_placement
+from qdrant_operator.domain.placement.steps import DropReplica, MoveShard, ReplicateShard
 from qdrant_operator.domain.qdrant.soundness import ShardRef
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState
 

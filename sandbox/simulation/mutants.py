@@ -16,12 +16,14 @@ from qdrant_operator.adapters.qdrant.rest import QdrantRest
 from qdrant_operator.domain.cluster import formation as bootstrap
 from qdrant_operator.domain.cluster import layout, planner, versions
 from qdrant_operator.domain.cluster.membership import identity as members
-from qdrant_operator.domain.cluster.membership import lost_volumes
+from qdrant_operator.domain.cluster.membership import lost_volumes, removal_check
 from qdrant_operator.domain.cluster.membership import orphaned_replicas as stray_replicas
 from qdrant_operator.domain.cluster.membership import scale_in as membership
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed, Volume
 from qdrant_operator.domain.cluster.pods import returns, rollout
-from qdrant_operator.domain.cluster.steps import Guard, Plan, RecordBootstrap
+from qdrant_operator.domain.cluster.steps import ClusterPlan, RecordBootstrap
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Plan
 from qdrant_operator.domain.placement import next_step as wishes
 from qdrant_operator.domain.placement import planner as placement
 from qdrant_operator.domain.placement import preflight as recheck
@@ -62,14 +64,14 @@ def mutants() -> list[Mutant]:
 
 
 def _rollout() -> list[Mutant]:
-    alone = (Guard.PEERS_UNREACHABLE, Guard.CONSENSUS_UNSETTLED, Guard.REPLICA_NOT_SOUND)
+    alone = (ClusterGuard.PEERS_UNREACHABLE, ClusterGuard.CONSENSUS_UNSETTLED, ClusterGuard.REPLICA_NOT_SOUND)
     quorum = (
-        Guard.QUORUM_AT_RISK,
-        Guard.ONE_AT_A_TIME,
-        Guard.PEERS_UNREACHABLE,
-        Guard.REPLICA_NOT_SOUND,
+        ClusterGuard.QUORUM_AT_RISK,
+        ClusterGuard.ONE_AT_A_TIME,
+        ClusterGuard.PEERS_UNREACHABLE,
+        ClusterGuard.REPLICA_NOT_SOUND,
     )
-    transfers = (Guard.TRANSFER_RUNNING, Guard.REPLICA_NOT_SOUND)
+    transfers = (ClusterGuard.TRANSFER_RUNNING, ClusterGuard.REPLICA_NOT_SOUND)
     return [
         Mutant("rollout: OneAtATime", _without_gate(rollout._one_at_a_time)),
         *(Mutant(f"rollout: {guard}", _without_gates(guard)) for guard in alone),
@@ -154,7 +156,7 @@ def _removal_itself() -> list[Mutant]:
     removal = membership._Removal
     unchecked = _all(
         lambda: [(QdrantRest, "remove_peer", _by_force)],
-        _instead(cluster_shards._unfinished, lambda _fresh: "", recheck.why_not_remove, lambda *_: ""),
+        _instead(cluster_shards._unfinished, lambda _fresh: "", removal_check.why_not_remove, lambda *_: ""),
     )
     return [
         Mutant(
@@ -286,7 +288,7 @@ def _all(*several: Places) -> Places:
     return lambda: [place for one in several for place in one()]
 
 
-def _without_gates(*guards: Guard) -> Places:
+def _without_gates(*guards: ClusterGuard) -> Places:
     rest = tuple((name, gate) for name, gate in rollout.GATES if name not in guards)
     return lambda: [(rollout, "GATES", rest)]
 
@@ -345,7 +347,7 @@ def _own_is_no_loss(shard: ShardHealth, own: PeerId | None) -> bool:
     return own in shard.holders or (bool(shard.sound) and shard.sound == shard.holders)
 
 
-def _always_anew(cluster: str, observed: Observed) -> Plan:
+def _always_anew(cluster: str, observed: Observed) -> ClusterPlan:
     if observed.bootstrap is not None:
         return Plan()
     return Plan((RecordBootstrap(Bootstrap(BootstrapPhase.STARTED, f"{cluster}-0")),))
@@ -387,7 +389,7 @@ def _joined_never(self: Any) -> Any:
     return self._record(LeavingPhase.REMOVED)
 
 
-def _never_manual(seen: Any, policy: Any) -> Plan:
+def _never_manual(seen: Any, policy: Any) -> ClusterPlan:
     return _plan_placement(seen, replace(policy, mode=Mode.AUTO))
 
 
@@ -425,7 +427,7 @@ def _grows_always(cluster: str, replicas: int, observed: Observed) -> Any:
     return _pods_wanted(cluster, replicas, replace(observed, leaving=None))
 
 
-def _all_steps(plan: Plan, _observed: Observed) -> Plan:
+def _all_steps(plan: ClusterPlan, _observed: Observed) -> ClusterPlan:
     return plan
 
 

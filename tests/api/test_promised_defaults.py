@@ -14,9 +14,9 @@ import pytest
 from qdrant_operator.api import CollectionSpec
 from qdrant_operator.api.crds import crd
 from qdrant_operator.api.kinds import KINDS
-from qdrant_operator.domain.collection.ownership import collection_name
 from qdrant_operator.domain.collection.requests import create_body
 from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.collection_names import collection_name
 from qdrant_operator.domain.manifests.network_policy import network_policy
 from qdrant_operator.domain.manifests.stateful_set import stateful_set
 from qdrant_operator.domain.placement.wants import wants

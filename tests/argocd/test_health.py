@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from qdrant_operator.api.kinds import GROUP, KINDS
-from qdrant_operator.domain.cluster.steps import Guard
+from qdrant_operator.domain.common.guards import ClusterGuard
 from tests.argocd.lua import WORDS, judge, scripts
 
 FOLDER = Path(__file__).parent / "statuses"
@@ -120,7 +120,7 @@ def test_guards_in_the_scripts_exist() -> None:
     table = scripts()[f"{GROUP}_QdrantCluster"].split("needs_somebody = {")[1].split("}")[0]
     words = re.findall(r"(\w+) = true", table)
     assert words
-    assert set(words) <= {guard.value for guard in Guard}
+    assert set(words) <= {guard.value for guard in ClusterGuard}
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from bench.placement.moves import (
     transfers,
 )
 from bench.placement.schedule import run
-from qdrant_operator.domain.cluster.steps import MoveShard
 from qdrant_operator.domain.placement.forecast import whole_plan
 from qdrant_operator.domain.placement.model import Policy
+from qdrant_operator.domain.placement.steps import MoveShard
 from qdrant_operator.domain.qdrant.views import PeerId, ShardId
 
 SMALL = SIZES[0]

@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from qdrant_operator.domain.cluster.steps import (
+from qdrant_operator.domain.common.plan import Blocked
+from qdrant_operator.domain.placement.forecast import apply
+from qdrant_operator.domain.placement.model import Layout, Peer, Policy, Replica, RunningTransfer, Shard
+from qdrant_operator.domain.placement.planner import plan_placement
+from qdrant_operator.domain.placement.steps import (
     AbortTransfer,
-    Blocked,
     DropReplica,
     MoveShard,
     PlacementStep,
     ReplicateShard,
 )
-from qdrant_operator.domain.placement.forecast import apply
-from qdrant_operator.domain.placement.model import Layout, Peer, Policy, Replica, RunningTransfer, Shard
-from qdrant_operator.domain.placement.planner import plan_placement
 from qdrant_operator.domain.qdrant.soundness import ShardRef
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, ShardId
 

@@ -9,11 +9,8 @@ from typing import Any
 
 from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Member, Observed, Volume
-from qdrant_operator.domain.cluster.steps import (
-    Guard,
-    Plan,
-    Step,
-)
+from qdrant_operator.domain.cluster.steps import ClusterPlan, Step
+from qdrant_operator.domain.common.guards import Guard
 from qdrant_operator.domain.qdrant.soundness import shard_health
 from qdrant_operator.domain.qdrant.views import PeerId, View
 from tests.domain.clusters import collection, desired, pod, seen, view
@@ -77,11 +74,11 @@ def three(members: int = 4, **spec: Any) -> DesiredCluster:
     return replace(desired(3, **spec), members=members)
 
 
-def guards(result: Plan) -> set[Guard]:
+def guards(result: ClusterPlan) -> set[Guard]:
     """What holds back."""
     return {wait.guard for wait in result.blocked}
 
 
-def first(result: Plan) -> Step:
+def first(result: ClusterPlan) -> Step:
     """The step that is carried out before the next look."""
     return result.steps[0]

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from qdrant_operator.commands.inspect import Seen
 from qdrant_operator.domain.cluster.planner import policy_of
-from qdrant_operator.domain.cluster.steps import AbortTransfer, DropReplica, MoveShard, ReplicateShard, Step
+from qdrant_operator.domain.cluster.steps import Step
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.placement.forecast import whole_plan
 from qdrant_operator.domain.placement.model import Layout, Peer
+from qdrant_operator.domain.placement.steps import AbortTransfer, DropReplica, MoveShard, ReplicateShard
 from qdrant_operator.domain.qdrant.views import PeerId
 
 

@@ -13,7 +13,7 @@ from qdrant_operator.commands.readonly import ReadOnlyKubernetes, ReadOnlyQdrant
 from qdrant_operator.commands.what_if import WhatIf
 from qdrant_operator.domain.cluster.layout import build_layout
 from qdrant_operator.domain.cluster.membership.scale_in import roles
-from qdrant_operator.domain.cluster.steps import Plan
+from qdrant_operator.domain.cluster.steps import ClusterPlan
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.kinds import Kind, Manifest
@@ -32,7 +32,7 @@ class Seen:
     subject: Manifest
     look: Observation
     layout: Layout
-    plan: Plan
+    plan: ClusterPlan
 
 
 class _Clock:

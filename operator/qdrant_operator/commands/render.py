@@ -8,9 +8,10 @@ from itertools import groupby
 from typing import Any
 
 from qdrant_operator.commands.text import BOLD, DIM, GREEN, RED, YELLOW, Ink, plan_lines, size, table
-from qdrant_operator.domain.cluster.steps import Plan, label
+from qdrant_operator.domain.cluster.steps import ClusterPlan
 from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.placement.model import Layout, Peer, Replica, RunningTransfer, Shard
+from qdrant_operator.domain.placement.steps import label
 from qdrant_operator.domain.qdrant.soundness import ShardRef
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState
 
@@ -51,7 +52,7 @@ class Picture:
     """Status without conditions, as the loop would write it now."""
     conditions: Sequence[Condition]
     layout: Layout
-    plan: Plan
+    plan: ClusterPlan
     notes: tuple[str, ...] = ()
     """What the reader must know beside: a paused cluster, an operator that is behind."""
 

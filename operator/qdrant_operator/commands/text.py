@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from qdrant_operator.domain.cluster.steps import Plan, Step
+from qdrant_operator.domain.cluster.steps import ClusterPlan, Step
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 
@@ -51,7 +51,7 @@ def bytes_of(step: Step) -> int | None:
     return copied
 
 
-def plan_lines(plan: Plan, ink: Ink, *, nothing: str) -> Iterator[str]:
+def plan_lines(plan: ClusterPlan, ink: Ink, *, nothing: str) -> Iterator[str]:
     """What is done now, and what waits with its guard and sentence."""
     yield ink("NOW", BOLD)
     yield from step_lines(plan.steps) if plan.steps else [f"  {nothing}"]
@@ -81,7 +81,7 @@ def total(steps: Iterable[Step]) -> str:
     return f"{len(copied)} transfers, {size(sum(copied))}"
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
+def plan_document(plan: ClusterPlan) -> dict[str, Any]:
     """A plan as JSON: the texts people read, and the numbers for machines."""
     return {
         "steps": [step_document(step) for step in plan.steps],

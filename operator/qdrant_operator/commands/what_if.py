@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qdrant_operator.domain.collection.ownership import collection_name
+from qdrant_operator.domain.common.collection_names import collection_name
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.qdrant.views import CollectionView, PeerView

@@ -24,6 +24,7 @@ from qdrant_operator.domain.collection.requests import OWNER_KEY
 from qdrant_operator.domain.collection.steps import CollectionPlan, CollectionStep
 from qdrant_operator.domain.common.errors import Retryable
 from qdrant_operator.domain.common.kinds import Endpoint
+from qdrant_operator.domain.common.plan import Plan
 from qdrant_operator.reconcile.collection.act import ask
 from qdrant_operator.reconcile.collection.observe import observe_collection, observed_shards
 from sandbox.qdrant_sim.host import PeerHost
@@ -263,10 +264,11 @@ async def seen(qdrant: QdrantRest, peer: Endpoint, desired: Desired) -> Observed
 async def settle(qdrant: QdrantRest, peer: Endpoint, spec: dict[str, Any]) -> tuple[CollectionStep, ...]:
     """Carry out first steps until nothing is planned; returns them. Indexes are awaited, not asked for twice."""
     taken: list[CollectionStep] = []
-    desired, planned = wanted(spec), CollectionPlan()
+    desired = wanted(spec)
+    planned: CollectionPlan = Plan()
     for _ in range(int(PATIENCE / LOOK_EVERY)):
         planned = plan(desired, await seen(qdrant, peer, desired))
-        if planned == CollectionPlan():
+        if planned == Plan():
             return tuple(taken)
         if planned.steps[0] not in taken:
             await ask(qdrant, peer, planned.steps[0])
@@ -287,7 +289,7 @@ async def test_what_was_created_needs_no_change(
     live = (await seen(qdrant, peer, wanted(spec))).collection
     assert isinstance(live, Live)
     assert live.owner == "default/x/uid"
-    assert plan(wanted(spec), await seen(qdrant, peer, wanted(spec))) == CollectionPlan()
+    assert plan(wanted(spec), await seen(qdrant, peer, wanted(spec))) == Plan()
 
 
 async def test_every_mutable_setting_is_changed_by_one_patch(qdrant: QdrantRest, peer: Endpoint) -> None:
@@ -315,7 +317,7 @@ async def test_settings_nobody_declared_are_left_alone(qdrant: QdrantRest, peer:
     }
     spec = {**bare, "namedVectors": vectors, "sparseVectors": {"bm25": {}, "plain": {}}}
     desired = replace(wanted(spec), granted=frozenset())
-    assert plan(desired, await seen(qdrant, peer, wanted(FULL))) == CollectionPlan()
+    assert plan(desired, await seen(qdrant, peer, wanted(FULL))) == Plan()
 
 
 async def test_a_collection_with_qdrants_defaults_can_be_adopted_by_a_spec_that_spells_them_out(

@@ -18,6 +18,7 @@ from qdrant_operator.domain.collection.observed import Desired, Observed, PodSee
 from qdrant_operator.domain.collection.planner import plan
 from qdrant_operator.domain.collection.steps import CollectionGuard, CollectionPlan, CollectionStep
 from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.plan import Plan
 from qdrant_operator.reconcile.collection.act import ask
 from qdrant_operator.reconcile.collection.observe import observe_collection, observed_shards
 from tests.contract.qdrant.clusters import KINDS, Cluster, adapter, agreed, eventually, rest
@@ -115,13 +116,13 @@ async def test_the_factor_is_changed_live_and_the_write_factor_stays_legal(
     await replicate(cluster, qdrant, more)
     taken, left = await settle(cluster, qdrant, more)
     assert [str(step) for step in taken] == ["change writeConsistencyFactor of collection docs"]
-    assert left == CollectionPlan()
+    assert left == Plan()
     await eventually(lambda: _all(cluster, qdrant, (2, 2)))
     taken, left = await settle(cluster, qdrant, wanted({"shardNumber": 2, "replicationFactor": 1}))
     assert [str(step) for step in taken] == [
         "change replicationFactor, writeConsistencyFactor of collection docs"
     ]
-    assert left == CollectionPlan()
+    assert left == Plan()
     await eventually(lambda: _all(cluster, qdrant, (1, 1)))
 
 
@@ -142,7 +143,7 @@ async def test_keys_are_made_placed_and_removed(cluster: Cluster, qdrant: Qdrant
         "create shard key 7 of docs: shards 1, replicas 1",
         'create shard key "7" of docs: shards 1, replicas 1',
     ]
-    assert left == CollectionPlan()
+    assert left == Plan()
     observed = await seen(cluster, qdrant, wanted({"sharding": sharding}))
     assert observed.keys["eu"].holders == {pod.peer for pod in observed.pods[:2]}
     assert {key: one.shards for key, one in observed.keys.items()} == {"eu": 2, 7: 1, "7": 1}

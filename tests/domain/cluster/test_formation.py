@@ -10,7 +10,8 @@ from qdrant_operator.domain.cluster.formation import first_pod, members_wanted
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Observed, Volume, VolumeMarks
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.status import conditions
-from qdrant_operator.domain.cluster.steps import Guard, MarkCluster, RecordBootstrap
+from qdrant_operator.domain.cluster.steps import MarkCluster, RecordBootstrap
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.manifests.start_script import START_SCRIPT
 from qdrant_operator.domain.manifests.stateful_set import stateful_set, template_hash
 from qdrant_operator.domain.qdrant.views import PeerId, Silent
@@ -58,7 +59,7 @@ def test_nothing_is_decided_while_an_earlier_cluster_goes() -> None:
     going = replace(NOBODY, members=3, volumes=HELD, remains=("StatefulSet vectors", "Pod vectors-0"))
     result = plan(desired(), going)
     assert result.steps == ()
-    assert [wait.guard for wait in result.blocked] == [Guard.OBJECTS_TERMINATING]
+    assert [wait.guard for wait in result.blocked] == [ClusterGuard.OBJECTS_TERMINATING]
     assert "StatefulSet vectors, Pod vectors-0" in result.blocked[0].message
 
 
@@ -74,7 +75,7 @@ def test_volumes_on_which_no_peer_is_found_are_named(waiting: str) -> None:
         volumes=HELD,
     )
     found = plan(desired(1), down)
-    named = [wait.message for wait in found.blocked if wait.guard is Guard.NO_PEER_ON_VOLUMES]
+    named = [wait.message for wait in found.blocked if wait.guard is ClusterGuard.NO_PEER_ON_VOLUMES]
     assert bool(named) is (waiting == "CrashLoopBackOff")
     assert all("storage-vectors-0 (created 2026-11-28T10:00:00+00:00)" in message for message in named)
     degraded = next(one for one in conditions(desired(1), down, found) if one.type == "Degraded")
@@ -146,7 +147,7 @@ def test_a_first_peer_that_does_not_answer_is_waited_for_in_words() -> None:
     result = plan(desired(), silent)
     assert result.steps == ()
     assert [(wait.guard, wait.message) for wait in result.blocked] == [
-        (Guard.PEERS_UNREACHABLE, "vectors-0 does not answer: connection refused")
+        (ClusterGuard.PEERS_UNREACHABLE, "vectors-0 does not answer: connection refused")
     ]
 
 
@@ -157,7 +158,7 @@ def test_complete_only_when_every_peer_knows_every_other() -> None:
     views = {"vectors-0": view(0, 3), "vectors-1": early, "vectors-2": late}
     joining = seen((pod(0), pod(1), pod(2)), views, bootstrap=FORMED, members=3, mark="uid-1")
     assert plan(desired(), joining).steps == ()
-    assert plan(desired(), joining).blocked[0].guard is Guard.PEER_NOT_JOINED
+    assert plan(desired(), joining).blocked[0].guard is ClusterGuard.PEER_NOT_JOINED
 
 
 def test_the_cluster_is_marked_before_it_is_called_complete() -> None:

@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 
 from qdrant_operator.domain.cluster.layout import build_layout
+from qdrant_operator.domain.cluster.membership.removal_check import why_not_remove
 from qdrant_operator.domain.cluster.membership.scale_in import roles
 from qdrant_operator.domain.cluster.observed import Observed, health
-from qdrant_operator.domain.cluster.steps import (
+from qdrant_operator.domain.cluster.steps import RemovePeer
+from qdrant_operator.domain.placement.model import Layout, Policy
+from qdrant_operator.domain.placement.planner import plan_placement
+from qdrant_operator.domain.placement.preflight import why_not
+from qdrant_operator.domain.placement.steps import (
     AbortTransfer,
     DropReplica,
     MoveShard,
     PlacementStep,
-    RemovePeer,
     ReplicateShard,
 )
-from qdrant_operator.domain.placement.model import Layout, Policy
-from qdrant_operator.domain.placement.planner import plan_placement
-from qdrant_operator.domain.placement.preflight import why_not, why_not_remove
 from qdrant_operator.domain.placement.wants import KeyWant
 from qdrant_operator.domain.qdrant.views import (
     CollectionView,

@@ -8,7 +8,6 @@ import pytest
 
 from qdrant_operator.domain.cluster.observed import Volume, VolumeMarks
 from qdrant_operator.domain.cluster.planner import plan
-from qdrant_operator.domain.cluster.steps import Guard
 from qdrant_operator.domain.cluster.versions import (
     NEWER_VOLUME,
     OLDER_VOLUME,
@@ -20,6 +19,7 @@ from qdrant_operator.domain.cluster.versions import (
     read,
 )
 from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.qdrant.views import Silent, View
 from tests.domain.clusters import desired, pod, settled, view
 
@@ -36,17 +36,22 @@ def test_a_patch_or_the_next_minor_may_be_run(wanted: str) -> None:
 
 
 REFUSED = [
-    ("v1.18.9", {"1.19.0"}, Guard.VERSION_DOWNGRADE, "set spec.version to v1.19.0"),
-    ("v1.19.0", {"1.19.1"}, Guard.VERSION_DOWNGRADE, "set spec.version to v1.19.1"),
-    ("v1.21.0", {"1.19.0"}, Guard.VERSION_SKIP, "set spec.version to the newest v1.20 first"),
-    ("v1.20.0", {"1.18.3", "1.19.0"}, Guard.VERSION_SKIP, "set spec.version to the newest v1.19 first"),
-    ("v1.18.3", {"1.18.3", "1.19.0"}, Guard.VERSION_DOWNGRADE, "set spec.version to v1.19.0"),
+    ("v1.18.9", {"1.19.0"}, ClusterGuard.VERSION_DOWNGRADE, "set spec.version to v1.19.0"),
+    ("v1.19.0", {"1.19.1"}, ClusterGuard.VERSION_DOWNGRADE, "set spec.version to v1.19.1"),
+    ("v1.21.0", {"1.19.0"}, ClusterGuard.VERSION_SKIP, "set spec.version to the newest v1.20 first"),
+    (
+        "v1.20.0",
+        {"1.18.3", "1.19.0"},
+        ClusterGuard.VERSION_SKIP,
+        "set spec.version to the newest v1.19 first",
+    ),
+    ("v1.18.3", {"1.18.3", "1.19.0"}, ClusterGuard.VERSION_DOWNGRADE, "set spec.version to v1.19.0"),
 ]
 
 
 @pytest.mark.parametrize(("wanted", "ran", "guard", "remedy"), REFUSED)
 def test_a_refused_hop_keeps_what_runs_and_names_the_remedy(
-    wanted: str, ran: set[str], guard: Guard, remedy: str
+    wanted: str, ran: set[str], guard: ClusterGuard, remedy: str
 ) -> None:
     """The template keeps its image, so no pod is touched; a lower one than has run is put right."""
     hop = next_hop(wanted, running(*ran), "v1.19.0")
@@ -57,7 +62,7 @@ def test_a_refused_hop_keeps_what_runs_and_names_the_remedy(
 
 @pytest.mark.parametrize(("wanted", "ran", "guard", "remedy"), REFUSED)
 def test_without_a_stateful_set_no_pod_is_started(
-    wanted: str, ran: set[str], guard: Guard, remedy: str
+    wanted: str, ran: set[str], guard: ClusterGuard, remedy: str
 ) -> None:
     """Volumes were kept: what would run on them is refused before a pod exists."""
     with pytest.raises(Refused, match=remedy) as refused:
@@ -78,8 +83,8 @@ def test_silence_erases_no_evidence() -> None:
         ({}, ("v1.19.0",)),
     ):
         known = past(views, volumes, recorded)
-        assert next_hop("v1.18.0", known, "v1.19.0").blocked[0].guard is Guard.VERSION_DOWNGRADE
-        assert next_hop("v1.21.0", known, "v1.19.0").blocked[0].guard is Guard.VERSION_SKIP
+        assert next_hop("v1.18.0", known, "v1.19.0").blocked[0].guard is ClusterGuard.VERSION_DOWNGRADE
+        assert next_hop("v1.21.0", known, "v1.19.0").blocked[0].guard is ClusterGuard.VERSION_SKIP
         assert next_hop("v1.20.0", known, "v1.19.0") == Hop("v1.20.0")
 
 
@@ -87,7 +92,7 @@ def test_a_silent_peer_counts_with_the_release_of_its_volume() -> None:
     """In the middle of a roll the one that has not been restarted stops answering."""
     views: dict[str, View] = {"vectors-0": view(0), "vectors-1": Silent("refused")}
     known = past(views, {"storage-vectors-1": Volume("b", marks=VolumeMarks("v1.18.2"))}, ())
-    assert next_hop("v1.20.0", known, "v1.19.0").blocked[0].guard is Guard.VERSION_SKIP
+    assert next_hop("v1.20.0", known, "v1.19.0").blocked[0].guard is ClusterGuard.VERSION_SKIP
 
 
 def test_the_retained_volume_of_a_removed_peer_holds_no_upgrade_back() -> None:
@@ -113,9 +118,10 @@ def test_a_downgrade_is_allowed_for_exactly_the_release_that_the_user_names() ->
 
 
 @pytest.mark.parametrize(
-    ("words", "guard"), [(NEWER_VOLUME, Guard.VERSION_DOWNGRADE), (OLDER_VOLUME, Guard.VERSION_SKIP)]
+    ("words", "guard"),
+    [(NEWER_VOLUME, ClusterGuard.VERSION_DOWNGRADE), (OLDER_VOLUME, ClusterGuard.VERSION_SKIP)],
 )
-def test_a_pod_that_its_volume_refuses_is_named(words: str, guard: Guard) -> None:
+def test_a_pod_that_its_volume_refuses_is_named(words: str, guard: ClusterGuard) -> None:
     """The start script's last words, as the kubelet shows them."""
     ended = pod(2, waiting="CrashLoopBackOff", message=f"vectors-2 does not start, {words}", ready=False)
     observed = settled()

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from qdrant_operator.api.cluster.shards import Window
 from qdrant_operator.domain.cluster.planner import is_open, plan
-from qdrant_operator.domain.cluster.steps import Guard, MoveShard, ReplicateShard
 from qdrant_operator.domain.common.durations import duration
 from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.placement.steps import MoveShard, ReplicateShard
 from tests.domain.clusters import desired
 from tests.domain.guards.cluster_worlds import peers
 
@@ -124,7 +125,7 @@ def test_levelling_is_for_the_window(hour: int, inside: bool) -> None:
     """Inside the shards move to the empty peer; outside the same moves stand in status.blocked."""
     result = plan(desired(shards={"window": NIGHT}), peers(3, PILED, now=utc(2026, 11, 21, hour)))
     assert bool([step for step in result.steps if isinstance(step, MoveShard)]) is inside
-    assert (Guard.OUTSIDE_WINDOW in {wait.guard for wait in result.blocked}) is not inside
+    assert (ClusterGuard.OUTSIDE_WINDOW in {wait.guard for wait in result.blocked}) is not inside
 
 
 @pytest.mark.parametrize("hour", [2, 12])
@@ -136,4 +137,4 @@ def test_repair_drain_and_replication_are_for_any_time(hour: int) -> None:
     drained = plan(wanted, peers(4, {0: (0, 3), 1: (1, 2)}, now=now))
     assert [step for step in drained.steps if isinstance(step, MoveShard) and "leaving" in step.why]
     for result in (short, drained):
-        assert Guard.OUTSIDE_WINDOW not in {wait.guard for wait in result.blocked}
+        assert ClusterGuard.OUTSIDE_WINDOW not in {wait.guard for wait in result.blocked}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from qdrant_operator.domain.collection.observed import Live
 from qdrant_operator.domain.collection.planner import plan
 from qdrant_operator.domain.collection.steps import CollectionGuard, CollectionPlan, UpdateCollection
+from qdrant_operator.domain.common.guards import Guard
 from qdrant_operator.domain.qdrant.soundness import ShardHealth
 from qdrant_operator.domain.qdrant.views import PeerId, ShardId
 from tests.domain.collection_model import after, desired, live, observed
@@ -38,7 +39,7 @@ def patches(planned: CollectionPlan) -> list[dict[str, int]]:
     return [step.body["params"] for step in planned.steps if isinstance(step, UpdateCollection)]
 
 
-def guards(planned: CollectionPlan) -> list[CollectionGuard]:
+def guards(planned: CollectionPlan) -> list[Guard]:
     """What holds something back."""
     return [one.guard for one in planned.blocked]
 

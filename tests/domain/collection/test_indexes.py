@@ -10,11 +10,11 @@ from qdrant_operator.api import CollectionSpec
 from qdrant_operator.domain.collection.indexes import field_path, index_refusals, plan_indexes
 from qdrant_operator.domain.collection.steps import (
     CollectionGuard,
-    CollectionPlan,
     CreatePayloadIndex,
     DropPayloadIndex,
     ReplacePayloadIndex,
 )
+from qdrant_operator.domain.common.plan import Plan
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -51,7 +51,7 @@ def test_an_index_that_says_what_was_declared_is_left_alone(
     index: dict[str, Any], told: dict[str, Any]
 ) -> None:
     """Nulls mean Qdrant's defaults, and options nobody declared are Qdrant's own."""
-    assert plan_indexes(spec({"field": "f", **index}), "docs", {"f": told}, NOBODY) == CollectionPlan()
+    assert plan_indexes(spec({"field": "f", **index}), "docs", {"f": told}, NOBODY) == Plan()
 
 
 def test_another_type_is_a_replacement_with_a_name() -> None:
@@ -83,7 +83,7 @@ def test_an_index_that_is_being_built_is_waited_for() -> None:
 def test_undeclared_indexes_are_kept_unless_pruning_is_wished() -> None:
     """Only prunePayloadIndexes drops anything; an index whose drop was just asked for is not dropped twice."""
     told = {"a": built("keyword"), "b": built("float"), "c": built("bool")}
-    assert plan_indexes(spec({"field": "a", "type": "keyword"}), "docs", told, NOBODY) == CollectionPlan()
+    assert plan_indexes(spec({"field": "a", "type": "keyword"}), "docs", told, NOBODY) == Plan()
     pruned = plan_indexes(spec({"field": "a", "type": "keyword"}, prune=True), "docs", told, frozenset({"c"}))
     assert pruned.steps == (DropPayloadIndex("docs", "b"),)
 
@@ -101,7 +101,7 @@ def test_a_field_is_known_by_the_name_qdrant_gives_back(written: str, told: str)
     """Needless quotes are dropped as Qdrant drops them, so the index is found again."""
     assert field_path(written) == told
     wanted = spec({"field": written, "type": "keyword"})
-    assert plan_indexes(wanted, "docs", {told: built("keyword")}, NOBODY) == CollectionPlan()
+    assert plan_indexes(wanted, "docs", {told: built("keyword")}, NOBODY) == Plan()
 
 
 @pytest.mark.parametrize("field", ["bad field!", "a..b", "a.", ".a", 'a"b', "a[b]", "[]"])

@@ -16,7 +16,6 @@ from qdrant_operator.domain.collection.settings import differences
 from qdrant_operator.domain.collection.steps import (
     AddFinalizer,
     CollectionGuard,
-    CollectionPlan,
     CreateCollection,
     DeleteCollection,
     MoveAliases,
@@ -24,6 +23,7 @@ from qdrant_operator.domain.collection.steps import (
     TakeOver,
     UpdateCollection,
 )
+from qdrant_operator.domain.common.plan import Plan
 from qdrant_operator.domain.qdrant.views import Silent
 from tests.domain.collection_model import OWNER, World, after, desired, live, observed, worlds
 
@@ -50,7 +50,7 @@ def test_carrying_out_every_step_leaves_nothing_to_do(world: World) -> None:
         if not steps:
             break
         world = after(world, steps[0])
-    assert plan(*world) == CollectionPlan(blocked=held_back)
+    assert plan(*world) == Plan(blocked=held_back)
 
 
 @settings(max_examples=100, deadline=None)
@@ -79,7 +79,7 @@ def test_a_collection_of_somebody_else_is_never_changed_or_deleted(world: World)
 
 def test_a_settled_collection_is_left_alone() -> None:
     """Nothing is planned for a collection that is as declared."""
-    assert plan(desired(), observed(live())) == CollectionPlan()
+    assert plan(desired(), observed(live())) == Plan()
 
 
 def test_creation_marks_the_collection_and_forecasts_the_rest() -> None:
@@ -187,7 +187,7 @@ def test_a_further_vector_is_refused_with_the_call_that_adds_it(spec: dict[str, 
 def test_a_vector_that_an_application_added_blocks_nothing(told: dict[str, Any]) -> None:
     """Only what is written is compared."""
     spec = {"vectors": None, "namedVectors": {"a": VECTOR}}
-    assert plan(desired(spec), observed(live(told))) == CollectionPlan()
+    assert plan(desired(spec), observed(live(told))) == Plan()
 
 
 def test_a_refused_change_holds_nothing_else_back() -> None:
@@ -201,7 +201,7 @@ def test_a_refused_change_holds_nothing_else_back() -> None:
 def test_a_spec_that_spells_out_float32_asks_for_no_change() -> None:
     """A default that Qdrant leaves out of its answer is not taken for a change of an immutable field."""
     spec = {"vectors": {"size": 4, "distance": "Dot", "datatype": "float32"}}
-    assert plan(desired(spec), observed(live())) == CollectionPlan()
+    assert plan(desired(spec), observed(live())) == Plan()
 
 
 def test_more_replicas_than_peers_are_refused_before_anything_is_made() -> None:
@@ -307,7 +307,7 @@ def test_aliases_are_moved_in_one_call() -> None:
 def test_an_alias_that_another_object_now_claims_is_left_to_it() -> None:
     """A dropped alias is not removed before its new owner has moved it: readers see no gap."""
     wanted = desired(granted=frozenset({"live"}), claims=Claims(claimed_aliases=frozenset({"live"})))
-    assert plan(wanted, observed(live(), aliases={"live": "docs"})) == CollectionPlan()
+    assert plan(wanted, observed(live(), aliases={"live": "docs"})) == Plan()
 
 
 @pytest.mark.parametrize(

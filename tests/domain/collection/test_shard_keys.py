@@ -17,6 +17,8 @@ from qdrant_operator.domain.collection.steps import (
     CreateShardKey,
     RemoveShardKey,
 )
+from qdrant_operator.domain.common.guards import Guard
+from qdrant_operator.domain.common.plan import Plan
 from qdrant_operator.domain.qdrant.views import (
     CollectionView,
     LocalReplica,
@@ -49,7 +51,7 @@ def bodies(planned: CollectionPlan) -> list[Any]:
     return [step.body for step in planned.steps if isinstance(step, CreateShardKey)]
 
 
-def messages(planned: CollectionPlan) -> dict[CollectionGuard, str]:
+def messages(planned: CollectionPlan) -> dict[Guard, str]:
     """What waits, by its guard."""
     return {one.guard: one.message for one in planned.blocked}
 
@@ -177,7 +179,7 @@ def test_a_running_transfer_or_a_dead_replica_unsettles_its_key_alone() -> None:
 def test_a_spec_without_sharding_has_no_opinion() -> None:
     """Taking the section away removes no key."""
     seen = there({"eu": EMPTY})
-    assert plan(desired(granted_keys=frozenset({"eu"})), seen) == CollectionPlan()
+    assert plan(desired(granted_keys=frozenset({"eu"})), seen) == Plan()
 
 
 @given(worlds())

@@ -11,9 +11,10 @@ from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.keys import key_changed
 from qdrant_operator.domain.cluster.membership.identity import pods_wanted
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Member, Observed, Volume
-from qdrant_operator.domain.cluster.steps import Blocked, Guard
 from qdrant_operator.domain.cluster.versions import Past, next_hop
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.kinds import Kind
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.manifests.rival_writers import Contested
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, ShardId, Transfer, View
 from tests.domain.clusters import collection, desired, pod, seen, settled, silence, view
@@ -35,11 +36,11 @@ class ClusterWorld:
     found_by_the_look: tuple[Blocked, ...] = ()
 
 
-WORLDS: dict[Guard, Callable[[], ClusterWorld]] = {}
+WORLDS: dict[ClusterGuard, Callable[[], ClusterWorld]] = {}
 """A world by guard; its docstring is the situation."""
 
 
-def example(guard: Guard) -> Callable[[Callable[[], ClusterWorld]], Callable[[], ClusterWorld]]:
+def example(guard: ClusterGuard) -> Callable[[Callable[[], ClusterWorld]], Callable[[], ClusterWorld]]:
     """Say which guard a world is an example of."""
 
     def register(world: Callable[[], ClusterWorld]) -> Callable[[], ClusterWorld]:
@@ -77,19 +78,19 @@ def lost(placement: Placement, factor: int) -> Observed:
     return replace(observed, members_known=(*observed.members_known[:2], dated), volumes=claims)
 
 
-@example(Guard.ONE_AT_A_TIME)
+@example(ClusterGuard.ONE_AT_A_TIME)
 def another_pod_is_not_ready() -> ClusterWorld:
     """The template changed, and vectors-0, which has the new one, is not ready yet."""
     return ClusterWorld(NEW, replace(settled(), pods=(pod(0, NEW, ready=False), pod(1), pod(2))))
 
 
-@example(Guard.PEERS_UNREACHABLE)
+@example(ClusterGuard.PEERS_UNREACHABLE)
 def a_peer_is_silent() -> ClusterWorld:
     """The template changed, and vectors-1 runs but does not answer the operator."""
     return ClusterWorld(NEW, silence(settled(), "vectors-1"))
 
 
-@example(Guard.CONSENSUS_UNSETTLED)
+@example(ClusterGuard.CONSENSUS_UNSETTLED)
 def nobody_leads() -> ClusterWorld:
     """Each peer names another leader, as happens during an election."""
     observed = settled()
@@ -98,7 +99,7 @@ def nobody_leads() -> ClusterWorld:
     return ClusterWorld(desired(), observed)
 
 
-@example(Guard.TRANSFER_RUNNING)
+@example(ClusterGuard.TRANSFER_RUNNING)
 def a_shard_is_on_its_way() -> ClusterWorld:
     """A shard that is short of a replica is being copied already."""
     running = (Transfer(ShardId(0), PeerId(100), PeerId(101), "snapshot", keeps_source=True),)
@@ -116,7 +117,7 @@ def a_shard_is_on_its_way() -> ClusterWorld:
     return ClusterWorld(desired(2), seen((pod(0), pod(1)), views, members=2, now=NOW))
 
 
-@example(Guard.REPLICA_NOT_SOUND)
+@example(ClusterGuard.REPLICA_NOT_SOUND)
 def a_replica_heals() -> ClusterWorld:
     """A peer was down while applications wrote; it is back, and its replica is behind."""
     states = {(0, 1): ReplicaState.DEAD}
@@ -124,26 +125,26 @@ def a_replica_heals() -> ClusterWorld:
     return ClusterWorld(desired(), seen(tuple(pod(n) for n in range(3)), dict(views), members=3, now=NOW))
 
 
-@example(Guard.QUORUM_AT_RISK)
+@example(ClusterGuard.QUORUM_AT_RISK)
 def too_few_voters() -> ClusterWorld:
     """The template changed, and vectors-1 is a member that does not vote yet."""
     return ClusterWorld(NEW, told(settled(), "vectors-1", voter=False))
 
 
-@example(Guard.BACKUP_RUNNING)
+@example(ClusterGuard.BACKUP_RUNNING)
 def a_backup_is_being_made() -> ClusterWorld:
     """The template changed while the Job of a QdrantSnapshot copies shards."""
     return ClusterWorld(NEW, replace(settled(), backups=("nightly-20261121-0200",)))
 
 
-@example(Guard.STILL_IN_SERVICE)
+@example(ClusterGuard.STILL_IN_SERVICE)
 def the_service_lists_it() -> ClusterWorld:
     """Pod vectors-2 was just taken out of the client Service to be restarted; requests may still reach it."""
     pods = (pod(0), pod(1), pod(2, serving=False))
     return ClusterWorld(NEW, replace(settled(), pods=pods, listed=frozenset({"10.0.0.2"})))
 
 
-@example(Guard.PEER_NOT_JOINED)
+@example(ClusterGuard.PEER_NOT_JOINED)
 def a_peer_joins() -> ClusterWorld:
     """The cluster forms, and vectors-2 answers while it knows nobody but itself."""
     formed = Bootstrap(BootstrapPhase.FORMED, "vectors-0", PeerId(100))
@@ -151,14 +152,14 @@ def a_peer_joins() -> ClusterWorld:
     return ClusterWorld(desired(), replace(alone, bootstrap=formed))
 
 
-@example(Guard.OBJECTS_TERMINATING)
+@example(ClusterGuard.OBJECTS_TERMINATING)
 def an_earlier_cluster_goes() -> ClusterWorld:
     """A QdrantCluster was deleted and applied again at once, and its first pods and claims are not gone yet."""
     remains = ("StatefulSet vectors", "Pod vectors-0", "PersistentVolumeClaim storage-vectors-0")
     return ClusterWorld(desired(), Observed(None, (), {}, remains=remains))
 
 
-@example(Guard.NO_PEER_ON_VOLUMES)
+@example(ClusterGuard.NO_PEER_ON_VOLUMES)
 def a_claim_of_unknown_worth() -> ClusterWorld:
     """Before the QdrantCluster there was a claim of its name, and no pod finds a peer on its volume."""
     adopted = Bootstrap(BootstrapPhase.ADOPTED, "vectors-0")
@@ -171,7 +172,7 @@ def a_claim_of_unknown_worth() -> ClusterWorld:
     )
 
 
-@example(Guard.POD_NOT_RUNNING)
+@example(ClusterGuard.POD_NOT_RUNNING)
 def an_image_is_missing() -> ClusterWorld:
     """The image of vectors-2 cannot be pulled."""
     words = 'Back-off pulling image "docker.io/qdrant/qdrant:v1.19.0"'
@@ -180,13 +181,13 @@ def an_image_is_missing() -> ClusterWorld:
     return ClusterWorld(desired(), replace(observed, pods=(*observed.pods[:2], down)))
 
 
-@example(Guard.VOLUME_LOST)
+@example(ClusterGuard.VOLUME_LOST)
 def the_only_replica_is_lost() -> ClusterWorld:
     """The volume of vectors-2 was deleted, and docs has replication factor 1."""
     return ClusterWorld(desired(), lost({0: (0,), 1: (1,), 2: (2,)}, 1))
 
 
-@example(Guard.VIEWS_DISAGREE)
+@example(ClusterGuard.VIEWS_DISAGREE)
 def views_contradict() -> ClusterWorld:
     """Peer vectors-2 does not know yet that a replica of docs/0 was made on it."""
     observed = peers(3, {0: (0, 1, 2)}, 3)
@@ -195,38 +196,38 @@ def views_contradict() -> ClusterWorld:
     )
 
 
-@example(Guard.TOO_FEW_PEERS)
+@example(ClusterGuard.TOO_FEW_PEERS)
 def one_peer_for_two_replicas() -> ClusterWorld:
     """Somebody sets replicas to 1 while docs has replication factor 2."""
     return ClusterWorld(replace(desired(1), members=3), peers(3))
 
 
-@example(Guard.NO_SOUND_SOURCE)
+@example(ClusterGuard.NO_SOUND_SOURCE)
 def the_only_holder_is_silent() -> ClusterWorld:
     """The replication factor of docs is 1, and vectors-1 is down."""
     placement = {0: (0,), 1: (1,), 2: (2,)}
     return ClusterWorld(desired(), silence(peers(3, placement, 1), "vectors-1", reason="connection refused"))
 
 
-@example(Guard.NOT_ENOUGH_DISK)
+@example(ClusterGuard.NOT_ENOUGH_DISK)
 def the_volumes_are_full() -> ClusterWorld:
     """The replication factor of docs was raised to 2, and no other volume has room for its shards."""
     return ClusterWorld(desired(2, persistence={"size": "100Ki"}), peers(2, {0: (0,), 1: (1,)}))
 
 
-@example(Guard.TRANSFER_BUDGET)
+@example(ClusterGuard.TRANSFER_BUDGET)
 def all_want_to_move() -> ClusterWorld:
     """The replication factor of docs was raised to 2: its shards are copied one after another."""
     return ClusterWorld(desired(2), peers(2, {0: (0,), 1: (0,)}))
 
 
-@example(Guard.MANUAL_PLACEMENT)
+@example(ClusterGuard.MANUAL_PLACEMENT)
 def nothing_moves_by_itself() -> ClusterWorld:
     """A shard lacks a replica, and spec.shards.placement is Manual."""
     return ClusterWorld(desired(2, shards={"placement": "Manual"}), peers(2, {0: (0,)}))
 
 
-@example(Guard.OUTSIDE_WINDOW)
+@example(ClusterGuard.OUTSIDE_WINDOW)
 def levelling_waits_for_the_night() -> ClusterWorld:
     """Peer vectors-2 is new and holds nothing; it is noon, and the window opens at one for four hours."""
     window = {"schedule": "0 1 * * *", "duration": "4h"}
@@ -234,26 +235,26 @@ def levelling_waits_for_the_night() -> ClusterWorld:
     return ClusterWorld(desired(shards={"window": window}), peers(3, placement))
 
 
-@example(Guard.PEER_HOLDS_SHARDS)
+@example(ClusterGuard.PEER_HOLDS_SHARDS)
 def it_is_being_drained() -> ClusterWorld:
     """Three peers are wanted and four are there: the last one is drained first."""
     placement = {0: (0, 1), 1: (1, 2), 2: (2, 3)}
     return ClusterWorld(replace(desired(), members=4), peers(4, placement))
 
 
-@example(Guard.CONSENT_NEEDED)
+@example(ClusterGuard.CONSENT_NEEDED)
 def a_volume_is_lost() -> ClusterWorld:
     """The volume of vectors-2 was deleted; docs has replication factor 2."""
     return ClusterWorld(desired(), lost(LEVEL, 2))
 
 
-@example(Guard.ORPHANED_REPLICA)
+@example(ClusterGuard.ORPHANED_REPLICA)
 def a_shard_is_on_nobody() -> ClusterWorld:
     """A collection of factor 1 was created while a peer was replaced, and Qdrant placed a shard on its old id, 109."""
     return ClusterWorld(desired(), peers(3, {0: (0,), 1: (9,), 2: (2,)}, 1))
 
 
-@example(Guard.REMOVED_VOLUME_PRESENT)
+@example(ClusterGuard.REMOVED_VOLUME_PRESENT)
 def an_old_volume_waits() -> ClusterWorld:
     """A fourth peer is wanted again, and the volume of the one that was removed was kept (whenScaled Retain)."""
     observed = peers(3)
@@ -264,14 +265,14 @@ def an_old_volume_waits() -> ClusterWorld:
     return ClusterWorld(replace(desired(4), members=members), observed, waits)
 
 
-@example(Guard.LAST_TRANSFER_ABORTED)
+@example(ClusterGuard.LAST_TRANSFER_ABORTED)
 def it_failed_a_moment_ago() -> ClusterWorld:
     """A transfer to the only peer that can take docs/0 came to nothing seconds ago."""
     waits = frozenset({(("docs", ShardId(0)), PeerId(101))})
     return ClusterWorld(desired(2), peers(2, {0: (0,)}, waits=waits))
 
 
-@example(Guard.KEY_CHANGED)
+@example(ClusterGuard.KEY_CHANGED)
 def the_secret_changed() -> ClusterWorld:
     """Somebody wrote another value into the Secret that spec.auth.apiKey names."""
     source = {"secretRef": {"name": "search-key", "key": "key"}}
@@ -284,19 +285,19 @@ RAN = Past(frozenset({"1.19.0"}), frozenset({"1.19.0"}))
 """Releases of the peers that answer."""
 
 
-@example(Guard.VERSION_DOWNGRADE)
+@example(ClusterGuard.VERSION_DOWNGRADE)
 def an_older_release() -> ClusterWorld:
     """Peers run 1.19.0, and spec.version is set to v1.18.2."""
     return ClusterWorld(desired(), peers(3), next_hop("v1.18.2", RAN, "v1.19.0").blocked)
 
 
-@example(Guard.VERSION_SKIP)
+@example(ClusterGuard.VERSION_SKIP)
 def a_release_too_far() -> ClusterWorld:
     """Peers run 1.19.0, and spec.version is set to v1.21.0."""
     return ClusterWorld(desired(), peers(3), next_hop("v1.21.0", RAN, "v1.19.0").blocked)
 
 
-@example(Guard.FIELD_CONTESTED)
+@example(ClusterGuard.FIELD_CONTESTED)
 def an_image_is_rewritten() -> ClusterWorld:
     """An admission webhook sends all images to a mirror, also that of the StatefulSet."""
     image = Contested(Kind.STATEFUL_SET, "vectors", ("spec.template.spec.containers[qdrant].image",))

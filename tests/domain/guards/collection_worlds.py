@@ -9,7 +9,8 @@ from typing import Any
 from qdrant_operator.domain.collection.observed import Desired, KeySeen, Observed
 from qdrant_operator.domain.collection.ownership import Claims
 from qdrant_operator.domain.collection.planner import plan, refused_by_qdrant
-from qdrant_operator.domain.collection.steps import CollectionBlocked, CollectionGuard
+from qdrant_operator.domain.collection.steps import CollectionGuard
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.qdrant.soundness import ShardHealth
 from qdrant_operator.domain.qdrant.views import PeerId, ShardId, Silent
 from tests.domain.collection_model import desired, live, observed
@@ -21,7 +22,7 @@ class CollectionWorld:
 
     desired: Desired
     observed: Observed
-    refused: tuple[CollectionBlocked, ...] = ()
+    refused: tuple[Blocked, ...] = ()
 
 
 WORLDS: dict[CollectionGuard, Callable[[], CollectionWorld]] = {}

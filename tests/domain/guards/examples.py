@@ -16,10 +16,11 @@ import yaml
 
 from qdrant_operator.domain.cluster import status as cluster_status
 from qdrant_operator.domain.cluster.planner import plan as plan_cluster
-from qdrant_operator.domain.cluster.steps import Guard, Plan
 from qdrant_operator.domain.collection import status as collection_status
 from qdrant_operator.domain.collection.planner import plan as plan_collection
 from qdrant_operator.domain.collection.steps import CollectionGuard
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Plan
 from tests.domain.guards import cluster_worlds as guard_cluster_worlds
 from tests.domain.guards import collection_worlds as guard_collection_worlds
 from tests.domain.guards import refusals as guard_refusals
@@ -58,7 +59,7 @@ class Example:
 
 def of_clusters() -> tuple[Example, ...]:
     """An example of each guard of a QdrantCluster, in the guards' order."""
-    return _examples(Guard, guard_cluster_worlds.WORLDS, status_of_cluster)
+    return _examples(ClusterGuard, guard_cluster_worlds.WORLDS, status_of_cluster)
 
 
 def of_collections() -> tuple[Example, ...]:

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 import pytest
 
-from qdrant_operator.domain.cluster.steps import Guard
-from qdrant_operator.domain.collection.steps import CollectionGuard
+from qdrant_operator.domain.collection.steps import CollectionGuard, ends_soon
+from qdrant_operator.domain.common.guards import ClusterGuard
 from tests.domain.guards import examples as guard_examples
 from tests.domain.guards.examples import Example
 from tests.test_docs import PACKAGE, raised
@@ -23,20 +23,20 @@ def label(guard: str) -> str:
 
 
 CLUSTER_NEEDS = (
-    Guard.NO_PEER_ON_VOLUMES,
-    Guard.VOLUME_LOST,
-    Guard.CONSENT_NEEDED,
-    Guard.ORPHANED_REPLICA,
-    Guard.REMOVED_VOLUME_PRESENT,
-    Guard.TOO_FEW_PEERS,
-    Guard.NO_SOUND_SOURCE,
-    Guard.NOT_ENOUGH_DISK,
-    Guard.MANUAL_PLACEMENT,
-    Guard.KEY_CHANGED,
-    Guard.VERSION_DOWNGRADE,
-    Guard.VERSION_SKIP,
+    ClusterGuard.NO_PEER_ON_VOLUMES,
+    ClusterGuard.VOLUME_LOST,
+    ClusterGuard.CONSENT_NEEDED,
+    ClusterGuard.ORPHANED_REPLICA,
+    ClusterGuard.REMOVED_VOLUME_PRESENT,
+    ClusterGuard.TOO_FEW_PEERS,
+    ClusterGuard.NO_SOUND_SOURCE,
+    ClusterGuard.NOT_ENOUGH_DISK,
+    ClusterGuard.MANUAL_PLACEMENT,
+    ClusterGuard.KEY_CHANGED,
+    ClusterGuard.VERSION_DOWNGRADE,
+    ClusterGuard.VERSION_SKIP,
 )
-COLLECTION_NEEDS = tuple(guard for guard in CollectionGuard if not guard.passing)
+COLLECTION_NEEDS = tuple(guard for guard in CollectionGuard if not ends_soon(guard))
 SOMEBODY = {label(guard) for guard in (*CLUSTER_NEEDS, *COLLECTION_NEEDS)}
 SOMEBODY |= {one.guard for one in REFUSALS if one.guard != "ClusterNotReady"}
 """Guards that nothing but a person ends."""
@@ -69,7 +69,7 @@ def name(example: Example) -> str:
     return label(example.guard)
 
 
-@pytest.mark.parametrize("guards", [Guard, CollectionGuard])
+@pytest.mark.parametrize("guards", [ClusterGuard, CollectionGuard])
 def test_every_guard_has_an_example(guards: type[StrEnum]) -> None:
     """A guard without a world that produces it would be dead."""
     assert {one.guard for one in EXAMPLES if type(one.guard) is guards} == set(guards)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from qdrant_operator.domain.cluster.steps import Blocked, Guard
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.placement.model import Mode, Policy, RunningTransfer
 from qdrant_operator.domain.placement.planner import plan_placement
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, ShardId
@@ -19,7 +20,7 @@ def test_guard_consensus_unsettled() -> None:
     """Without agreement nothing is planned, however much is wanted."""
     before = layout(3, shard("docs/0", [0], factor=2), unsettled="the peers do not agree on one leader")
     expected = Blocked(
-        "place shards", Guard.CONSENSUS_UNSETTLED, "the peers do not agree on one leader: waiting"
+        "place shards", ClusterGuard.CONSENSUS_UNSETTLED, "the peers do not agree on one leader: waiting"
     )
     assert only_block(before) == expected
 
@@ -29,7 +30,7 @@ def test_guard_views_disagree() -> None:
     before = layout(3, shard("docs/0", [0, 1], factor=1, disputed="vectors-2 names other holders"))
     expected = Blocked(
         "place docs/0",
-        Guard.VIEWS_DISAGREE,
+        ClusterGuard.VIEWS_DISAGREE,
         "docs/0: vectors-2 names other holders; it is left as it is until that is over",
     )
     assert only_block(before) == expected
@@ -42,20 +43,22 @@ def test_guard_no_sound_source() -> None:
         "docs/0 has no sound replica (vectors-0: Dead, vectors-1: Dead): it is left alone; "
         "bring a peer back or restore a snapshot"
     )
-    assert only_block(before) == Blocked("repair docs/0", Guard.NO_SOUND_SOURCE, message)
+    assert only_block(before) == Blocked("repair docs/0", ClusterGuard.NO_SOUND_SOURCE, message)
 
 
 def test_guard_peers_unreachable() -> None:
     """A peer that is merely down comes back: its replica is waited for, and not replaced."""
     message = "vectors-1 does not answer; its replica of docs/0 is waited for"
-    assert only_block(silent(1)) == Blocked("repair docs/0", Guard.PEERS_UNREACHABLE, message)
+    assert only_block(silent(1)) == Blocked("repair docs/0", ClusterGuard.PEERS_UNREACHABLE, message)
 
 
 def test_guard_peers_unreachable_as_targets() -> None:
     """A peer that does not answer is no target, and said to be what is missing."""
     before = layout([peer(0), peer(1, answers=False)], shard("docs/0", [0], factor=2))
     expected = Blocked(
-        "replicate docs/0", Guard.PEERS_UNREACHABLE, "vectors-1 could take docs/0 but cannot be reached"
+        "replicate docs/0",
+        ClusterGuard.PEERS_UNREACHABLE,
+        "vectors-1 could take docs/0 but cannot be reached",
     )
     assert only_block(before) == expected
 
@@ -64,7 +67,7 @@ def test_guard_replica_not_sound() -> None:
     """A Dead replica heals by itself: no third one is made meanwhile."""
     before = layout(3, shard("docs/0", {0: ACTIVE, 1: DEAD}))
     message = "docs/0 on vectors-1 is Dead: Qdrant heals it from a sound replica"
-    assert only_block(before) == Blocked("repair docs/0", Guard.REPLICA_NOT_SOUND, message)
+    assert only_block(before) == Blocked("repair docs/0", ClusterGuard.REPLICA_NOT_SOUND, message)
 
 
 def test_guard_replica_not_sound_that_nobody_calls_ill() -> None:
@@ -83,7 +86,7 @@ def test_guard_replica_not_sound_while_draining() -> None:
     plan = plan_placement(before, Policy())
     assert plan.steps == ()
     message = "docs/0 needs another sound replica first: 1 of 2"
-    assert plan.blocked[1] == Blocked("drain docs/0 on vectors-2", Guard.REPLICA_NOT_SOUND, message)
+    assert plan.blocked[1] == Blocked("drain docs/0 on vectors-2", ClusterGuard.REPLICA_NOT_SOUND, message)
 
 
 def test_guard_transfer_running() -> None:
@@ -91,7 +94,7 @@ def test_guard_transfer_running() -> None:
     before = layout(3, shard("docs/0", [0], factor=3))
     running = begun(before, ("docs", ShardId(0)), PeerId(0), PeerId(1), keeps_source=True)
     expected = Blocked(
-        "place docs/0", Guard.TRANSFER_RUNNING, "docs/0 is on its way from vectors-0 to vectors-1"
+        "place docs/0", ClusterGuard.TRANSFER_RUNNING, "docs/0 is on its way from vectors-0 to vectors-1"
     )
     assert only_block(running) == expected
 
@@ -100,14 +103,14 @@ def test_guard_too_few_peers() -> None:
     """Three replicas on two peers cannot be, and the sentence has the numbers."""
     before = layout(2, shard("docs/0", [0, 1], factor=3))
     message = "docs/0 wants 3 replicas, and 2 peers remain: add peers"
-    assert only_block(before) == Blocked("replicate docs/0", Guard.TOO_FEW_PEERS, message)
+    assert only_block(before) == Blocked("replicate docs/0", ClusterGuard.TOO_FEW_PEERS, message)
 
 
 def test_guard_too_few_peers_to_drain() -> None:
     """Where too few peers would remain nothing is drained."""
     before = layout([peer(0), peer(1, leaving=True)], shard("docs/0", [0, 1]))
     message = "docs/0 wants 2 replicas, and 1 peer remains: add peers"
-    assert only_block(before) == Blocked("drain docs/0", Guard.TOO_FEW_PEERS, message)
+    assert only_block(before) == Blocked("drain docs/0", ClusterGuard.TOO_FEW_PEERS, message)
 
 
 def test_guard_not_enough_disk() -> None:
@@ -117,7 +120,7 @@ def test_guard_not_enough_disk() -> None:
         "docs/0 needs more than 150 bytes free, 1.5 times its size; vectors-1 cannot give them: "
         "add peers, or make its collection smaller"
     )
-    assert only_block(before) == Blocked("replicate docs/0", Guard.NOT_ENOUGH_DISK, message)
+    assert only_block(before) == Blocked("replicate docs/0", ClusterGuard.NOT_ENOUGH_DISK, message)
     assert steps(replace(before, peers=(peer(0), peer(1, free_bytes=151))))
 
 
@@ -131,14 +134,14 @@ def test_guard_not_enough_disk_beside_running_transfers() -> None:
         "vectors-1 has 100 bytes left beside running transfers; docs/1 needs more than 150: "
         "it waits for them, or for more peers"
     )
-    assert [(b.guard, b.message) for b in plan.blocked] == [(Guard.NOT_ENOUGH_DISK, message)]
+    assert [(b.guard, b.message) for b in plan.blocked] == [(ClusterGuard.NOT_ENOUGH_DISK, message)]
 
 
 def test_guard_last_transfer_aborted() -> None:
     """Where no other peer can take it, it is waited before the same target is tried again."""
     before = layout(2, shard("docs/0", [0], factor=2), waits=frozenset({(("docs", ShardId(0)), PeerId(1))}))
     message = "the last transfer of docs/0 to vectors-1 was aborted: it is tried again later"
-    assert only_block(before) == Blocked("replicate docs/0", Guard.LAST_TRANSFER_ABORTED, message)
+    assert only_block(before) == Blocked("replicate docs/0", ClusterGuard.LAST_TRANSFER_ABORTED, message)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +164,7 @@ def test_guard_transfer_budget(policy: Policy, message: str) -> None:
     assert [str(step).split(" (")[0] for step in plan.steps] == [
         "replicate docs/0 from vectors-0 to vectors-1"
     ]
-    assert [(b.guard, b.message) for b in plan.blocked] == [(Guard.TRANSFER_BUDGET, message)]
+    assert [(b.guard, b.message) for b in plan.blocked] == [(ClusterGuard.TRANSFER_BUDGET, message)]
 
 
 def test_guard_transfer_budget_of_the_source() -> None:
@@ -179,7 +182,7 @@ def test_guard_manual_placement() -> None:
     before = layout(2, shard("docs/0", [0], factor=2))
     step = "replicate docs/0 from vectors-0 to vectors-1 (1 of 2 replicas are sound)"
     message = "spec.shards.placement is Manual: set it to Auto, or do this with Qdrant's API"
-    assert only_block(before, Policy(Mode.MANUAL)) == Blocked(step, Guard.MANUAL_PLACEMENT, message)
+    assert only_block(before, Policy(Mode.MANUAL)) == Blocked(step, ClusterGuard.MANUAL_PLACEMENT, message)
 
 
 def test_manual_placement_says_what_there_is_no_room_for() -> None:
@@ -187,7 +190,7 @@ def test_manual_placement_says_what_there_is_no_room_for() -> None:
     shards = [shard(f"docs/{n}", [0], factor=2, bytes=100) for n in range(2)]
     before = layout([peer(0), peer(1, free_bytes=250)], *shards)
     blocked = plan_placement(before, Policy(Mode.MANUAL)).blocked
-    assert [wait.guard for wait in blocked] == [Guard.MANUAL_PLACEMENT, Guard.NOT_ENOUGH_DISK]
+    assert [wait.guard for wait in blocked] == [ClusterGuard.MANUAL_PLACEMENT, ClusterGuard.NOT_ENOUGH_DISK]
 
 
 def test_guard_outside_window() -> None:
@@ -196,5 +199,5 @@ def test_guard_outside_window() -> None:
     message = "levelling waits for the maintenance window (spec.shards.window)"
     blocked = only_block(before, Policy(may_level=False))
     assert blocked == Blocked(
-        "move docs/0 from vectors-0 to vectors-1 (levelling)", Guard.OUTSIDE_WINDOW, message
+        "move docs/0 from vectors-0 to vectors-1 (levelling)", ClusterGuard.OUTSIDE_WINDOW, message
     )

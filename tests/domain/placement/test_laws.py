@@ -10,16 +10,16 @@ from itertools import combinations, product
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qdrant_operator.domain.cluster.steps import (
+from qdrant_operator.domain.placement.forecast import apply, complete, moved_bytes, whole_plan
+from qdrant_operator.domain.placement.model import Layout, Mode, Policy, Shard
+from qdrant_operator.domain.placement.planner import imbalance, plan_placement
+from qdrant_operator.domain.placement.steps import (
     AbortTransfer,
     DropReplica,
     MoveShard,
     PlacementStep,
     ReplicateShard,
 )
-from qdrant_operator.domain.placement.forecast import apply, complete, moved_bytes, whole_plan
-from qdrant_operator.domain.placement.model import Layout, Mode, Policy, Shard
-from qdrant_operator.domain.placement.planner import imbalance, plan_placement
 from qdrant_operator.domain.placement.target.level import band
 from qdrant_operator.domain.qdrant.views import PeerId
 from tests.domain.layouts import clusters, fail, finish, healthy, holders, of, start, steps_of

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from qdrant_operator.domain.cluster.steps import Guard
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.placement.forecast import apply_all, moved_bytes, whole_plan
 from qdrant_operator.domain.placement.model import Mode, Policy
 from qdrant_operator.domain.placement.planner import imbalance, plan_placement
@@ -163,7 +163,7 @@ def test_a_disputed_shard_keeps_its_transfer() -> None:
     before = layout(3, shard("docs/0", [0], disputed="vectors-2 lists no transfer"))
     running = begun(before, ("docs", ShardId(0)), PeerId(0), PeerId(1), keeps_source=False)
     changed = replace(running, peers=(peer(0), peer(1, leaving=True), peer(2)))
-    assert only_block(changed).guard is Guard.VIEWS_DISAGREE
+    assert only_block(changed).guard is ClusterGuard.VIEWS_DISAGREE
 
 
 def test_a_surplus_replica_on_a_silent_peer_is_not_dropped() -> None:
@@ -171,7 +171,7 @@ def test_a_surplus_replica_on_a_silent_peer_is_not_dropped() -> None:
     one = shard("docs/0", [0, 1, 2], factor=2)
     unsound = replace(one, replicas=tuple(replace(r, sound=r.peer != 1) for r in one.replicas))
     before = layout([peer(0), peer(1, answers=False), peer(2)], unsound)
-    assert only_block(before).guard is Guard.PEERS_UNREACHABLE
+    assert only_block(before).guard is ClusterGuard.PEERS_UNREACHABLE
 
 
 def test_a_stale_mark_on_a_sound_replica_means_nothing() -> None:
@@ -204,7 +204,7 @@ def test_room_that_a_running_transfer_will_take_is_no_room() -> None:
     running = begun(before, ("docs", ShardId(1)), PeerId(0), PeerId(1), keeps_source=True)
     plan = plan_placement(running, Policy(per_peer=2))
     assert plan.steps == ()
-    assert Guard.NOT_ENOUGH_DISK in {blocked.guard for blocked in plan.blocked}
+    assert ClusterGuard.NOT_ENOUGH_DISK in {blocked.guard for blocked in plan.blocked}
 
 
 def test_many_small_collections_spread_in_a_large_cluster() -> None:

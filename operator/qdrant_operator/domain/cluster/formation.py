@@ -17,19 +17,21 @@ from collections.abc import Mapping
 from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Observed, PodState, Volume
 from qdrant_operator.domain.cluster.pods import trouble as pod_trouble
-from qdrant_operator.domain.cluster.steps import NOTHING, Blocked, Guard, MarkCluster, Plan, RecordBootstrap
+from qdrant_operator.domain.cluster.steps import NOTHING, ClusterPlan, MarkCluster, RecordBootstrap
 from qdrant_operator.domain.cluster.versions import refused_by_volume
 from qdrant_operator.domain.cluster.volumes.evidence import may_hold_data, unbound_claim
 from qdrant_operator.domain.common.child_progress import Hindrance
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.names import pod_name
+from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.common.text import named
 from qdrant_operator.domain.qdrant.views import PeerView
 
-FIRST = (Guard.POD_NOT_RUNNING, Guard.PEERS_UNREACHABLE, Guard.PEER_NOT_JOINED)
+FIRST = (ClusterGuard.POD_NOT_RUNNING, ClusterGuard.PEERS_UNREACHABLE, ClusterGuard.PEER_NOT_JOINED)
 """A pod that does not run comes first: the others wait for it, and say less."""
 
 
-def plan_decision(cluster: str, observed: Observed) -> Plan:
+def plan_decision(cluster: str, observed: Observed) -> ClusterPlan:
     """Decide who may start alone, if nobody decided before."""
     if observed.bootstrap is not None:
         return NOTHING
@@ -46,7 +48,7 @@ def _terminating(remains: tuple[str, ...]) -> Blocked:
         f"of an earlier QdrantCluster of this name Kubernetes still deletes {named(remains)}: waiting; if one stays, "
         "its metadata.finalizers say what it waits for"
     )
-    return Blocked("decide how the cluster starts", Guard.OBJECTS_TERMINATING, message)
+    return Blocked("decide how the cluster starts", ClusterGuard.OBJECTS_TERMINATING, message)
 
 
 def members_wanted(
@@ -74,7 +76,7 @@ def first_pod(bootstrap: Bootstrap | None) -> str:
     return bootstrap.pod if bootstrap and started else ""
 
 
-def plan_formation(desired: DesiredCluster, observed: Observed) -> Plan:
+def plan_formation(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
     """Lead a recorded decision to a formed cluster."""
     bootstrap = observed.bootstrap
     if bootstrap is None or bootstrap.phase is BootstrapPhase.COMPLETE:
@@ -84,14 +86,14 @@ def plan_formation(desired: DesiredCluster, observed: Observed) -> Plan:
     return _plan_joined(bootstrap, desired, observed)
 
 
-def _plan_first(bootstrap: Bootstrap, desired: DesiredCluster, observed: Observed) -> Plan:
+def _plan_first(bootstrap: Bootstrap, desired: DesiredCluster, observed: Observed) -> ClusterPlan:
     view = observed.peers.get(bootstrap.pod)
     if view is None or view.leader != view.peer or not view.voter:
         return _waiting("form the cluster", desired, observed, bootstrap.pod)
     return Plan((RecordBootstrap(Bootstrap(BootstrapPhase.FORMED, bootstrap.pod, view.peer)),))
 
 
-def _plan_joined(bootstrap: Bootstrap, desired: DesiredCluster, observed: Observed) -> Plan:
+def _plan_joined(bootstrap: Bootstrap, desired: DesiredCluster, observed: Observed) -> ClusterPlan:
     wanted = [pod_name(desired.name, ordinal) for ordinal in range(desired.members)]
     missing = [pod for pod in wanted if not _joined(observed.peers.get(pod), observed, desired.members)]
     if missing:
@@ -112,7 +114,7 @@ def _joined(view: PeerView | None, observed: Observed, wanted: int) -> bool:
     return same_leader and ids <= set(view.peers) and len(ids) >= wanted
 
 
-def _waiting(step: str, desired: DesiredCluster, observed: Observed, *pods: str) -> Plan:
+def _waiting(step: str, desired: DesiredCluster, observed: Observed, *pods: str) -> ClusterPlan:
     found = {pod.name: pod for pod in observed.pods}
     blocked = [_blocked(step, name, found.get(name), desired, observed) for name in pods]
     return Plan(blocked=tuple(sorted(blocked, key=_rank)))
@@ -128,16 +130,16 @@ def _blocked(
     hint = unbound_claim(desired, pod, observed) if pod is not None else ""
     held_up = next((one for one in observed.held_up if one.pod == name), None)
     if held_up is not None:
-        return Blocked(step, Guard.POD_NOT_RUNNING, f"{held_up.why[: 1024 - len(hint)]}{hint}")
+        return Blocked(step, ClusterGuard.POD_NOT_RUNNING, f"{held_up.why[: 1024 - len(hint)]}{hint}")
     if pod is None:
-        return Blocked(step, Guard.POD_NOT_RUNNING, f"pod {name} does not exist yet")
+        return Blocked(step, ClusterGuard.POD_NOT_RUNNING, f"pod {name} does not exist yet")
     if pod.waiting:
-        guard = refused_by_volume(pod) or Guard.POD_NOT_RUNNING
+        guard = refused_by_volume(pod) or ClusterGuard.POD_NOT_RUNNING
         return Blocked(step, guard, f"{why_down(pod)[: 1024 - len(hint)]}{hint}")
     reason = observed.silent.get(name)
     if reason:
-        return Blocked(step, Guard.PEERS_UNREACHABLE, f"{name} does not answer: {reason}")
-    return Blocked(step, Guard.PEER_NOT_JOINED, f"{name} answers and has not joined the others yet")
+        return Blocked(step, ClusterGuard.PEERS_UNREACHABLE, f"{name} does not answer: {reason}")
+    return Blocked(step, ClusterGuard.PEER_NOT_JOINED, f"{name} answers and has not joined the others yet")
 
 
 def why_down(pod: PodState) -> str:

@@ -7,7 +7,8 @@ It is exchanged while the first formation is under way, and where the peers them
 from __future__ import annotations
 
 from qdrant_operator.domain.cluster.observed import BootstrapPhase, Observed, PodState
-from qdrant_operator.domain.cluster.steps import Blocked, Guard
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.qdrant.views import Silent
 
 FORMING = (BootstrapPhase.STARTED, BootstrapPhase.FORMED)
@@ -39,4 +40,4 @@ def key_changed(secret: str, own: str) -> Blocked:
         f"Secret {secret!r} holds another API key than the peers run with; this version cannot change the key of a "
         f"running cluster: write the key in force into it, which Secret {own!r} holds"
     )
-    return Blocked("change the API key", Guard.KEY_CHANGED, message)
+    return Blocked("change the API key", ClusterGuard.KEY_CHANGED, message)

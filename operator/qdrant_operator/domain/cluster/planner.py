@@ -24,11 +24,8 @@ from qdrant_operator.domain.cluster.pods.rollout import backup_words, plan_rollo
 from qdrant_operator.domain.cluster.steps import (
     NOTHING,
     ApplyObject,
-    Blocked,
+    ClusterPlan,
     DeleteObject,
-    Guard,
-    MoveShard,
-    Plan,
     PutInService,
     RestartPod,
     RetriggerStatefulSet,
@@ -39,15 +36,18 @@ from qdrant_operator.domain.cluster.versions import refused_by_volume
 from qdrant_operator.domain.cluster.volumes.evidence import plan_unknown
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.durations import duration
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.common.schedules import due_times
 from qdrant_operator.domain.manifests.stateful_set import template_hash
 from qdrant_operator.domain.placement.model import Layout, Method, Mode, Policy
 from qdrant_operator.domain.placement.planner import plan_placement
+from qdrant_operator.domain.placement.steps import MoveShard
 
 OLD_KEY = "it runs with the API key from before"
 
 
-def plan(desired: DesiredCluster, observed: Observed) -> Plan:
+def plan(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
     """Everything that shall happen now, in order, and everything that waits."""
     decision = plan_decision(desired.name, observed)
     if decision.steps or observed.remains:
@@ -62,18 +62,18 @@ def plan(desired: DesiredCluster, observed: Observed) -> Plan:
     return objects + (NOTHING if strangers(observed) else _change(desired, observed))
 
 
-def _objects(observed: Observed) -> Plan:
+def _objects(observed: Observed) -> ClusterPlan:
     """Objects as they are wanted; those that another writer keeps changing hold nothing else up."""
     applied = tuple(ApplyObject(one) for one in observed.drift)
     deleted = tuple(DeleteObject(one) for one in observed.obsolete)
     contested = tuple(
-        Blocked(f"apply {one.kind.kind} {one.name}", Guard.FIELD_CONTESTED, str(one))
+        Blocked(f"apply {one.kind.kind} {one.name}", ClusterGuard.FIELD_CONTESTED, str(one))
         for one in observed.contested
     )
     return Plan((*applied, *deleted), contested)
 
 
-def _form(desired: DesiredCluster, observed: Observed) -> Plan:
+def _form(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
     """Until the cluster is complete: lost volumes and peers that are not wanted any more must not hold it up."""
     formation = plan_unknown(observed) + plan_formation(desired, observed)
     forming = formation + _repair_template(desired, observed)
@@ -92,7 +92,7 @@ def _no_levelling(desired: DesiredCluster) -> Mode:
     return Mode.DRAIN_ONLY if mode is Mode.AUTO else mode
 
 
-def _change(desired: DesiredCluster, observed: Observed) -> Plan:
+def _change(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
     """Peers, shards and pods; what takes a pod down waits until no shard is on its way."""
     layout = build_layout(observed, roles(desired, observed))
     lost = after_returns(plan_lost(desired, observed, layout) + plan_strays(observed, layout), observed)
@@ -109,36 +109,42 @@ def _change(desired: DesiredCluster, observed: Observed) -> Plan:
     return lost + (NOTHING if lost.steps else shards) + members + (_urgent(roll, observed) if busy else roll)
 
 
-def _with_our_template(roll: Plan, observed: Observed) -> Plan:
+def _with_our_template(roll: ClusterPlan, observed: Observed) -> ClusterPlan:
     """A pod that is deleted while the StatefulSet has another template comes back as it was, again and again."""
     if not any(one.holds_template for one in observed.contested):
         return roll
     waits = tuple(
-        Blocked(str(step), Guard.FIELD_CONTESTED, "another writer keeps changing the StatefulSet's template")
+        Blocked(
+            str(step),
+            ClusterGuard.FIELD_CONTESTED,
+            "another writer keeps changing the StatefulSet's template",
+        )
         for step in roll.steps
         if isinstance(step, RestartPod)
     )
     return Plan(tuple(step for step in roll.steps if isinstance(step, PutInService)), roll.blocked + waits)
 
 
-def _beside_backups(shards: Plan, observed: Observed) -> Plan:
+def _beside_backups(shards: ClusterPlan, observed: Observed) -> ClusterPlan:
     """While a backup copies shards, replicas stay where they are; repair goes on."""
     if not observed.backups:
         return shards
     moves = [step for step in shards.steps if isinstance(step, MoveShard)]
-    waiting = tuple(Blocked(str(step), Guard.BACKUP_RUNNING, backup_words(observed)) for step in moves)
+    waiting = tuple(Blocked(str(step), ClusterGuard.BACKUP_RUNNING, backup_words(observed)) for step in moves)
     steps = tuple(step for step in shards.steps if step not in moves)
     return Plan(steps, (*shards.blocked, *waiting))
 
 
-def _urgent(roll: Plan, observed: Observed) -> Plan:
+def _urgent(roll: ClusterPlan, observed: Observed) -> ClusterPlan:
     """Of a roll what takes nothing away: pods that are down anyhow."""
     down = {pod.name for pod in observed.pods if pod.waiting}
     urgent = tuple(step for step in roll.steps if getattr(step, "pod", "") in down)
     later = next((step for step in roll.steps if isinstance(step, RestartPod) and step not in urgent), None)
     if later is None:
         return Plan(urgent, roll.blocked)
-    waiting = Blocked(str(later), Guard.ONE_AT_A_TIME, "peers and shards that are on their way come first")
+    waiting = Blocked(
+        str(later), ClusterGuard.ONE_AT_A_TIME, "peers and shards that are on their way come first"
+    )
     return Plan(urgent, (*roll.blocked, waiting))
 
 
@@ -184,7 +190,7 @@ def is_open(window: Window, now: datetime | None) -> bool:
     return any(True for _ in due_times(window.schedule, window.time_zone, since, now))
 
 
-def _repair_template(desired: DesiredCluster, observed: Observed) -> Plan:
+def _repair_template(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
     """Before the cluster is formed only pods that cannot help are recreated: a wrong image, configuration or key."""
     wanted = template_hash(desired)
     rolled = plan_rollout(wanted, desired.members, observed)
@@ -195,13 +201,13 @@ def _repair_template(desired: DesiredCluster, observed: Observed) -> Plan:
     return _with_our_template(Plan(tuple(steps)), observed)
 
 
-def _remind(desired: DesiredCluster, observed: Observed) -> Plan:
+def _remind(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
     """The StatefulSet is there and lacks pods."""
     missing = tuple(names.pod_name(desired.name, ordinal) for ordinal in observed.overdue)
     return Plan((RetriggerStatefulSet(missing),)) if missing else NOTHING
 
 
-def _protect(observed: Observed) -> Plan:
+def _protect(observed: Observed) -> ClusterPlan:
     """A peer that formed a cluster of its own must not answer applications."""
     serving = {pod.name for pod in observed.pods if pod.serving}
     steps = tuple(
@@ -210,12 +216,12 @@ def _protect(observed: Observed) -> Plan:
         if name in serving
     )
     down = tuple(
-        Blocked(f"run {pod.name}", refused_by_volume(pod) or Guard.POD_NOT_RUNNING, why_down(pod))
+        Blocked(f"run {pod.name}", refused_by_volume(pod) or ClusterGuard.POD_NOT_RUNNING, why_down(pod))
         for pod in observed.pods
         if pod.waiting
     )
     held_up = tuple(
-        Blocked(one.step, Guard.POD_NOT_RUNNING, one.why[:1024])
+        Blocked(one.step, ClusterGuard.POD_NOT_RUNNING, one.why[:1024])
         for one in observed.held_up
         if not any(wait.step == one.step for wait in down)
     )

@@ -21,14 +21,16 @@ from qdrant_operator.domain.cluster.observed import (
     PodState,
 )
 from qdrant_operator.domain.cluster.pods.rollout import strangers
-from qdrant_operator.domain.cluster.steps import DropReplica, Guard, Plan, ReplicateShard
+from qdrant_operator.domain.cluster.steps import ClusterPlan
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.conditions import Condition, timestamp
 from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.domain.common.text import counted
 from qdrant_operator.domain.manifests.stateful_set import template_hash
 from qdrant_operator.domain.placement.planner import imbalance
+from qdrant_operator.domain.placement.steps import DropReplica, ReplicateShard
 from qdrant_operator.domain.qdrant.views import PeerView, View
 
 SHOWN = 10
@@ -79,7 +81,7 @@ def leaving_facts(leaving: Leaving) -> dict[str, Any]:
     return {"pod": leaving.pod, **peer, "claimUid": leaving.claim_uid, "phase": leaving.phase.value}
 
 
-def facts(desired: DesiredCluster, observed: Observed, plan: Plan) -> dict[str, Any]:
+def facts(desired: DesiredCluster, observed: Observed, plan: ClusterPlan) -> dict[str, Any]:
     """Everything in status but the conditions."""
     bootstrap, shards = observed.bootstrap, _shards(desired, observed)
     return {
@@ -111,7 +113,7 @@ def _endpoint(desired: DesiredCluster) -> dict[str, str]:
     }
 
 
-def _blocked(plan: Plan) -> list[dict[str, str]]:
+def _blocked(plan: ClusterPlan) -> list[dict[str, str]]:
     shown = plan.blocked[:SHOWN]
     return [{"step": wait.step, "guard": wait.guard.value, "message": wait.message} for wait in shown]
 
@@ -236,13 +238,13 @@ def _damage(observed: Observed) -> str:
     return f"objects to put back: {', '.join(damaged[:5])}" if damaged else ""
 
 
-def conditions(desired: DesiredCluster, observed: Observed, plan: Plan) -> tuple[Condition, ...]:
+def conditions(desired: DesiredCluster, observed: Observed, plan: ClusterPlan) -> tuple[Condition, ...]:
     """Ready, Progressing, Degraded and Blocked."""
     state = ready(desired, observed)
     return (state, _progressing(state, observed, plan), _degraded(observed, plan), _held_back(plan))
 
 
-def _progressing(state: Condition, observed: Observed, plan: Plan) -> Condition:
+def _progressing(state: Condition, observed: Observed, plan: ClusterPlan) -> Condition:
     """Steps are taken, or what was begun (forming, scaling, restarting, a transfer, a pod's start) is not over."""
     if plan.steps:
         return Condition("Progressing", status=True, reason=Reason.UPDATING, message=str(plan.steps[0]))
@@ -263,10 +265,12 @@ def _starting(observed: Observed) -> list[str]:
     return [pod.name for pod in pods if since and datetime.fromisoformat(pod.created) > since]
 
 
-def _degraded(observed: Observed, plan: Plan) -> Condition:
+def _degraded(observed: Observed, plan: ClusterPlan) -> Condition:
     """Something that ran before does not: of a cluster that is forming only where it cannot form by itself."""
     if not _is_formed(observed):
-        stuck = next((wait.message for wait in plan.blocked if wait.guard is Guard.NO_PEER_ON_VOLUMES), "")
+        stuck = next(
+            (wait.message for wait in plan.blocked if wait.guard is ClusterGuard.NO_PEER_ON_VOLUMES), ""
+        )
         said = (
             (Reason.PEERS_DOWN, stuck)
             if stuck
@@ -305,7 +309,7 @@ def _lasts(failed: datetime | None, now: datetime | None) -> bool:
     return failed is None or now is None or now - failed < LASTING
 
 
-def _held_back(plan: Plan) -> Condition:
+def _held_back(plan: ClusterPlan) -> Condition:
     if not plan.blocked:
         return Condition("Blocked", status=False, reason=Reason.FREE, message="no step waits for a guard")
     first = plan.blocked[0]
@@ -313,7 +317,7 @@ def _held_back(plan: Plan) -> Condition:
     return Condition("Blocked", status=True, reason=first.guard, message=message)
 
 
-def phase(desired: DesiredCluster, observed: Observed, plan: Plan) -> str:
+def phase(desired: DesiredCluster, observed: Observed, plan: ClusterPlan) -> str:
     """One word for the STATUS column; nothing reads it back."""
     if desired.spec.paused:
         return "Paused"

@@ -4,47 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from qdrant_operator.domain.cluster.observed import Bootstrap, Drift, Leaving, MarkVolume, Obsolete
 from qdrant_operator.domain.common.names import ANNOTATION_HASH
+from qdrant_operator.domain.common.plan import Plan
 from qdrant_operator.domain.common.text import counted
-from qdrant_operator.domain.qdrant.soundness import ShardRef
+from qdrant_operator.domain.placement.steps import (
+    AbortTransfer,
+    DropReplica,
+    MoveShard,
+    PlacementStep,
+    ReplicateShard,
+)
 from qdrant_operator.domain.qdrant.views import PeerId
-
-
-class Guard(StrEnum):
-    """Why a wanted step waits. Users see these words in status.blocked, Events and metrics."""
-
-    ONE_AT_A_TIME = "OneAtATime"
-    PEERS_UNREACHABLE = "PeersUnreachable"
-    CONSENSUS_UNSETTLED = "ConsensusUnsettled"
-    TRANSFER_RUNNING = "TransferRunning"
-    REPLICA_NOT_SOUND = "ReplicaNotSound"
-    QUORUM_AT_RISK = "QuorumAtRisk"
-    STILL_IN_SERVICE = "StillInService"
-    BACKUP_RUNNING = "BackupRunning"
-    OBJECTS_TERMINATING = "ObjectsTerminating"
-    NO_PEER_ON_VOLUMES = "NoPeerOnVolumes"
-    PEER_NOT_JOINED = "PeerNotJoined"
-    POD_NOT_RUNNING = "PodNotRunning"
-    VOLUME_LOST = "VolumeLost"
-    VIEWS_DISAGREE = "ViewsDisagree"
-    TOO_FEW_PEERS = "TooFewPeers"
-    NO_SOUND_SOURCE = "NoSoundSource"
-    NOT_ENOUGH_DISK = "NotEnoughDisk"
-    TRANSFER_BUDGET = "TransferBudget"
-    MANUAL_PLACEMENT = "ManualPlacement"
-    OUTSIDE_WINDOW = "OutsideWindow"
-    PEER_HOLDS_SHARDS = "PeerHoldsShards"
-    CONSENT_NEEDED = "ConsentNeeded"
-    ORPHANED_REPLICA = "OrphanedReplica"
-    REMOVED_VOLUME_PRESENT = "RemovedVolumePresent"
-    LAST_TRANSFER_ABORTED = "LastTransferAborted"
-    KEY_CHANGED = "KeyChanged"
-    VERSION_DOWNGRADE = "VersionDowngrade"
-    VERSION_SKIP = "VersionSkip"
-    FIELD_CONTESTED = "FieldContested"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,68 +119,6 @@ class RestartPod:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicateShard:
-    """Make one more replica of a shard on a peer that holds none; the source keeps its own."""
-
-    shard: ShardRef
-    source: PeerId
-    target: PeerId
-    method: str
-    pods: tuple[str, str]
-    """Names of source and target, for the text."""
-    bytes: int
-    why: str
-
-    def __str__(self) -> str:
-        return f"replicate {label(self.shard)} from {self.pods[0]} to {self.pods[1]} ({self.why})"
-
-
-@dataclass(frozen=True, slots=True)
-class MoveShard:
-    """Move a replica to a peer that holds none of the shard."""
-
-    shard: ShardRef
-    source: PeerId
-    target: PeerId
-    method: str
-    pods: tuple[str, str]
-    """Names of source and target, for the text."""
-    bytes: int
-    why: str
-
-    def __str__(self) -> str:
-        return f"move {label(self.shard)} from {self.pods[0]} to {self.pods[1]} ({self.why})"
-
-
-@dataclass(frozen=True, slots=True)
-class DropReplica:
-    """Delete a replica that is one too many, or worth nothing."""
-
-    shard: ShardRef
-    peer: PeerId
-    pod: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"drop {label(self.shard)} on {self.pod} ({self.why})"
-
-
-@dataclass(frozen=True, slots=True)
-class AbortTransfer:
-    """End a transfer that leads nowhere wanted."""
-
-    shard: ShardRef
-    source: PeerId
-    target: PeerId
-    pods: tuple[str, str]
-    """Names of source and target, for the text."""
-    why: str
-
-    def __str__(self) -> str:
-        return f"abort the transfer of {label(self.shard)} from {self.pods[0]} to {self.pods[1]} ({self.why})"
-
-
-@dataclass(frozen=True, slots=True)
 class RemovePeer:
     """Take a peer out of consensus: a drained one, or by force a lost one that consent was given for."""
 
@@ -267,7 +177,6 @@ class DeleteClaim:
         return f"delete the volume {self.claim} of a removed peer"
 
 
-PlacementStep = ReplicateShard | MoveShard | DropReplica | AbortTransfer
 Step = (
     RecordBootstrap
     | ApplyObject
@@ -286,11 +195,6 @@ Step = (
     | DeleteClaim
 )
 """What the loop can do."""
-
-
-def label(shard: ShardRef) -> str:
-    """A shard as users read it: collection/shard."""
-    return f"{shard[0]}/{shard[1]}"
 
 
 def event_reason(step: Step) -> str | None:
@@ -325,24 +229,5 @@ EVENT_REASONS: Mapping[type, str] = {
 """Reasons of the Events that tell of shards, peers and objects that go."""
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """A wanted step that a guard holds back now."""
-
-    step: str
-    guard: Guard
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Steps in order, and what waits."""
-
-    steps: tuple[Step, ...] = ()
-    blocked: tuple[Blocked, ...] = ()
-
-    def __add__(self, later: Plan) -> Plan:
-        return Plan(self.steps + later.steps, self.blocked + later.blocked)
-
-
-NOTHING = Plan()
+ClusterPlan = Plan[Step]
+NOTHING: ClusterPlan = Plan()

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from qdrant_operator.domain.cluster.observed import PodState, Volume
-from qdrant_operator.domain.cluster.steps import Blocked, Guard
 from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.names import claim_of
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.qdrant.views import PeerView, View
 
 Version = tuple[int, int, int]
@@ -102,15 +103,15 @@ def _kept(present: str, known: Past, allowed: str) -> str:
     return highest(known.seen) or present
 
 
-def _objections(wanted: str, known: Past, allowed: str) -> Iterable[tuple[Guard, str]]:
+def _objections(wanted: str, known: Past, allowed: str) -> Iterable[tuple[ClusterGuard, str]]:
     target, seen, running = read(wanted), _known(known.seen), _known(known.running)
     if target is None or not seen:
         return
     if target < seen[-1] and allowed != wanted:
-        yield Guard.VERSION_DOWNGRADE, _downgrade(seen[-1])
+        yield ClusterGuard.VERSION_DOWNGRADE, _downgrade(seen[-1])
     lowest = running[0] if running else seen[-1]
     if target[:2] > (lowest[0], lowest[1] + 1):
-        yield Guard.VERSION_SKIP, _skip(lowest)
+        yield ClusterGuard.VERSION_SKIP, _skip(lowest)
 
 
 def _downgrade(top: Version) -> str:
@@ -127,9 +128,9 @@ def _skip(lowest: Version) -> str:
     )
 
 
-def refused_by_volume(pod: PodState) -> Guard | None:
+def refused_by_volume(pod: PodState) -> ClusterGuard | None:
     """Which guard of the start script keeps a pod's peer from starting, by its last words."""
-    words = {NEWER_VOLUME: Guard.VERSION_DOWNGRADE, OLDER_VOLUME: Guard.VERSION_SKIP}
+    words = {NEWER_VOLUME: ClusterGuard.VERSION_DOWNGRADE, OLDER_VOLUME: ClusterGuard.VERSION_SKIP}
     return next((guard for text, guard in words.items() if pod.waiting and text in pod.message), None)
 
 

@@ -6,12 +6,8 @@ Pure: no I/O, no clock. An alias that an older object claims is left alone.
 from __future__ import annotations
 
 from qdrant_operator.domain.collection.observed import Desired, Observed
-from qdrant_operator.domain.collection.steps import (
-    CollectionBlocked,
-    CollectionGuard,
-    CollectionPlan,
-    MoveAliases,
-)
+from qdrant_operator.domain.collection.steps import CollectionGuard, CollectionPlan, MoveAliases
+from qdrant_operator.domain.common.plan import Blocked, Plan
 
 
 def plan_aliases(desired: Desired, observed: Observed) -> CollectionPlan:
@@ -21,17 +17,17 @@ def plan_aliases(desired: Desired, observed: Observed) -> CollectionPlan:
     dropped = desired.granted - set(desired.spec.aliases) - desired.claims.claimed_aliases
     remove = tuple(sorted(alias for alias in dropped if observed.aliases.get(alias) == desired.name))
     steps = (MoveAliases(desired.name, put, remove),) if put or remove else ()
-    return CollectionPlan(steps, tuple(no for _, no in checked if no))
+    return Plan(steps, tuple(no for _, no in checked if no))
 
 
-def _refusal(alias: str, desired: Desired, observed: Observed) -> CollectionBlocked | None:
+def _refusal(alias: str, desired: Desired, observed: Observed) -> Blocked | None:
     step = f"point alias {alias} to {desired.name}"
     if alias in observed.collections or alias == desired.name:
         whose = "this collection's own name" if alias == desired.name else "the name of another collection"
         message = f"alias {alias} is {whose}; choose another alias"
-        return CollectionBlocked(step, CollectionGuard.ALIAS_IS_COLLECTION, message)
+        return Blocked(step, CollectionGuard.ALIAS_IS_COLLECTION, message)
     rival = (desired.claims.alias_rivals or {}).get(alias)
     if rival:
         message = f"alias {alias} belongs to QdrantCollection {rival}, which is older; remove it from one"
-        return CollectionBlocked(step, CollectionGuard.ALIAS_CLASH, message)
+        return Blocked(step, CollectionGuard.ALIAS_CLASH, message)
     return None

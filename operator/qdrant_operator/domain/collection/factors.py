@@ -11,13 +11,14 @@ from collections.abc import Iterable
 
 from qdrant_operator.domain.collection.observed import Desired, Live, Observed
 from qdrant_operator.domain.collection.settings import Change, Difference, Path, lookup
-from qdrant_operator.domain.collection.steps import CollectionBlocked, CollectionGuard
+from qdrant_operator.domain.collection.steps import CollectionGuard
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.common.text import counted
 
 FACTOR: Path = ("params", "replication_factor")
 WRITES: Path = ("params", "write_consistency_factor")
 
-Settled = tuple[tuple[Difference, ...], tuple[CollectionBlocked, ...]]
+Settled = tuple[tuple[Difference, ...], tuple[Blocked, ...]]
 """What may be changed now, and what waits."""
 
 
@@ -43,19 +44,17 @@ def too_few_peers(factor: int, peers: int) -> str:
     )
 
 
-def _factor(
-    unlike: Difference | None, desired: Desired
-) -> tuple[Difference | None, CollectionBlocked | None]:
+def _factor(unlike: Difference | None, desired: Desired) -> tuple[Difference | None, Blocked | None]:
     if unlike is None or unlike.wanted <= max(desired.wanted_peers, unlike.actual or 1):
         return unlike, None
     step = f"change {unlike.field} from {unlike.actual} to {unlike.wanted}"
     message = too_few_peers(unlike.wanted, desired.wanted_peers)
-    return None, CollectionBlocked(step, CollectionGuard.TOO_FEW_PEERS, message)
+    return None, Blocked(step, CollectionGuard.TOO_FEW_PEERS, message)
 
 
 def _writes(
     unlike: Difference | None, factor: Difference | None, observed: Observed, live: Live
-) -> tuple[Difference | None, CollectionBlocked | None]:
+) -> tuple[Difference | None, Blocked | None]:
     """The write factor: down at once and with the replication factor, up when the replicas are there."""
     actual: int = lookup(live.config, WRITES) or 1
     wanted: int = unlike.wanted if unlike else actual
@@ -73,7 +72,7 @@ def _lowered(wanted: int, actual: int) -> Difference:
     return Difference("writeConsistencyFactor", WRITES, wanted, actual, Change.PATCH)
 
 
-def _waits(wanted: int, factor_first: bool, observed: Observed) -> CollectionBlocked | None:
+def _waits(wanted: int, factor_first: bool, observed: Observed) -> Blocked | None:
     poorest = min((len(shard.sound) for shard in observed.shards), default=wanted)
     short = any(len(shard.sound) < min(shard.wanted, wanted) for shard in observed.shards)
     if not factor_first and not short:
@@ -83,4 +82,4 @@ def _waits(wanted: int, factor_first: bool, observed: Observed) -> CollectionBlo
         f" its sound replicas (the poorest has {poorest}), or writes would fail"
     )
     step = f"change writeConsistencyFactor to {wanted}"
-    return CollectionBlocked(step, CollectionGuard.REPLICAS_MISSING, message)
+    return Blocked(step, CollectionGuard.REPLICAS_MISSING, message)

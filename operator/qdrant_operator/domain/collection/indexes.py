@@ -1,7 +1,11 @@
-"""Payload indexes: declared against built.
+"""Payload indexes, declared against built; and the optimizations that build vector indexes.
 
 Qdrant answers 200 to a second index with another type on the same field and replaces the first, so types are
-compared before calling. Pure.
+compared before calling.
+
+A collection is grey after a start: Qdrant has optimizations to do and begins none before the next write, so that one
+that crashes while it optimizes comes up all the same. Any update of its optimizers' settings begins them, an empty one
+too; that is Qdrant's documented remedy. Pure.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from qdrant_operator.api import CollectionSpec, PayloadIndex
+from qdrant_operator.domain.collection.observed import Desired, Live, Observed
 from qdrant_operator.domain.collection.settings import same
 from qdrant_operator.domain.collection.steps import (
     CollectionGuard,
@@ -20,9 +25,10 @@ from qdrant_operator.domain.collection.steps import (
     CreatePayloadIndex,
     DropPayloadIndex,
     ReplacePayloadIndex,
-    held_back,
+    StartOptimizations,
 )
 from qdrant_operator.domain.common.kinds import Json
+from qdrant_operator.domain.common.plan import Plan, held_back
 
 DEFAULTS: Mapping[str, Json] = {
     "is_tenant": False,
@@ -35,6 +41,8 @@ DEFAULTS: Mapping[str, Json] = {
     "on_disk": False,
 }
 """What Qdrant 1.19 means when an index does not mention an option."""
+GREY = "grey"
+"""Status of a collection with optimizations that Qdrant has not begun."""
 _KEY = r'(?:[^\W]|-)+|"[^"\\]*"'
 _PATH = re.compile(rf"(?:{_KEY})(?:\.(?:{_KEY})|\[\d*\])*")
 _QUOTED_NEEDLESSLY = re.compile(r'"((?:\w|-)+)"')
@@ -72,7 +80,7 @@ def plan_indexes(
     `built` is `payload_schema` of GET /collections/{name}; `building` are fields whose change was asked for a
     moment ago: Qdrant works on it in the background and shows nothing of it until it is done.
     """
-    plan = CollectionPlan()
+    plan: CollectionPlan = Plan()
     for index in spec.payload_indexes:
         plan += _plan_index(index, name, built.get(field_path(index.field)), building)
     return plan + _prune(spec, name, built, building)
@@ -82,12 +90,12 @@ def _plan_index(index: PayloadIndex, name: str, info: Json, building: frozenset[
     field = field_path(index.field)
     changes = index_changes(index, info) if info else "missing"
     if not changes:
-        return CollectionPlan()
+        return Plan()
     if field in building:
         return _being_built(field)
     if info is None:
-        return CollectionPlan((CreatePayloadIndex(name, field, index.schema_words()),))
-    return CollectionPlan((ReplacePayloadIndex(name, field, _replacement(index, info), changes),))
+        return Plan((CreatePayloadIndex(name, field, index.schema_words()),))
+    return Plan((ReplacePayloadIndex(name, field, _replacement(index, info), changes),))
 
 
 def _being_built(field: str) -> CollectionPlan:
@@ -121,7 +129,23 @@ def _prune(
     spec: CollectionSpec, name: str, built: Mapping[str, Json], building: frozenset[str]
 ) -> CollectionPlan:
     if not spec.prune_payload_indexes:
-        return CollectionPlan()
+        return Plan()
     declared = {field_path(index.field) for index in spec.payload_indexes}
     extra = sorted(built.keys() - declared - building)
-    return CollectionPlan(tuple(DropPayloadIndex(name, field) for field in extra))
+    return Plan(tuple(DropPayloadIndex(name, field) for field in extra))
+
+
+def optimizations_to_start(
+    desired: Desired, observed: Observed, planned: CollectionPlan
+) -> StartOptimizations | None:
+    """The call that begins them, once nothing else is to be done or waits; only for a collection that is ours."""
+    live = observed.collection
+    if planned.steps or planned.blocked or desired.paused or desired.leaving or not isinstance(live, Live):
+        return None
+    ours = live.owner == desired.owner
+    return StartOptimizations(desired.name) if ours and live.status == GREY else None
+
+
+def is_settled(observed: Observed) -> bool:
+    """Whether the collection has nothing left to optimize."""
+    return isinstance(observed.collection, Live) and observed.collection.status == "green"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from qdrant_operator.domain.common.collection_names import age, collection_name, label
 from qdrant_operator.domain.common.kinds import Manifest
 
 
@@ -25,26 +26,13 @@ class Claims:
 
 def claims(subject: Manifest, all_collections: Iterable[Manifest]) -> Claims:
     """What stands against `subject` among all QdrantCollections of its namespace (itself may be among them)."""
-    others = sorted((one for one in all_collections if _rivals(one, subject)), key=_age)
-    older = [one for one in others if _age(one) < _age(subject)]
+    others = sorted((one for one in all_collections if _rivals(one, subject)), key=age)
+    older = [one for one in others if age(one) < age(subject)]
     name = collection_name(subject)
-    rival = next((_label(one) for one in older if collection_name(one) == name), None)
-    alias_rivals = {alias: _label(one) for one in reversed(older) for alias in _aliases(one)}
+    rival = next((label(one) for one in older if collection_name(one) == name), None)
+    alias_rivals = {alias: label(one) for one in reversed(older) for alias in _aliases(one)}
     claimed = frozenset(alias for one in others for alias in _aliases(one))
     return Claims(rival, alias_rivals, claimed)
-
-
-def eldest(collections: Iterable[Manifest]) -> tuple[Manifest, ...]:
-    """Of the QdrantCollections of one cluster those that have their collection: the oldest claim of each."""
-    by_name: dict[str, Manifest] = {}
-    for one in sorted(collections, key=_age):
-        by_name.setdefault(collection_name(one), one)
-    return tuple(by_name.values())
-
-
-def collection_name(manifest: Manifest) -> str:
-    """Name of the collection in Qdrant."""
-    return str(manifest["spec"].get("name") or manifest["metadata"]["name"])
 
 
 def _rivals(one: Manifest, subject: Manifest) -> bool:
@@ -55,11 +43,3 @@ def _rivals(one: Manifest, subject: Manifest) -> bool:
 
 def _aliases(manifest: Manifest) -> Iterable[str]:
     return manifest["spec"].get("aliases") or ()
-
-
-def _age(manifest: Manifest) -> tuple[str, str]:
-    return str(manifest["metadata"].get("creationTimestamp") or ""), _label(manifest)
-
-
-def _label(manifest: Manifest) -> str:
-    return f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"

@@ -17,7 +17,6 @@ from qdrant_operator.domain.collection.settings import IN_PLACE, Change, Differe
 from qdrant_operator.domain.collection.shard_keys import plan_keys, unlike_keys
 from qdrant_operator.domain.collection.steps import (
     AddFinalizer,
-    CollectionBlocked,
     CollectionGuard,
     CollectionPlan,
     CollectionStep,
@@ -27,13 +26,13 @@ from qdrant_operator.domain.collection.steps import (
     RemoveFinalizer,
     TakeOver,
     UpdateCollection,
-    held_back,
 )
 from qdrant_operator.domain.common.kinds import Json
+from qdrant_operator.domain.common.plan import Blocked, Plan, held_back
 from qdrant_operator.domain.qdrant.names import alias_refusals, name_refusal
 from qdrant_operator.domain.qdrant.views import Silent
 
-NOTHING = CollectionPlan()
+NOTHING: CollectionPlan = Plan()
 
 
 def plan(desired: Desired, observed: Observed) -> CollectionPlan:
@@ -52,10 +51,8 @@ def _may_leave(desired: Desired) -> bool:
 def _paused(planned: CollectionPlan) -> CollectionPlan:
     """The same plan with every step held back."""
     why = "the QdrantCluster is paused; set its spec.paused to false"
-    waiting = tuple(
-        CollectionBlocked(str(step), CollectionGuard.CLUSTER_PAUSED, why) for step in planned.steps
-    )
-    return CollectionPlan(blocked=(*waiting, *planned.blocked))
+    waiting = tuple(Blocked(str(step), CollectionGuard.CLUSTER_PAUSED, why) for step in planned.steps)
+    return Plan(blocked=(*waiting, *planned.blocked))
 
 
 def _farewell(desired: Desired, observed: Observed) -> CollectionPlan:
@@ -64,7 +61,7 @@ def _farewell(desired: Desired, observed: Observed) -> CollectionPlan:
         return NOTHING
     kept = _why_kept(desired, observed)
     if kept:
-        return CollectionPlan((RemoveFinalizer(kept),))
+        return Plan((RemoveFinalizer(kept),))
     if isinstance(observed.collection, Live):
         return _deletion(desired, observed)
     why = (
@@ -98,7 +95,7 @@ def _deletion(desired: Desired, observed: Observed) -> CollectionPlan:
     ours = tuple(sorted(alias for alias, name in observed.aliases.items() if name == desired.name))
     aliases = (MoveAliases(desired.name, (), ours),) if ours else ()
     gone = RemoveFinalizer(f"collection {desired.name} is not there")
-    return CollectionPlan((*aliases, DeleteCollection(desired.name), gone))
+    return Plan((*aliases, DeleteCollection(desired.name), gone))
 
 
 def _upkeep(desired: Desired, observed: Observed) -> CollectionPlan:
@@ -109,9 +106,9 @@ def _custody(desired: Desired) -> CollectionPlan:
     """The finalizer stands exactly while deletionPolicy is Delete."""
     wanted = desired.spec.deletion_policy == "Delete"
     if wanted and not desired.held:
-        return CollectionPlan((AddFinalizer(),))
+        return Plan((AddFinalizer(),))
     if desired.held and not wanted:
-        return CollectionPlan((RemoveFinalizer("deletionPolicy is Retain"),))
+        return Plan((RemoveFinalizer("deletionPolicy is Retain"),))
     return NOTHING
 
 
@@ -140,9 +137,7 @@ def _clash(desired: Desired, why: str) -> CollectionPlan:
 
 def _invalid(desired: Desired, wrong: tuple[str, ...]) -> CollectionPlan:
     step = f"look after collection {desired.name}"
-    return CollectionPlan(
-        blocked=tuple(CollectionBlocked(step, CollectionGuard.INVALID_SPEC, sentence) for sentence in wrong)
-    )
+    return Plan(blocked=tuple(Blocked(step, CollectionGuard.INVALID_SPEC, sentence) for sentence in wrong))
 
 
 def _unreadable(desired: Desired, reason: str) -> CollectionPlan:
@@ -189,7 +184,7 @@ def _too_few_peers(desired: Desired) -> str | None:
 def _made(desired: Desired, observed: Observed) -> CollectionPlan:
     body = {**create_body(desired.spec), "metadata": {OWNER_KEY: desired.owner}}
     fresh = Live(expected_config(desired.spec))
-    return CollectionPlan((CreateCollection(desired.name, body),)) + _sync(desired, observed, fresh)
+    return Plan((CreateCollection(desired.name, body),)) + _sync(desired, observed, fresh)
 
 
 def _adoption(desired: Desired, observed: Observed, live: Live) -> CollectionPlan | None:
@@ -240,7 +235,7 @@ def _sync(desired: Desired, observed: Observed, live: Live) -> CollectionPlan:
     """Bring a collection in line; for a fresh one this is the forecast of what follows its creation."""
     spec, name = desired.spec, desired.name
     theirs = live.owner != desired.owner and isinstance(observed.collection, Live)
-    adopted = CollectionPlan((TakeOver(name, desired.owner),)) if theirs else NOTHING
+    adopted = Plan((TakeOver(name, desired.owner),)) if theirs else NOTHING
     settings = _settings(desired, observed, live)
     keys = _unlike_keys(desired, observed) + plan_keys(desired, observed, live)
     indexes = plan_indexes(spec, name, live.indexes, observed.building)
@@ -259,13 +254,13 @@ def _settings(desired: Desired, observed: Observed, live: Live) -> CollectionPla
     body, fields = update_body(changes, live.config), tuple(one.field for one in changes)
     steps = (UpdateCollection(desired.name, body, fields),) if changes else ()
     refused = (_refused(one) for one in unlike if one.change not in IN_PLACE)
-    return CollectionPlan(steps, (*waits, *refused))
+    return Plan(steps, (*waits, *refused))
 
 
-def _refused(unlike: Difference) -> CollectionBlocked:
+def _refused(unlike: Difference) -> Blocked:
     step = f"change {unlike.field} from {shown(unlike.actual)} to {shown(unlike.wanted)}"
     remedy = _add_vector(unlike) if unlike.change is Change.ADD_VECTOR else REBUILD_REMEDY
-    return CollectionBlocked(step, CollectionGuard.IMMUTABLE_FIELD_CHANGED, f"{said(unlike)}; {remedy}")
+    return Blocked(step, CollectionGuard.IMMUTABLE_FIELD_CHANGED, f"{said(unlike)}; {remedy}")
 
 
 def _add_vector(unlike: Difference) -> str:
@@ -283,16 +278,16 @@ def _unlike_keys(desired: Desired, observed: Observed) -> CollectionPlan:
         " this one"
     )
     guard = CollectionGuard.IMMUTABLE_FIELD_CHANGED
-    return CollectionPlan(
+    return Plan(
         blocked=tuple(
-            CollectionBlocked(step, guard, f"{text}; {remedy}")
+            Blocked(step, guard, f"{text}; {remedy}")
             for step, text in unlike_keys(desired.spec, observed.keys)
         )
     )
 
 
-def refused_by_qdrant(step: CollectionStep, why: str) -> CollectionBlocked:
+def refused_by_qdrant(step: CollectionStep, why: str) -> Blocked:
     """A step that Qdrant said no to, with its own words; it is tried again after a pause."""
-    return CollectionBlocked(
+    return Blocked(
         str(step), CollectionGuard.QDRANT_REFUSED, f"cannot {step}: {why}; put that right, it is tried again"
     )

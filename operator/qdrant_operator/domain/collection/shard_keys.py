@@ -16,11 +16,11 @@ from qdrant_operator.domain.collection.steps import (
     CollectionPlan,
     CreateShardKey,
     RemoveShardKey,
-    held_back,
 )
+from qdrant_operator.domain.common.plan import Plan, held_back
 from qdrant_operator.domain.qdrant.views import ShardKey
 
-NOTHING = CollectionPlan()
+NOTHING: CollectionPlan = Plan()
 
 
 def declared_keys(spec: CollectionSpec) -> Mapping[ShardKey, ShardingKey]:
@@ -92,7 +92,7 @@ def _key(key: ShardingKey, desired: Desired, observed: Observed, live: Live) -> 
     )
     body = {"shard_key": key.key, "shards_number": key.shards, "replication_factor": factor, **placement}
     where = () if everywhere else tuple(pod.name for pod in allowed)
-    return CollectionPlan((CreateShardKey(desired.name, shown_key(key.key), body, where),))
+    return Plan((CreateShardKey(desired.name, shown_key(key.key), body, where),))
 
 
 def _allowed(key: ShardingKey, desired: Desired, observed: Observed) -> tuple[PodSeen, ...]:
@@ -125,7 +125,7 @@ def _removal(key: ShardKey, desired: Desired, seen: KeySeen) -> CollectionPlan:
             f"remove shard key {name} of {desired.name}", CollectionGuard.TRANSFER_RUNNING, message
         )
     if consented or seen.points == 0:
-        return CollectionPlan((RemoveShardKey(desired.name, key, name, seen.points, consented=consented),))
+        return Plan((RemoveShardKey(desired.name, key, name, seen.points, consented=consented),))
     step = f"remove shard key {name} of {desired.name}"
     if seen.points is None:
         message = (

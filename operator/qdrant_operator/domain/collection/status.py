@@ -11,22 +11,22 @@ from enum import StrEnum
 
 from qdrant_operator.api import Blocked as BlockedWords
 from qdrant_operator.api import CollectionPhase, CollectionShards, CollectionStatus, Drift
-from qdrant_operator.domain.collection.indexes import field_path
+from qdrant_operator.domain.collection.indexes import GREY, field_path
 from qdrant_operator.domain.collection.observed import Absent, Desired, Live, Observed
-from qdrant_operator.domain.collection.optimizations import GREY
 from qdrant_operator.domain.collection.planner import shown
 from qdrant_operator.domain.collection.settings import Change, Difference, differences, lookup
 from qdrant_operator.domain.collection.shard_keys import declared_keys, may_hold, shown_key
 from qdrant_operator.domain.collection.steps import (
-    CollectionBlocked,
     CollectionGuard,
     CollectionPlan,
     CreateCollection,
     CreateShardKey,
     MoveAliases,
+    needs_action,
 )
 from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.kinds import Manifest
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.common.text import named
 from qdrant_operator.domain.qdrant.soundness import ShardHealth
 from qdrant_operator.domain.qdrant.views import PeerId, ShardKey, Silent
@@ -90,13 +90,13 @@ def _synced(observed: Observed, plan: CollectionPlan) -> Condition:
     return Condition("Synced", True, Reason.AS_DECLARED, "the collection is as declared")
 
 
-def _first(blocked: tuple[CollectionBlocked, ...]) -> CollectionBlocked:
+def _first(blocked: tuple[Blocked, ...]) -> Blocked:
     """What needs somebody comes before what ends by itself."""
-    return next((one for one in blocked if one.guard.needs_somebody), blocked[0])
+    return next((one for one in blocked if needs_action(one.guard)), blocked[0])
 
 
-def _messages(blocked: tuple[CollectionBlocked, ...]) -> str:
-    ordered = sorted(blocked, key=lambda one: not one.guard.needs_somebody)
+def _messages(blocked: tuple[Blocked, ...]) -> str:
+    ordered = sorted(blocked, key=lambda one: not needs_action(one.guard))
     return "; ".join(dict.fromkeys(one.message for one in ordered))
 
 
@@ -222,7 +222,7 @@ def facts(desired: Desired, observed: Observed, plan: CollectionPlan, *, owned_b
     )
 
 
-def _words(blocked: CollectionBlocked) -> BlockedWords:
+def _words(blocked: Blocked) -> BlockedWords:
     return BlockedWords(step=blocked.step, guard=blocked.guard.value, message=blocked.message)
 
 
@@ -280,7 +280,7 @@ def _phases(
     live = observed.collection
     guards = {one.guard for one in plan.blocked}
     yield CollectionPhase.DELETING, desired.leaving
-    stuck = any(guard.needs_somebody for guard in guards) or CollectionGuard.CLUSTER_PAUSED in guards
+    stuck = any(needs_action(guard) for guard in guards) or CollectionGuard.CLUSTER_PAUSED in guards
     yield CollectionPhase.BLOCKED, stuck
     yield CollectionPhase.UNKNOWN, isinstance(live, Silent)
     creating = any(isinstance(step, CreateCollection) for step in plan.steps)

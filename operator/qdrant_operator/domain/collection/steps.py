@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import ClassVar
 
+from qdrant_operator.domain.common.guards import Guard
 from qdrant_operator.domain.common.kinds import Json
+from qdrant_operator.domain.common.plan import Plan
 from qdrant_operator.domain.qdrant.views import ShardKey
 
 
-class CollectionGuard(StrEnum):
+class CollectionGuard(Guard):
     """Why a wanted step waits. Users see these words in status.blocked, Events and metrics."""
 
     INVALID_SPEC = "InvalidSpec"
@@ -30,16 +31,6 @@ class CollectionGuard(StrEnum):
     TRANSFER_RUNNING = "TransferRunning"
     CLUSTER_PAUSED = "ClusterPaused"
 
-    @property
-    def passing(self) -> bool:
-        """Whether it ends by itself, soon."""
-        return self in _PASSING
-
-    @property
-    def needs_somebody(self) -> bool:
-        """Whether a person must act; a pause is somebody's wish already."""
-        return not self.passing and self is not CollectionGuard.CLUSTER_PAUSED
-
 
 _PASSING = frozenset(
     {
@@ -51,6 +42,16 @@ _PASSING = frozenset(
         CollectionGuard.TRANSFER_RUNNING,
     }
 )
+
+
+def ends_soon(guard: Guard) -> bool:
+    """Whether it ends by itself, soon."""
+    return guard in _PASSING
+
+
+def needs_action(guard: Guard) -> bool:
+    """Whether a user must act; a pause is the user's own choice already."""
+    return not ends_soon(guard) and guard is not CollectionGuard.CLUSTER_PAUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,27 +266,4 @@ CollectionStep = (
 )
 """`reason` names the Event that follows a step; nothing after a `gate` makes sense until it is done."""
 
-
-@dataclass(frozen=True, slots=True)
-class CollectionBlocked:
-    """A wanted step that a guard holds back now."""
-
-    step: str
-    guard: CollectionGuard
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionPlan:
-    """Steps in order, and what waits."""
-
-    steps: tuple[CollectionStep, ...] = ()
-    blocked: tuple[CollectionBlocked, ...] = ()
-
-    def __add__(self, later: CollectionPlan) -> CollectionPlan:
-        return CollectionPlan(self.steps + later.steps, self.blocked + later.blocked)
-
-
-def held_back(step: str, guard: CollectionGuard, message: str) -> CollectionPlan:
-    """A plan that does nothing and says why."""
-    return CollectionPlan(blocked=(CollectionBlocked(step, guard, message),))
+CollectionPlan = Plan[CollectionStep]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qdrant_operator.domain.cluster.steps import Blocked, Guard
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.common.text import counted, named
 from qdrant_operator.domain.placement.classify import Case, Census, fits
 from qdrant_operator.domain.placement.next_step import Aim, state_of, why_not_there
@@ -24,12 +25,12 @@ def waits(case: Case, target: Target, census: Census) -> Iterator[tuple[Aim, Blo
     if case.shard.disputed:
         yield (
             Aim.REPAIR,
-            Blocked(f"place {label}", Guard.VIEWS_DISAGREE, f"{label}: {case.shard.disputed}{LEFT}"),
+            Blocked(f"place {label}", ClusterGuard.VIEWS_DISAGREE, f"{label}: {case.shard.disputed}{LEFT}"),
         )
     elif case.running:
         yield from _running(case, census)
     elif not case.sound:
-        yield Aim.REPAIR, Blocked(f"repair {label}", Guard.NO_SOUND_SOURCE, _no_source(case, census))
+        yield Aim.REPAIR, Blocked(f"repair {label}", ClusterGuard.NO_SOUND_SOURCE, _no_source(case, census))
     else:
         yield from _unsound(case, target, census)
         if case.shard.ref in target.short:
@@ -46,7 +47,7 @@ def _running(case: Case, census: Census) -> Iterator[tuple[Aim, Blocked]]:
             leaves = transfer.source in census.peers and not census.may_hold(case.shard, transfer.source)
             aim = Aim.REPAIR if below else Aim.DRAIN if leaves or case.going else Aim.LEVEL
             message = f"{case.shard.label} is on its way from {source} to {target}"
-            yield aim, Blocked(f"place {case.shard.label}", Guard.TRANSFER_RUNNING, message)
+            yield aim, Blocked(f"place {case.shard.label}", ClusterGuard.TRANSFER_RUNNING, message)
 
 
 def _no_source(case: Case, census: Census) -> str:
@@ -66,20 +67,23 @@ def _unsound(case: Case, target: Target, census: Census) -> Iterator[tuple[Aim, 
         pod, known = census.pod(peer), census.peers.get(peer)
         if peer in case.coming and known is not None and not known.answers:
             message = f"{pod} does not answer; its replica of {label} is waited for"
-            yield Aim.REPAIR, Blocked(f"repair {label}", Guard.PEERS_UNREACHABLE, message)
+            yield Aim.REPAIR, Blocked(f"repair {label}", ClusterGuard.PEERS_UNREACHABLE, message)
         elif peer in case.coming and (below or peer in holders):
-            yield Aim.REPAIR, Blocked(f"repair {label}", Guard.REPLICA_NOT_SOUND, _ill(case, peer, pod))
+            yield (
+                Aim.REPAIR,
+                Blocked(f"repair {label}", ClusterGuard.REPLICA_NOT_SOUND, _ill(case, peer, pod)),
+            )
         elif peer not in case.coming and below:
             why = why_not_there(case, peer, census) if peer in case.going else f"{pod} holds no sound copy"
             message = f"{why}, but only {len(case.sound)} of {case.wanted} replicas of {label} are sound"
-            yield Aim.REPAIR, Blocked(f"drop {label} on {pod}", Guard.REPLICA_NOT_SOUND, message)
+            yield Aim.REPAIR, Blocked(f"drop {label} on {pod}", ClusterGuard.REPLICA_NOT_SOUND, message)
     drained = [peer for peer in case.going if peer in case.sound and peer not in holders]
     if drained and len(case.sound) <= case.wanted and holders <= case.shard.holders:
         pods = ", ".join(census.pod(peer) for peer in drained)
         message = (
             f"{label} needs another sound replica first: {len(case.sound) - len(drained)} of {case.wanted}"
         )
-        yield Aim.DRAIN, Blocked(f"drain {label} on {pods}", Guard.REPLICA_NOT_SOUND, message)
+        yield Aim.DRAIN, Blocked(f"drain {label} on {pods}", ClusterGuard.REPLICA_NOT_SOUND, message)
 
 
 def _ill(case: Case, peer: PeerId, pod: str) -> str:
@@ -91,23 +95,29 @@ def _ill(case: Case, peer: PeerId, pod: str) -> str:
     return f"{label} on {pod} is Active and not sound: {cause}; see the log of {pod}"
 
 
-def _too_few(case: Case, target: Target, census: Census) -> tuple[Guard, str]:
+def _too_few(case: Case, target: Target, census: Census) -> tuple[ClusterGuard, str]:
     """The first of these that explains it: members, silence, room, a transfer that just failed."""
     shard, label, wanted = case.shard, case.shard.label, case.wanted
     may = [peer for peer in census.eligible if census.may_hold(shard, peer)]
     if len(may) < wanted:
         where = "may hold it" if shard.allowed is not None else "remains" if len(may) == 1 else "remain"
         there = f"{counted(len(may), 'peer')} {where}"
-        return Guard.TOO_FEW_PEERS, f"{label} wants {counted(wanted, 'replica')}, and {there}: add peers"
+        return (
+            ClusterGuard.TOO_FEW_PEERS,
+            f"{label} wants {counted(wanted, 'replica')}, and {there}: add peers",
+        )
     others = [peer for peer in may if peer not in target.holders[shard.ref]]
     silent = [peer for peer in others if not census.peers[peer].answers]
     full = [peer for peer in others if not fits(census.peers[peer].free_bytes, shard.bytes)]
     if silent:
-        return Guard.PEERS_UNREACHABLE, f"{_pods(silent, census)} could take {label} but cannot be reached"
+        return (
+            ClusterGuard.PEERS_UNREACHABLE,
+            f"{_pods(silent, census)} could take {label} but cannot be reached",
+        )
     if full:
         need = f"more than {shard.bytes * 3 // 2} bytes free, 1.5 times its size"
         return (
-            Guard.NOT_ENOUGH_DISK,
+            ClusterGuard.NOT_ENOUGH_DISK,
             f"{label} needs {need}; {_pods(full, census)} cannot give them: add peers, or make its collection smaller",
         )
     refused = [peer for peer in others if (shard.ref, peer) in census.waits]
@@ -115,9 +125,9 @@ def _too_few(case: Case, target: Target, census: Census) -> tuple[Guard, str]:
         message = (
             f"the last transfer of {label} to {_pods(refused, census)} was aborted: it is tried again later"
         )
-        return Guard.LAST_TRANSFER_ABORTED, message
+        return ClusterGuard.LAST_TRANSFER_ABORTED, message
     return (
-        Guard.REPLICA_NOT_SOUND,
+        ClusterGuard.REPLICA_NOT_SOUND,
         f"the peers that could take {label} hold replicas of it that are not sound",
     )
 

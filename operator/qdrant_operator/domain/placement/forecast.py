@@ -8,25 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from qdrant_operator.domain.cluster.steps import (
-    AbortTransfer,
-    DropReplica,
-    MoveShard,
-    PlacementStep,
-    Plan,
-    ReplicateShard,
-    Step,
-)
+from qdrant_operator.domain.common.plan import Plan
 from qdrant_operator.domain.placement.model import Layout, Peer, Policy, Replica, RunningTransfer, Shard
 from qdrant_operator.domain.placement.planner import plan_placement
 from qdrant_operator.domain.placement.schedule.budgets import without_limits
+from qdrant_operator.domain.placement.steps import (
+    AbortTransfer,
+    DropReplica,
+    MoveShard,
+    PlacementPlan,
+    PlacementStep,
+    ReplicateShard,
+)
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState
 
 ROUNDS = 1000
 """A plan that is not done after so many rounds would be a defect: every shard is done after a few."""
 
 
-def whole_plan(layout: Layout, policy: Policy) -> Plan:
+def whole_plan(layout: Layout, policy: Policy) -> PlacementPlan:
     """Every step to the settled placement, in order, as if all went well; what is blocked is what still waits then.
 
     Budgets shape when transfers run and not which, so they are lifted here; transfers that run now complete first.
@@ -34,7 +34,7 @@ def whole_plan(layout: Layout, policy: Policy) -> Plan:
     Raises:
         RuntimeError: the plan does not end, which would be a defect of the planner.
     """
-    steps: list[Step] = []
+    steps: list[PlacementStep] = []
     layout = complete(layout)
     for _ in range(ROUNDS):
         plan = plan_placement(layout, without_limits(policy))
@@ -47,12 +47,12 @@ def whole_plan(layout: Layout, policy: Policy) -> Plan:
     )
 
 
-def apply(layout: Layout, step: Step) -> Layout:
+def apply(layout: Layout, step: PlacementStep) -> Layout:
     """The layout once the step is done and its transfer has arrived."""
     return apply_all(layout, (step,))
 
 
-def apply_all(layout: Layout, steps: Iterable[Step]) -> Layout:
+def apply_all(layout: Layout, steps: Iterable[PlacementStep]) -> Layout:
     """The layout once these steps are done; others than placement's change nothing."""
     shards = {shard.ref: shard for shard in layout.shards}
     transfers = list(layout.transfers)
@@ -126,6 +126,6 @@ def _with_free(peer: Peer, more: int) -> Peer:
     )
 
 
-def moved_bytes(steps: Iterable[Step]) -> int:
+def moved_bytes(steps: Iterable[PlacementStep]) -> int:
     """Bytes that these steps copy over the network."""
     return sum(step.bytes for step in steps if isinstance(step, ReplicateShard | MoveShard))

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from qdrant_operator.domain.cluster.steps import AbortTransfer, DropReplica
 from qdrant_operator.domain.placement.classify import Case, Census
+from qdrant_operator.domain.placement.steps import AbortTransfer, DropReplica
 from qdrant_operator.domain.qdrant.views import PeerId
 
 

@@ -12,13 +12,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from qdrant_operator.domain.cluster.steps import Blocked, Guard, PlacementStep, Plan
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.placement.classify import Case, Census, GroupKey, take_census
 from qdrant_operator.domain.placement.explain import waits
 from qdrant_operator.domain.placement.model import Layout, Mode, Policy, Shard
 from qdrant_operator.domain.placement.next_step import Aim, Copy, Remove, Wish, next_wish
 from qdrant_operator.domain.placement.schedule.budgets import Budget, without_limits
 from qdrant_operator.domain.placement.schedule.queues import Queues
+from qdrant_operator.domain.placement.steps import PlacementPlan, PlacementStep
 from qdrant_operator.domain.placement.target.compute import find_target
 from qdrant_operator.domain.qdrant.views import PeerId
 
@@ -26,24 +28,28 @@ MANUAL = "spec.shards.placement is Manual: set it to Auto, or do this with Qdran
 CLOSED = "levelling waits for the maintenance window (spec.shards.window)"
 
 
-def plan_placement(layout: Layout, policy: Policy) -> Plan:
+def plan_placement(layout: Layout, policy: Policy) -> PlacementPlan:
     """Steps that may start now, most urgent first, and everything that waits.
 
     Each step is safe on its own and together with those before it: they concern different shards.
     """
     if layout.unsettled:
         return Plan(
-            blocked=(Blocked("place shards", Guard.CONSENSUS_UNSETTLED, f"{layout.unsettled}: waiting"),)
+            blocked=(
+                Blocked("place shards", ClusterGuard.CONSENSUS_UNSETTLED, f"{layout.unsettled}: waiting"),
+            )
         )
     census = take_census(layout)
     found = _look(census, policy, levelled=policy.mode is not Mode.DRAIN_ONLY and policy.may_level)
     if policy.mode is Mode.MANUAL:
         waiting = tuple(blocked for _, blocked in found.waiting)
-        return Plan(blocked=_held_back(found, layout, policy, (Guard.MANUAL_PLACEMENT, MANUAL)) + waiting)
+        return Plan(
+            blocked=_held_back(found, layout, policy, (ClusterGuard.MANUAL_PLACEMENT, MANUAL)) + waiting
+        )
     plan = _start(found, layout, policy)
     if policy.mode is Mode.AUTO and not policy.may_level and not found.pending:
         later = _look(census, policy, levelled=True)
-        plan += Plan(blocked=_held_back(later, layout, policy, (Guard.OUTSIDE_WINDOW, CLOSED)))
+        plan += Plan(blocked=_held_back(later, layout, policy, (ClusterGuard.OUTSIDE_WINDOW, CLOSED)))
     return plan
 
 
@@ -90,7 +96,7 @@ def is_settled(case: Case, target: frozenset[PeerId]) -> bool:
     return there and bool(case.sound) and not case.running and not case.shard.disputed
 
 
-def _start(found: _Found, layout: Layout, policy: Policy) -> Plan:
+def _start(found: _Found, layout: Layout, policy: Policy) -> PlacementPlan:
     """Removals at once, then transfers while the budget lasts; levelling only when nothing else is wanted."""
     budget, pending = Budget(layout, policy, found.census), found.pending
     steps: list[tuple[Aim, PlacementStep]] = [(remove.aim, remove.step) for remove in found.removes]
@@ -106,7 +112,9 @@ def _start(found: _Found, layout: Layout, policy: Policy) -> Plan:
     return Plan(tuple(step for _, step in sorted(steps, key=lambda item: item[0])), tuple(blocked))
 
 
-def _held_back(found: _Found, layout: Layout, policy: Policy, why: tuple[Guard, str]) -> tuple[Blocked, ...]:
+def _held_back(
+    found: _Found, layout: Layout, policy: Policy, why: tuple[ClusterGuard, str]
+) -> tuple[Blocked, ...]:
     """Every step that would be taken, under one guard, and what there would be no room for."""
     plan = _start(found, layout, without_limits(policy))
     refused = plan.blocked[len(found.waiting) :]

@@ -6,14 +6,8 @@ on the newest views there are. An empty answer means: go.
 
 from __future__ import annotations
 
-from qdrant_operator.domain.cluster.steps import (
-    AbortTransfer,
-    DropReplica,
-    MoveShard,
-    PlacementStep,
-    RemovePeer,
-)
 from qdrant_operator.domain.placement.model import Layout, Shard
+from qdrant_operator.domain.placement.steps import AbortTransfer, DropReplica, MoveShard, PlacementStep
 from qdrant_operator.domain.qdrant.soundness import ShardRef
 from qdrant_operator.domain.qdrant.views import PeerId
 
@@ -73,23 +67,3 @@ def held(layout: Layout, peer: PeerId) -> tuple[str, ...]:
 def lost_with(layout: Layout, peer: PeerId) -> tuple[str, ...]:
     """Shards whose only sound replica, or only hope, is a peer."""
     return tuple(s.label for s in layout.shards if peer in s.holders and not s.sound - {peer})
-
-
-def why_not_remove(step: RemovePeer, layout: Layout) -> str:
-    """Why a peer must not be taken out of consensus now; empty: it may."""
-    others = [peer for peer in layout.peers if peer.id != step.peer]
-    answering = [peer for peer in others if peer.answers]
-    if layout.unsettled:
-        return layout.unsettled
-    if not others:
-        return f"peer {step.peer} is the only member"
-    if len(answering) * 2 <= len(others):
-        return f"without peer {step.peer} only {len(answering)} of {len(others)} members answer"
-    if step.force:
-        lost = lost_with(layout, step.peer)
-        return f"no other peer has a sound replica of {', '.join(lost)}" if lost else ""
-    silent = [peer.pod for peer in others if not peer.answers]
-    if silent:
-        return f"{', '.join(silent)} does not answer, and may know of shards on peer {step.peer}"
-    here = held(layout, step.peer)
-    return f"peer {step.peer} holds {', '.join(here)}" if here else ""

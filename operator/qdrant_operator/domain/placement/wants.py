@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from qdrant_operator.api import CollectionSpec, ShardingKey
-from qdrant_operator.domain.collection.ownership import collection_name, eldest
+from qdrant_operator.domain.common.collection_names import collection_name, eldest
 from qdrant_operator.domain.common.kinds import Manifest
 from qdrant_operator.domain.qdrant.views import ShardKey
 

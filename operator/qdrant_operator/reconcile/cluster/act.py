@@ -8,20 +8,16 @@ from qdrant_operator.domain.cluster.observed import BootstrapPhase, Drift, MarkV
 from qdrant_operator.domain.cluster.pods.rollout import is_down
 from qdrant_operator.domain.cluster.status import bootstrap_facts
 from qdrant_operator.domain.cluster.steps import (
-    AbortTransfer,
     ApplyObject,
     DeleteClaim,
     DeleteObject,
-    DropReplica,
     LowerMembers,
     MarkCluster,
-    MoveShard,
     PurgePeerId,
     PutInService,
     RecordBootstrap,
     RecordLeaving,
     RemovePeer,
-    ReplicateShard,
     RestartPod,
     RetriggerStatefulSet,
     Step,
@@ -32,6 +28,7 @@ from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Conflict, Refused
 from qdrant_operator.domain.common.text import named
 from qdrant_operator.domain.manifests.secrets import PEER_KEY
+from qdrant_operator.domain.placement.steps import AbortTransfer, DropReplica, MoveShard, ReplicateShard
 from qdrant_operator.reconcile.cluster.members import act_on_member
 from qdrant_operator.reconcile.cluster.observe import UID_KEY, Observation, live_claims, live_pods
 from qdrant_operator.reconcile.cluster.shards import act_on_peer, act_on_shard

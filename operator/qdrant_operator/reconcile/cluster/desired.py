@@ -11,9 +11,9 @@ from qdrant_operator.domain.cluster.formation import first_pod
 from qdrant_operator.domain.cluster.membership.identity import pods_wanted
 from qdrant_operator.domain.cluster.observed import Observed
 from qdrant_operator.domain.cluster.pods.disruptions import plan_disruptions
-from qdrant_operator.domain.cluster.steps import Blocked
 from qdrant_operator.domain.cluster.versions import Hop, Past, highest, next_hop, past
 from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.qdrant.views import View
 from qdrant_operator.reconcile.cluster.keys import Keys
 from qdrant_operator.reconcile.cluster.records import read_releases

@@ -9,9 +9,9 @@ from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain.cluster.desired import Credentials
 from qdrant_operator.domain.cluster.keys import key_changed, may_exchange
 from qdrant_operator.domain.cluster.observed import BootstrapPhase, Observed
-from qdrant_operator.domain.cluster.steps import Blocked
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.common.secret_values import clean_value, is_clean
 from qdrant_operator.domain.manifests.diff import fingerprint
 from qdrant_operator.domain.manifests.secrets import PEER_KEY

@@ -9,8 +9,9 @@ from qdrant_operator.domain.cluster import status as cluster_status
 from qdrant_operator.domain.cluster.observed import Observed
 from qdrant_operator.domain.cluster.planner import plan as plan_cluster
 from qdrant_operator.domain.cluster.pods.disruptions import safe_disruptions
-from qdrant_operator.domain.cluster.steps import ApplyObject, Blocked, Plan, Step, event_reason
+from qdrant_operator.domain.cluster.steps import ApplyObject, ClusterPlan, Step, event_reason
 from qdrant_operator.domain.common.errors import Conflict, Refused
+from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.manifests.rival_writers import managers_of
 from qdrant_operator.domain.qdrant.views import Transfer
 from qdrant_operator.reconcile.cluster.act import act
@@ -89,7 +90,7 @@ class ClusterReconciler:
             )
             memory.contests.applied(drift, live, now)
 
-    def _pause(self, seen: Observation, plan: Plan, memory: Memory) -> float:
+    def _pause(self, seen: Observation, plan: ClusterPlan, memory: Memory) -> float:
         options, observed = self._context.options, seen.observed
         if plan.steps:
             return memory.repeats.pause
@@ -104,7 +105,7 @@ class ClusterReconciler:
         )
         return options.watch_seconds if settled else options.busy_seconds
 
-    async def _report(self, subject: Manifest, seen: Observation, plan: Plan) -> Manifest:
+    async def _report(self, subject: Manifest, seen: Observation, plan: ClusterPlan) -> Manifest:
         meta = subject["metadata"]
         guards = tuple(sorted({wait.guard.value for wait in plan.blocked}))
         self._context.reporter.blocked(Kind.CLUSTER.kind, meta["namespace"], meta["name"], guards)
@@ -153,7 +154,7 @@ class ClusterReconciler:
         return Requeue(self._context.options.watch_seconds)
 
 
-def decide(seen: Observation) -> Plan:
+def decide(seen: Observation) -> ClusterPlan:
     """What is to be done on this look: nothing while the cluster is paused."""
     if seen.desired.spec.paused:
         return Plan()
@@ -179,7 +180,7 @@ def is_formed(subject: Manifest) -> bool:
     return bool(bootstrap.get("phase") == "Complete")
 
 
-def batch(plan: Plan) -> tuple[Step, ...]:
+def batch(plan: ClusterPlan) -> tuple[Step, ...]:
     """Objects in a row are applied in one pass; any other step is carried out alone."""
     objects = []
     for step in plan.steps:

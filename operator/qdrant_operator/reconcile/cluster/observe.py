@@ -16,11 +16,11 @@ from qdrant_operator.domain.cluster.observed import (
     Volume,
     health,
 )
-from qdrant_operator.domain.cluster.steps import Blocked
 from qdrant_operator.domain.cluster.volumes.marks import find_unmarked
-from qdrant_operator.domain.collection.ownership import collection_name
 from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.collection_names import collection_name
 from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.manifests.services import read_disruptions
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.qdrant.views import Silent, View

@@ -10,20 +10,20 @@ from dataclasses import replace
 from qdrant_operator.domain.cluster.layout import build_layout
 from qdrant_operator.domain.cluster.membership.identity import is_member
 from qdrant_operator.domain.cluster.membership.orphaned_replicas import why_not_forget
+from qdrant_operator.domain.cluster.membership.removal_check import why_not_remove
 from qdrant_operator.domain.cluster.membership.scale_in import roles
 from qdrant_operator.domain.cluster.observed import Observed, health
-from qdrant_operator.domain.cluster.steps import (
+from qdrant_operator.domain.cluster.steps import PurgePeerId, RemovePeer
+from qdrant_operator.domain.common.errors import Conflict, Refused
+from qdrant_operator.domain.common.names import FIELD_MANAGER, LABEL_SERVING
+from qdrant_operator.domain.placement.preflight import why_not
+from qdrant_operator.domain.placement.steps import (
     AbortTransfer,
     DropReplica,
     MoveShard,
     PlacementStep,
-    PurgePeerId,
-    RemovePeer,
     ReplicateShard,
 )
-from qdrant_operator.domain.common.errors import Conflict, Refused
-from qdrant_operator.domain.common.names import FIELD_MANAGER, LABEL_SERVING
-from qdrant_operator.domain.placement.preflight import why_not, why_not_remove
 from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster.observe import Observation, read_views, service_addresses
 from qdrant_operator.reconcile.context import Context

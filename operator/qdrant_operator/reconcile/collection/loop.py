@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qdrant_operator.domain.collection import status as collection_status
+from qdrant_operator.domain.collection.indexes import is_settled, optimizations_to_start
 from qdrant_operator.domain.collection.observed import Desired, Observed
-from qdrant_operator.domain.collection.optimizations import is_settled, optimizations_to_start
 from qdrant_operator.domain.collection.planner import plan as plan_collection
 from qdrant_operator.domain.collection.planner import refused_by_qdrant
 from qdrant_operator.domain.collection.status import Reason
@@ -17,6 +17,8 @@ from qdrant_operator.domain.collection.steps import (
     CollectionPlan,
     CollectionStep,
     RemoveFinalizer,
+    ends_soon,
+    needs_action,
 )
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused, Retryable
@@ -129,7 +131,7 @@ class CollectionReconciler:
         """Short while something goes on by itself: peers catch up, replicas become sound."""
         options = self._context.options
         unsound = not planned.blocked and not planned.steps and not _is_ready(subject)
-        passing = any(one.guard.passing for one in planned.blocked)
+        passing = any(ends_soon(one.guard) for one in planned.blocked)
         return options.busy_seconds if passing or unsound else options.watch_seconds
 
     async def _report(
@@ -138,7 +140,7 @@ class CollectionReconciler:
         """Write status, tell of what needs somebody; the object as it is now."""
         shown = self._with_refusals(subject, planned)
         self._count_guards(subject, {one.guard.value for one in shown.blocked})
-        stuck = tuple((one.guard.value, one.message) for one in shown.blocked if one.guard.needs_somebody)
+        stuck = tuple((one.guard.value, one.message) for one in shown.blocked if needs_action(one.guard))
         await self._tell_waits(subject, stuck)
         before = bool((subject.get("status") or {}).get("owned"))
         facts = collection_status.facts(wanted, observed, shown, owned_before=before)

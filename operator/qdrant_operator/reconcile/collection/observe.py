@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from qdrant_operator.api import CollectionSpec
 from qdrant_operator.domain.collection.observed import Absent, Desired, Live, Observed, PodSeen
-from qdrant_operator.domain.collection.ownership import claims, collection_name
+from qdrant_operator.domain.collection.ownership import claims
 from qdrant_operator.domain.collection.settings import lookup
 from qdrant_operator.domain.collection.shards import health_of, keys_seen, targets_of
 from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.collection_names import collection_name
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.qdrant.soundness import answering
 from qdrant_operator.domain.qdrant.views import PeerView, Silent, View

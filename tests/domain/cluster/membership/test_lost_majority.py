@@ -8,7 +8,8 @@ import pytest
 
 from qdrant_operator.domain.cluster.observed import Member, Observed, Volume
 from qdrant_operator.domain.cluster.planner import plan
-from qdrant_operator.domain.cluster.steps import Guard, RemovePeer
+from qdrant_operator.domain.cluster.steps import RemovePeer
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.qdrant.views import PeerId
 from tests.domain.clusters import desired, pod, silence
 from tests.domain.guards.cluster_worlds import peers
@@ -43,7 +44,7 @@ def test_a_lost_majority_has_a_sentence_and_a_way_out(count: int, lost: tuple[in
     assert all(f"storage-vectors-{ordinal}" in message for ordinal in lost)
     assert "create it again" in message
     result = plan(desired(count), observed)
-    assert {wait.guard for wait in result.blocked if wait.step == STEP} == {Guard.VOLUME_LOST}
+    assert {wait.guard for wait in result.blocked if wait.step == STEP} == {ClusterGuard.VOLUME_LOST}
     assert not [step for step in result.steps if isinstance(step, RemovePeer)]
 
 

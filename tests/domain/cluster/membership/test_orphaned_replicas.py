@@ -12,7 +12,10 @@ from qdrant_operator.domain.cluster.membership.orphaned_replicas import why_not_
 from qdrant_operator.domain.cluster.membership.scale_in import roles
 from qdrant_operator.domain.cluster.observed import Observed
 from qdrant_operator.domain.cluster.planner import plan
-from qdrant_operator.domain.cluster.steps import Blocked, DropReplica, Guard, PurgePeerId
+from qdrant_operator.domain.cluster.steps import PurgePeerId
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked
+from qdrant_operator.domain.placement.steps import DropReplica
 from qdrant_operator.domain.qdrant.soundness import shard_health
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, View
 from tests.domain.clusters import collection, desired, pod, seen, silence, view
@@ -71,7 +74,7 @@ def test_a_shard_that_is_nowhere_else_holds_it_back_and_says_what_to_delete() ->
     """It cannot be used, and clearing the id would leave it without any holder: a person gives the collection up."""
     (wait,) = waits(world(ALONE))
     assert forgets(world(ALONE)) == []
-    assert wait.guard is Guard.ORPHANED_REPLICA
+    assert wait.guard is ClusterGuard.ORPHANED_REPLICA
     assert "docs/1 is on no other peer" in wait.message
     assert "DELETE /collections/docs" in wait.message
     assert why_not(world(ALONE)) == wait.message
@@ -87,7 +90,7 @@ def test_a_replica_elsewhere_that_is_not_sound_yet_is_waited_for() -> None:
     """A new collection's replicas need a moment, and a dead one heals."""
     observed = world(BESIDE, p1=ReplicaState.INITIALIZING)
     (wait,) = waits(observed)
-    assert (forgets(observed), wait.guard) == ([], Guard.REPLICA_NOT_SOUND)
+    assert (forgets(observed), wait.guard) == ([], ClusterGuard.REPLICA_NOT_SOUND)
     assert "docs/1 has no sound replica elsewhere yet" in wait.message
 
 
@@ -95,7 +98,7 @@ def test_nothing_is_cleared_while_a_member_is_silent() -> None:
     """It may know the id as a member, or have the shard's newest state."""
     observed = silence(world(BESIDE), "vectors-2")
     assert forgets(observed) == []
-    assert [wait.guard for wait in waits(observed)] == [Guard.PEERS_UNREACHABLE]
+    assert [wait.guard for wait in waits(observed)] == [ClusterGuard.PEERS_UNREACHABLE]
     assert "vectors-2 does not answer" in why_not(observed)
 
 
@@ -105,7 +108,7 @@ def test_nothing_is_cleared_without_a_leader() -> None:
     views = {name: replace(found, leader=found.peer) for name, found in observed.peers.items()}
     observed = replace(observed, views=views)
     assert forgets(observed) == []
-    assert [wait.guard for wait in waits(observed)] == [Guard.CONSENSUS_UNSETTLED]
+    assert [wait.guard for wait in waits(observed)] == [ClusterGuard.CONSENSUS_UNSETTLED]
 
 
 @pytest.mark.parametrize("teller", ["vectors-0", "vectors-2"])

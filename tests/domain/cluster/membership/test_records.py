@@ -12,11 +12,8 @@ from qdrant_operator.domain.cluster.membership.identity import outsiders, pods_w
 from qdrant_operator.domain.cluster.membership.lost_evidence import STILL_MEMBER
 from qdrant_operator.domain.cluster.observed import Member, Observed, Volume
 from qdrant_operator.domain.cluster.planner import plan
-from qdrant_operator.domain.cluster.steps import (
-    Guard,
-    RemovePeer,
-    TakeOutOfService,
-)
+from qdrant_operator.domain.cluster.steps import RemovePeer, TakeOutOfService
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.qdrant.soundness import shard_health
 from qdrant_operator.domain.qdrant.views import PeerId, Silent, View
 from tests.domain.clusters import collection, desired, silence, view
@@ -46,7 +43,7 @@ def test_nothing_grows_while_a_pod_is_alone_in_a_cluster_of_its_own() -> None:
     split = four(members_known=records(3))
     split = replace(split, views={**split.views, "vectors-3": alone})
     count, (wait,) = pods_wanted("vectors", 6, split)
-    assert (count, wait.guard) == (4, Guard.PEER_NOT_JOINED)
+    assert (count, wait.guard) == (4, ClusterGuard.PEER_NOT_JOINED)
     assert wait.message.startswith("vectors-3 is out of service and not known to be a member")
     assert pods_wanted("vectors", 4, split) == (4, ())
     silent = silence(out(four(members_known=records(3))), "vectors-3")
@@ -160,7 +157,7 @@ def test_a_wiped_member_is_replaced_after_its_time_and_only_while_the_evidence_s
     assert first(plan(soon, replace(wiped(), members_known=known))) == force
     waits = plan(desired(4, shards=late), replace(wiped(), members_known=known))
     assert force not in waits.steps
-    assert Guard.CONSENT_NEEDED in {wait.guard for wait in waits.blocked}
+    assert ClusterGuard.CONSENT_NEEDED in {wait.guard for wait in waits.blocked}
     starting = replace(wiped(waiting="", message=""), members_known=known)
     assert force not in plan(soon, starting).steps
     named = desired(4, shards={"replaceLostPeers": [103]})
@@ -173,7 +170,7 @@ def test_wiped_disks_of_half_the_peers_leave_no_majority() -> None:
     observed = wiped()
     refused = replace(observed.pods[2], ready=False, waiting="CrashLoopBackOff", message=WORDS)
     silent = silence(replace(observed, pods=(*observed.pods[:2], refused, observed.pods[3])), "vectors-2")
-    (wait,) = [w for w in plan(desired(4), silent).blocked if w.guard is Guard.VOLUME_LOST]
+    (wait,) = [w for w in plan(desired(4), silent).blocked if w.guard is ClusterGuard.VOLUME_LOST]
     assert wait.step == "elect a leader"
 
 
@@ -195,7 +192,7 @@ def test_a_lost_peer_is_replaced_only_with_consent() -> None:
     force = RemovePeer(TOP, "vectors-3", force=True, why="its volume is gone")
     refused = plan(desired(4), lost())
     assert force not in refused.steps
-    (wait,) = [wait for wait in refused.blocked if wait.guard is Guard.CONSENT_NEEDED]
+    (wait,) = [wait for wait in refused.blocked if wait.guard is ClusterGuard.CONSENT_NEEDED]
     assert "add 103 to spec.shards.replaceLostPeers" in wait.message
     assert first(plan(desired(4, shards={"replaceLostPeers": [103]}), lost())) == force
     assert first(plan(desired(4, shards={"replaceLostPeerAfter": "10m"}), lost())) == force
@@ -213,7 +210,7 @@ def test_consent_does_not_cover_an_only_replica() -> None:
     )
     result = plan(desired(4, shards={"replaceLostPeers": [103]}), only)
     assert not [step for step in result.steps if isinstance(step, RemovePeer)]
-    assert "docs/1" in next(wait.message for wait in result.blocked if wait.guard is Guard.VOLUME_LOST)
+    assert "docs/1" in next(wait.message for wait in result.blocked if wait.guard is ClusterGuard.VOLUME_LOST)
 
 
 def test_a_removed_peer_is_told_from_the_rest_even_when_one_remains() -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from qdrant_operator.domain.cluster.observed import Observed, PodState
 from qdrant_operator.domain.cluster.planner import plan
-from qdrant_operator.domain.cluster.steps import Guard, LowerMembers
+from qdrant_operator.domain.cluster.steps import LowerMembers
+from qdrant_operator.domain.common.guards import ClusterGuard
 from tests.domain.clusters import desired, pod
 from tests.domain.membership_worlds import CREATED, REMOVED, four, out, records, without_top
 
@@ -29,5 +30,5 @@ def test_a_pod_above_it_that_may_be_a_member_stays() -> None:
     """The sentence says how the removed peer's pod gets a new volume, so that another peer joins from it."""
     result = plan(WANTED, below(pod(4, created=CREATED)))
     assert not [step for step in result.steps if isinstance(step, LowerMembers)]
-    (wait,) = [wait for wait in result.blocked if wait.guard is Guard.ONE_AT_A_TIME]
+    (wait,) = [wait for wait in result.blocked if wait.guard is ClusterGuard.ONE_AT_A_TIME]
     assert "kubectl delete pvc storage-vectors-3 --wait=false && kubectl delete pod vectors-3" in wait.message

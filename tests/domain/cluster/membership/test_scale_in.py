@@ -10,14 +10,14 @@ from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Membe
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.steps import (
     DeleteClaim,
-    Guard,
     LowerMembers,
-    MoveShard,
     PutInService,
     RecordLeaving,
     RemovePeer,
     TakeOutOfService,
 )
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.placement.steps import MoveShard
 from qdrant_operator.domain.qdrant.views import PeerId, Silent, View
 from tests.domain.clusters import desired, pod, seen, silence, view
 from tests.domain.membership_worlds import (
@@ -42,10 +42,10 @@ def test_an_empty_peer_leaves_the_service_then_is_recorded_then_removed_without_
     assert plan(three(), four()).steps == (TakeOutOfService("vectors-3", "fewer peers are wanted"),)
     listed = out(four(), listed=frozenset({"10.0.0.3"}))
     assert plan(three(), listed).steps == ()
-    assert guards(plan(three(), listed)) == {Guard.STILL_IN_SERVICE}
+    assert guards(plan(three(), listed)) == {ClusterGuard.STILL_IN_SERVICE}
     just_left = out(four(), just_left=frozenset({"vectors-3"}))
     assert plan(three(), just_left).steps == ()
-    assert guards(plan(three(), just_left)) == {Guard.STILL_IN_SERVICE}
+    assert guards(plan(three(), just_left)) == {ClusterGuard.STILL_IN_SERVICE}
     assert plan(three(), out(four())).steps == (RecordLeaving(REMOVING, "vectors-3"),)
     recorded = out(four(), leaving=REMOVING)
     assert plan(three(), recorded).steps == (
@@ -59,7 +59,7 @@ def test_a_peer_that_holds_something_is_drained_and_not_removed() -> None:
     result = plan(three(), holding)
     assert isinstance(first(result), MoveShard)
     assert not [s for s in result.steps if isinstance(s, TakeOutOfService | RecordLeaving | RemovePeer)]
-    (wait,) = [wait for wait in result.blocked if wait.guard is Guard.PEER_HOLDS_SHARDS]
+    (wait,) = [wait for wait in result.blocked if wait.guard is ClusterGuard.PEER_HOLDS_SHARDS]
     assert "docs/2" in wait.message
 
 
@@ -90,7 +90,7 @@ def test_the_pod_of_a_removed_peer_stays_while_the_leader_is_silent() -> None:
     assert isinstance(first(plan(three(), removed)), LowerMembers)
     silent = silence(removed, "vectors-0")
     assert plan(three(), silent).steps == ()
-    assert Guard.CONSENSUS_UNSETTLED in guards(plan(three(), silent))
+    assert ClusterGuard.CONSENSUS_UNSETTLED in guards(plan(three(), silent))
 
 
 def test_a_pod_that_is_being_made_is_no_proof_that_nobody_joined_from_it() -> None:
@@ -99,7 +99,7 @@ def test_a_pod_that_is_being_made_is_no_proof_that_nobody_joined_from_it() -> No
     assert isinstance(first(plan(three(), removed)), LowerMembers)
     silent = silence(removed, "vectors-0")
     assert plan(three(), silent).steps == ()
-    assert Guard.CONSENSUS_UNSETTLED in guards(plan(three(), silent))
+    assert ClusterGuard.CONSENSUS_UNSETTLED in guards(plan(three(), silent))
     waiting = replace(silent, members=3)
     assert plan(three(3), waiting).steps == (), "its volume waits, and it may be a member's"
     lowered = replace(silent, members=3, volumes=volumes(3))
@@ -110,7 +110,7 @@ def test_a_removal_is_believed_only_when_every_survivor_says_so() -> None:
     """One survivor is silent: it may still know the peer."""
     gone = silence(without_top(out(four(), leaving=REMOVING)), "vectors-1")
     assert plan(three(), gone).steps == ()
-    assert Guard.CONSENSUS_UNSETTLED in guards(plan(three(), gone))
+    assert ClusterGuard.CONSENSUS_UNSETTLED in guards(plan(three(), gone))
 
 
 def unaware(*changes: tuple[str, View]) -> Mapping[str, View]:
@@ -139,7 +139,7 @@ def test_nobody_is_removed_while_another_member_is_silent() -> None:
     """Its view may name a shard on the leaving peer."""
     waiting = silence(out(four()), "vectors-1")
     assert not [s for s in plan(three(), waiting).steps if isinstance(s, RecordLeaving | RemovePeer)]
-    assert Guard.PEERS_UNREACHABLE in guards(plan(three(), waiting))
+    assert ClusterGuard.PEERS_UNREACHABLE in guards(plan(three(), waiting))
 
 
 def test_the_only_member_is_not_removed_though_its_pod_is_the_topmost() -> None:
@@ -152,7 +152,7 @@ def test_the_only_member_is_not_removed_though_its_pod_is_the_topmost() -> None:
     result = plan(replace(desired(1), members=2), observed)
     assert result.steps == ()
     (wait,) = [wait for wait in result.blocked if wait.step.startswith("remove peer 101")]
-    assert (wait.guard, wait.message) == (Guard.QUORUM_AT_RISK, "peer 101 is the only member")
+    assert (wait.guard, wait.message) == (ClusterGuard.QUORUM_AT_RISK, "peer 101 is the only member")
 
 
 def test_a_retained_volume_stays_and_holds_the_next_scale_out() -> None:
@@ -162,7 +162,7 @@ def test_a_retained_volume_stays_and_holds_the_next_scale_out() -> None:
     assert plan(keep, podless).steps == (RecordLeaving(None, "vectors-3"),)
     count, held = pods_wanted("vectors", 4, replace(podless, leaving=None))
     assert count == 3
-    assert [wait.guard for wait in held] == [Guard.REMOVED_VOLUME_PRESENT]
+    assert [wait.guard for wait in held] == [ClusterGuard.REMOVED_VOLUME_PRESENT]
     assert "kubectl delete pvc storage-vectors-3" in held[0].message
     free = replace(podless, leaving=None, volumes=volumes(3))
     assert pods_wanted("vectors", 4, free) == (4, ())
@@ -171,7 +171,9 @@ def test_a_retained_volume_stays_and_holds_the_next_scale_out() -> None:
 def test_the_volume_of_a_member_that_was_never_recorded_is_started() -> None:
     """It joined in the last moment of its pod: nobody is told to delete the volume of a member."""
     podless = replace(without_top(four()), going=None, members=3, members_known=records(3))
-    assert [wait.guard for wait in pods_wanted("vectors", 4, podless)[1]] == [Guard.REMOVED_VOLUME_PRESENT]
+    assert [wait.guard for wait in pods_wanted("vectors", 4, podless)[1]] == [
+        ClusterGuard.REMOVED_VOLUME_PRESENT
+    ]
     told = {name: replace(one, peers=view(0, 4).peers) for name, one in podless.peers.items()}
     assert pods_wanted("vectors", 4, replace(podless, views=told)) == (4, ())
     assert pods_wanted("vectors", 3, replace(podless, views=told)) == (4, ()), "the others may be no majority"
@@ -186,7 +188,7 @@ def test_no_volume_is_called_old_while_most_members_are_silent() -> None:
     podless = replace(without_top(four()), going=None, members=3, members_known=records(3))
     for silent in (("vectors-0", "vectors-1"), ("vectors-0", "vectors-1", "vectors-2")):
         count, (wait,) = pods_wanted("vectors", 4, silence(podless, *silent))
-        assert (count, wait.guard) == (3, Guard.PEERS_UNREACHABLE)
+        assert (count, wait.guard) == (3, ClusterGuard.PEERS_UNREACHABLE)
         assert "kubectl delete" not in wait.message
 
 
@@ -211,7 +213,7 @@ def test_too_few_peers_for_the_largest_factor_moves_nothing() -> None:
     placed = {0: (0, 1), 1: (1, 2), 2: (0, 3)}
     result = plan(replace(desired(1), members=4), four(placed))
     assert result.steps == ()
-    (wait,) = [wait for wait in result.blocked if wait.guard is Guard.TOO_FEW_PEERS]
+    (wait,) = [wait for wait in result.blocked if wait.guard is ClusterGuard.TOO_FEW_PEERS]
     assert "collection docs has replication factor 2" in wait.message
 
 
@@ -223,7 +225,7 @@ def test_a_removal_is_not_asked_for_again_while_the_news_travels() -> None:
     late = replace(before, views={**before.views, **news})
     assert late.leader == PeerId(100)
     assert not [step for step in plan(three(), late).steps if isinstance(step, RemovePeer)]
-    (wait,) = [wait for wait in plan(three(), late).blocked if wait.guard is Guard.CONSENSUS_UNSETTLED]
+    (wait,) = [wait for wait in plan(three(), late).blocked if wait.guard is ClusterGuard.CONSENSUS_UNSETTLED]
     assert "not every peer has heard" in wait.message
 
 
@@ -242,7 +244,7 @@ def test_a_pod_that_is_joining_is_waited_for() -> None:
     """Its process runs and may become a member at any moment: a member's pod is not just taken away."""
     result = plan(three(), _not_joined(pod(3, created=CREATED)))
     assert result.steps == ()
-    assert Guard.PEER_NOT_JOINED in guards(result)
+    assert ClusterGuard.PEER_NOT_JOINED in guards(result)
 
 
 def test_a_pod_that_never_joined_just_goes() -> None:

@@ -8,7 +8,10 @@ import pytest
 
 from qdrant_operator.domain.cluster.observed import Observed
 from qdrant_operator.domain.cluster.pods.returns import after_returns
-from qdrant_operator.domain.cluster.steps import DropReplica, Guard, MoveShard, Plan, ReplicateShard, Step
+from qdrant_operator.domain.cluster.steps import Step
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Plan
+from qdrant_operator.domain.placement.steps import DropReplica, MoveShard, ReplicateShard
 from qdrant_operator.domain.qdrant.soundness import shard_health
 from qdrant_operator.domain.qdrant.views import PeerId, ShardId
 from tests.domain.clusters import collection, pod, seen, view
@@ -37,7 +40,7 @@ def test_what_relies_on_a_peer_that_has_just_come_back_waits(step: Step, observe
     waiting = after_returns(Plan((step,)), observed)
     assert waiting.steps == ()
     (wait,) = waiting.blocked
-    assert (wait.step, wait.guard) == (str(step), Guard.ONE_AT_A_TIME)
+    assert (wait.step, wait.guard) == (str(step), ClusterGuard.ONE_AT_A_TIME)
     assert "must be ready for 10 s first" in wait.message
     assert after_returns(Plan((step,)), replace(observed, just_back=frozenset())).steps == (step,)
 

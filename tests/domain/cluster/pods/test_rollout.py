@@ -11,16 +11,10 @@ from qdrant_operator.domain.cluster.layout import unsettled
 from qdrant_operator.domain.cluster.observed import Drift, Observed
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.pods.rollout import plan_rollout
-from qdrant_operator.domain.cluster.steps import (
-    ApplyObject,
-    Guard,
-    MoveShard,
-    PutInService,
-    ReplicateShard,
-    RestartPod,
-    TakeOutOfService,
-)
+from qdrant_operator.domain.cluster.steps import ApplyObject, PutInService, RestartPod, TakeOutOfService
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.kinds import Kind
+from qdrant_operator.domain.placement.steps import MoveShard, ReplicateShard
 from qdrant_operator.domain.qdrant.views import PeerId, ShardId, Transfer
 from tests.domain.clusters import collection, desired, pod, seen, settled, silence, view
 from tests.domain.guards.cluster_worlds import peers
@@ -52,7 +46,7 @@ def test_a_pod_that_the_service_still_lists_is_not_restarted() -> None:
     """Requests still reach it."""
     pods = (pod(0), pod(1), pod(2, serving=False))
     listed = replace(settled(), pods=pods, listed=frozenset({"10.0.0.2"}))
-    assert [wait.guard for wait in plan(NEW, listed).blocked] == [Guard.STILL_IN_SERVICE]
+    assert [wait.guard for wait in plan(NEW, listed).blocked] == [ClusterGuard.STILL_IN_SERVICE]
     assert plan(NEW, replace(listed, listed=frozenset())).steps == (
         RestartPod("vectors-2", "pod-2", "its template changed"),
     )
@@ -70,7 +64,7 @@ def test_a_pod_that_does_not_answer_stays_out_of_service() -> None:
     unknown = plan(desired(), silence(replace(settled(), pods=pods), "vectors-2"))
     assert not [step for step in unknown.steps if isinstance(step, PutInService)]
     (wait,) = [wait for wait in unknown.blocked if wait.step == str(PutInService("vectors-2"))]
-    assert wait.guard is Guard.PEERS_UNREACHABLE
+    assert wait.guard is ClusterGuard.PEERS_UNREACHABLE
     assert "no answer in 3 s" in wait.message
 
 
@@ -115,19 +109,19 @@ def _unsettled(observed: Observed) -> Observed:
     return replace(observed, views=views)
 
 
-GUARDED: dict[Guard, Callable[[Observed], Observed]] = {
-    Guard.ONE_AT_A_TIME: lambda seen: replace(seen, pods=(pod(0, NEW, ready=False), pod(1), pod(2))),
-    Guard.PEERS_UNREACHABLE: lambda seen: silence(seen, "vectors-1"),
-    Guard.CONSENSUS_UNSETTLED: _unsettled,
-    Guard.TRANSFER_RUNNING: _transfer,
-    Guard.REPLICA_NOT_SOUND: _dead_copy,
-    Guard.QUORUM_AT_RISK: _no_voters,
-    Guard.BACKUP_RUNNING: lambda seen: replace(seen, backups=("nightly",)),
+GUARDED: dict[ClusterGuard, Callable[[Observed], Observed]] = {
+    ClusterGuard.ONE_AT_A_TIME: lambda seen: replace(seen, pods=(pod(0, NEW, ready=False), pod(1), pod(2))),
+    ClusterGuard.PEERS_UNREACHABLE: lambda seen: silence(seen, "vectors-1"),
+    ClusterGuard.CONSENSUS_UNSETTLED: _unsettled,
+    ClusterGuard.TRANSFER_RUNNING: _transfer,
+    ClusterGuard.REPLICA_NOT_SOUND: _dead_copy,
+    ClusterGuard.QUORUM_AT_RISK: _no_voters,
+    ClusterGuard.BACKUP_RUNNING: lambda seen: replace(seen, backups=("nightly",)),
 }
 
 
 @pytest.mark.parametrize("guard", GUARDED)
-def test_each_guard_holds_the_restart_back_and_says_so(guard: Guard) -> None:
+def test_each_guard_holds_the_restart_back_and_says_so(guard: ClusterGuard) -> None:
     """Nothing is restarted, nothing leaves the Service, and one sentence says why."""
     result = plan(NEW, GUARDED[guard](settled()))
     assert not [step for step in result.steps if isinstance(step, RestartPod | TakeOutOfService)]
@@ -152,7 +146,9 @@ def test_a_backup_holds_back_moves_and_no_repair() -> None:
     assert moves
     held = plan(wanted, replace(level, backups=("nightly",)))
     assert not [step for step in held.steps if isinstance(step, MoveShard)]
-    assert {str(moves[0])} <= {wait.step for wait in held.blocked if wait.guard is Guard.BACKUP_RUNNING}
+    assert {str(moves[0])} <= {
+        wait.step for wait in held.blocked if wait.guard is ClusterGuard.BACKUP_RUNNING
+    }
     thin = peers(4, {0: (0,), 1: (1, 2), 2: (0, 2)})
     held = plan(wanted, replace(thin, backups=("nightly",)))
     assert [step for step in held.steps if isinstance(step, ReplicateShard)]
@@ -172,7 +168,7 @@ def test_a_peer_whose_consensus_lags_is_named_and_waited_for() -> None:
     ]
     assert unsettled(_lagging(16)) == ""
     (wait,) = [wait for wait in plan(NEW, _lagging(17)).blocked if wait.step.startswith("restart")]
-    assert wait.guard is Guard.CONSENSUS_UNSETTLED
+    assert wait.guard is ClusterGuard.CONSENSUS_UNSETTLED
     assert wait.message == "vectors-1 is 17 consensus entries behind: waiting"
     assert unsettled(_lagging(17)) == "vectors-1 is 17 consensus entries behind"
 
@@ -182,7 +178,7 @@ def test_a_pod_that_came_back_is_waited_for_while_its_replicas_can_still_be_call
     result = plan(NEW, replace(settled(), just_back=frozenset({"vectors-1"})))
     assert not [step for step in result.steps if isinstance(step, RestartPod | TakeOutOfService)]
     (wait,) = result.blocked
-    assert wait.guard is Guard.ONE_AT_A_TIME
+    assert wait.guard is ClusterGuard.ONE_AT_A_TIME
     assert wait.message.startswith("vectors-1 must be ready for 10 s first: until then requests")
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from qdrant_operator.domain.cluster.observed import Member, Observed
 from qdrant_operator.domain.cluster.planner import plan
-from qdrant_operator.domain.cluster.steps import Guard, RestartPod
+from qdrant_operator.domain.cluster.steps import RestartPod
+from qdrant_operator.domain.common.guards import ClusterGuard, Guard
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.domain.manifests.rival_writers import Contested
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, View
@@ -53,19 +54,19 @@ def test_a_dead_replica_holds_back_other_pods_and_not_its_own() -> None:
         f"vectors-{n}": view(n, collections=(collection(n, RING, states=states),)) for n in range(3)
     }
     ill = seen(settled().pods, views, members=3)
-    assert only_guard(ill) is Guard.REPLICA_NOT_SOUND
+    assert only_guard(ill) is ClusterGuard.REPLICA_NOT_SOUND
     assert restarted(replace(ill, pods=(pod(0, NEW), pod(1), pod(2, NEW)))) == ["vectors-1"]
 
 
 def test_the_roll_still_stops_after_the_first_pod_of_a_bad_template() -> None:
     """Recovery mode is switched on: vectors-2 has it, and vectors-1 keeps the sound replicas."""
     ill = replace(unloaded((1, 2), (2, 2)), pods=(pod(0), pod(1), pod(2, NEW)))
-    assert only_guard(ill) is Guard.REPLICA_NOT_SOUND
+    assert only_guard(ill) is ClusterGuard.REPLICA_NOT_SOUND
 
 
 def test_a_readable_replica_is_kept_while_the_other_one_is_not_sound() -> None:
     """docs/1 is sound on vectors-2 alone, whatever else is wrong on it."""
-    assert only_guard(unloaded((1, 1), (2, 2))) is Guard.REPLICA_NOT_SOUND
+    assert only_guard(unloaded((1, 1), (2, 2))) is ClusterGuard.REPLICA_NOT_SOUND
 
 
 def test_all_pods_in_recovery_mode_leave_it_one_after_another() -> None:
@@ -89,13 +90,13 @@ def test_a_peer_that_hangs_and_alone_holds_a_shard_is_left_alone() -> None:
         for n in range(3)
     }
     alone = seen((pod(0), pod(1, ready=False), pod(2)), views, members=3, members_known=known())
-    assert only_guard(silence(alone, "vectors-1")) is Guard.REPLICA_NOT_SOUND
+    assert only_guard(silence(alone, "vectors-1")) is ClusterGuard.REPLICA_NOT_SOUND
 
 
 def test_a_ready_peer_that_does_not_answer_the_operator_is_left_alone() -> None:
     """The kubelet reaches it: it is the operator that does not."""
     observed = replace(settled(), members_known=known())
-    assert only_guard(silence(observed, "vectors-2")) is Guard.PEERS_UNREACHABLE
+    assert only_guard(silence(observed, "vectors-2")) is ClusterGuard.PEERS_UNREACHABLE
 
 
 def test_a_stopped_consensus_thread_holds_back_other_pods_and_not_its_own() -> None:
@@ -104,7 +105,9 @@ def test_a_stopped_consensus_thread_holds_back_other_pods_and_not_its_own() -> N
     views = {**settled().views, "vectors-2": stopped}
     observed = replace(settled(), views=views)
     assert restarted(observed) == ["vectors-2"]
-    assert only_guard(replace(observed, pods=(pod(0), pod(1), pod(2, NEW)))) is Guard.CONSENSUS_UNSETTLED
+    assert (
+        only_guard(replace(observed, pods=(pod(0), pod(1), pod(2, NEW)))) is ClusterGuard.CONSENSUS_UNSETTLED
+    )
 
 
 def known() -> tuple[Member, ...]:
@@ -117,5 +120,5 @@ def test_a_pod_is_not_restarted_while_the_statefulset_has_another_template() -> 
     hash_of = "spec.template.metadata.annotations.qdrantoperator.dev/template-hash"
     template = Contested(Kind.STATEFUL_SET, "vectors", (hash_of,), ("argocd",))
     image = Contested(Kind.STATEFUL_SET, "vectors", ("spec.template.spec.containers[qdrant].image",))
-    assert only_guard(replace(settled(), contested=(template,))) is Guard.FIELD_CONTESTED
+    assert only_guard(replace(settled(), contested=(template,))) is ClusterGuard.FIELD_CONTESTED
     assert restarted(replace(settled(), contested=(image,))) == ["vectors-2"]

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, PodState
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.pods.trouble import missing_labels, not_created, not_stopped, unlabelled
-from qdrant_operator.domain.cluster.steps import Guard
 from qdrant_operator.domain.common.child_progress import Hindrance
 from qdrant_operator.domain.common.conditions import timestamp
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.qdrant.views import PeerId
 from tests.domain.clusters import desired, pod, settled
 
@@ -59,7 +59,7 @@ def test_it_is_said_while_the_cluster_forms_and_first_of_all() -> None:
         held_up=(not_created("vectors-1", NOW, QUOTA),),
     )
     waits = plan(desired(), forming).blocked
-    assert waits[0].guard is Guard.POD_NOT_RUNNING
+    assert waits[0].guard is ClusterGuard.POD_NOT_RUNNING
     assert "exceeded quota" in waits[0].message
 
 
@@ -67,7 +67,7 @@ def test_it_is_said_of_a_cluster_that_was_formed() -> None:
     """A pod that is not made again after its node went is in status.blocked."""
     observed = replace(settled(), held_up=(not_created("vectors-2", NOW, QUOTA),))
     (wait,) = plan(desired(), observed).blocked
-    assert (wait.step, wait.guard) == ("create vectors-2", Guard.POD_NOT_RUNNING)
+    assert (wait.step, wait.guard) == ("create vectors-2", ClusterGuard.POD_NOT_RUNNING)
 
 
 def test_an_image_that_cannot_be_pulled_has_a_remedy() -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from qdrant_operator.domain.cluster.steps import DropReplica, MarkCluster, RemovePeer, Step, TakeOutOfService
+from qdrant_operator.domain.cluster.steps import MarkCluster, RemovePeer, Step, TakeOutOfService
+from qdrant_operator.domain.placement.steps import DropReplica
 from qdrant_operator.domain.qdrant.soundness import ShardRef
 from qdrant_operator.domain.qdrant.views import PeerId, ShardId
 from qdrant_operator.reconcile.cluster.memory.changes import SPREADS_WITHIN, ChangeMemory

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from qdrant_operator.domain.cluster.steps import ReplicateShard
+from qdrant_operator.domain.placement.steps import ReplicateShard
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, ShardId, Transfer, View
 from qdrant_operator.reconcile.cluster.memory.transfers import FIRST_PAUSE, STALE_AFTER, TransferMemory
 from tests.domain.clusters import collection, view

@@ -20,9 +20,10 @@ from qdrant_operator.domain.cluster.observed import (
     PodState,
     Volume,
 )
-from qdrant_operator.domain.cluster.steps import Blocked, Guard
 from qdrant_operator.domain.cluster.volumes.evidence import may_hold_data
 from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.qdrant.views import PeerId, PeerView, View
 
 
@@ -193,25 +194,25 @@ def _split(present: int, replicas: int, alone: list[str]) -> tuple[Blocked, ...]
         "its own, a new peer could join it there: wait until it answers, or bring its old volume back; delete the pod "
         "and its claim only when you have seen that nothing in its GET /collections is needed"
     )
-    return (Blocked(f"scale out to {replicas} peers", Guard.PEER_NOT_JOINED, message),)
+    return (Blocked(f"scale out to {replicas} peers", ClusterGuard.PEER_NOT_JOINED, message),)
 
 
 def _any_volume(cluster: str, ordinal: int, claim: str, _volume: Volume) -> Blocked:
     step = f"scale out to {names.pod_name(cluster, ordinal)}"
     message = f"claim {claim} may be the volume of a member: waiting until a majority of the peers answers"
-    return Blocked(step, Guard.PEERS_UNREACHABLE, message)
+    return Blocked(step, ClusterGuard.PEERS_UNREACHABLE, message)
 
 
 def _old_volume(cluster: str, ordinal: int, claim: str, volume: Volume) -> Blocked:
     step = f"scale out to {names.pod_name(cluster, ordinal)}"
     if volume.terminating:
-        return Blocked(step, Guard.REMOVED_VOLUME_PRESENT, f"claim {claim} is being deleted")
+        return Blocked(step, ClusterGuard.REMOVED_VOLUME_PRESENT, f"claim {claim} is being deleted")
     message = (
         f"claim {claim} holds a volume of no peer of this cluster: of a peer that was removed and can never join "
         "again, or of unknown origin, on which a pod could run a cluster of its own: save what you need of it, "
         f"then delete the claim (kubectl delete pvc {claim})"
     )
-    return Blocked(step, Guard.REMOVED_VOLUME_PRESENT, message)
+    return Blocked(step, ClusterGuard.REMOVED_VOLUME_PRESENT, message)
 
 
 def update_records(previous: tuple[Member, ...], desired: str, observed: Observed) -> tuple[Member, ...]:

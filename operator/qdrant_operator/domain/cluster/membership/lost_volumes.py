@@ -12,14 +12,17 @@ from collections.abc import Mapping
 from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.membership.identity import is_member, ordinal_of
 from qdrant_operator.domain.cluster.membership.lost_evidence import is_lost, is_refused
+from qdrant_operator.domain.cluster.membership.removal_check import why_not_remove
 from qdrant_operator.domain.cluster.observed import Member, Observed
 from qdrant_operator.domain.cluster.pods.rollout import is_down
-from qdrant_operator.domain.cluster.steps import NOTHING, Blocked, Guard, Plan, RemovePeer, RestartPod
+from qdrant_operator.domain.cluster.steps import NOTHING, ClusterPlan, RemovePeer, RestartPod
 from qdrant_operator.domain.common.durations import duration
+from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.names import claim_name
+from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.common.text import counted, named
 from qdrant_operator.domain.placement.model import Layout
-from qdrant_operator.domain.placement.preflight import lost_with, why_not_remove
+from qdrant_operator.domain.placement.preflight import lost_with
 from qdrant_operator.domain.qdrant.views import PeerId
 
 WHY = "its volume is gone"
@@ -41,7 +44,7 @@ def _may_replace(desired: DesiredCluster, observed: Observed, member: Member) ->
     return observed.now - member.lost_since >= duration(shards.replace_lost_peer_after)
 
 
-def plan_lost(desired: DesiredCluster, observed: Observed, layout: Layout) -> Plan:
+def plan_lost(desired: DesiredCluster, observed: Observed, layout: Layout) -> ClusterPlan:
     """Replace peers whose volume is gone, or say what that needs."""
     without_majority = _without_majority(desired.name, observed)
     if without_majority:
@@ -67,7 +70,7 @@ def _without_majority(cluster: str, observed: Observed) -> Blocked | None:
         "other peers still hold, delete the QdrantCluster and then its claims, create it again, and restore the "
         "collections from a backup"
     )
-    return Blocked("elect a leader", Guard.VOLUME_LOST, message)
+    return Blocked("elect a leader", ClusterGuard.VOLUME_LOST, message)
 
 
 def _is_gone(cluster: str, observed: Observed, member: Member) -> bool:
@@ -83,7 +86,7 @@ def _is_gone(cluster: str, observed: Observed, member: Member) -> bool:
     return gone and (pod is None or is_down(pod))
 
 
-def _plan(desired: DesiredCluster, observed: Observed, layout: Layout, member: Member) -> Plan:
+def _plan(desired: DesiredCluster, observed: Observed, layout: Layout, member: Member) -> ClusterPlan:
     step = RemovePeer(member.peer, member.pod, force=True, why=WHY)
     claim = claim_name(desired.name, int(member.pod.rpartition("-")[2]))
     lost = lost_with(layout, member.peer)
@@ -93,25 +96,25 @@ def _plan(desired: DesiredCluster, observed: Observed, layout: Layout, member: M
             f"{', '.join(lost)}: bring the old volume back under this claim; only if it is gone for good, save what "
             "the other shards hold and delete these collections in Qdrant"
         )
-        return _wait(step, Guard.VOLUME_LOST, message)
+        return _wait(step, ClusterGuard.VOLUME_LOST, message)
     if not _may_replace(desired, observed, member):
         message = (
             f"claim {claim} has an empty volume and peer {member.peer} can never come back; every shard of it "
             f"has another sound replica: add {member.peer} to spec.shards.replaceLostPeers, or set "
             "spec.shards.replaceLostPeerAfter"
         )
-        return _wait(step, Guard.CONSENT_NEEDED, message)
+        return _wait(step, ClusterGuard.CONSENT_NEEDED, message)
     if not is_lost(member, observed):
         return NOTHING
     reason = why_not_remove(step, layout)
-    return _wait(step, Guard.QUORUM_AT_RISK, f"{reason}: waiting") if reason else Plan((step,))
+    return _wait(step, ClusterGuard.QUORUM_AT_RISK, f"{reason}: waiting") if reason else Plan((step,))
 
 
-def _wait(step: RemovePeer, guard: Guard, message: str) -> Plan:
+def _wait(step: RemovePeer, guard: ClusterGuard, message: str) -> ClusterPlan:
     return Plan(blocked=(Blocked(str(step), guard, message),))
 
 
-def _rejoin(observed: Observed, layout: Layout) -> Plan:
+def _rejoin(observed: Observed, layout: Layout) -> ClusterPlan:
     """A pod that was refused for its old peer's sake need not wait for the end of the kubelet's back-off."""
     inside = {peer.id for peer in layout.peers}
     free = {member.pod for member in observed.members_known if member.peer not in inside}

@@ -9,13 +9,15 @@ has a sound replica elsewhere nothing goes with it, and nobody need consent.
 from __future__ import annotations
 
 from qdrant_operator.domain.cluster.observed import Observed
-from qdrant_operator.domain.cluster.steps import Blocked, Guard, Plan, PurgePeerId
+from qdrant_operator.domain.cluster.steps import ClusterPlan, PurgePeerId
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.placement.model import Layout, Shard
 from qdrant_operator.domain.placement.preflight import lost_with
 from qdrant_operator.domain.qdrant.views import PeerId
 
 
-def plan_strays(observed: Observed, layout: Layout) -> Plan:
+def plan_strays(observed: Observed, layout: Layout) -> ClusterPlan:
     """Clear an id that is no member from the shard tables, or say what that waits for."""
     steps: list[PurgePeerId] = []
     blocked: list[Blocked] = []
@@ -49,13 +51,13 @@ def why_not_forget(peer: PeerId, observed: Observed, layout: Layout) -> str:
     return wait[1] if wait else ""
 
 
-def _hindrance(peer: PeerId, layout: Layout) -> tuple[Guard, str] | None:
+def _hindrance(peer: PeerId, layout: Layout) -> tuple[ClusterGuard, str] | None:
     if layout.unsettled:
-        return Guard.CONSENSUS_UNSETTLED, f"{layout.unsettled}: waiting"
+        return ClusterGuard.CONSENSUS_UNSETTLED, f"{layout.unsettled}: waiting"
     silent = [one.pod for one in layout.peers if not one.answers]
     if silent:
         return (
-            Guard.PEERS_UNREACHABLE,
+            ClusterGuard.PEERS_UNREACHABLE,
             f"{', '.join(silent)} does not answer, and may know more of peer {peer}",
         )
     bare = set(lost_with(layout, peer))
@@ -64,9 +66,9 @@ def _hindrance(peer: PeerId, layout: Layout) -> tuple[Guard, str] | None:
     members = {one.id for one in layout.peers}
     alone = [shard for shard in layout.shards if shard.label in bare and not shard.holders & members]
     if alone:
-        return Guard.ORPHANED_REPLICA, _given_up(peer, alone)
+        return ClusterGuard.ORPHANED_REPLICA, _given_up(peer, alone)
     text = f"{', '.join(sorted(bare))} has no sound replica elsewhere yet: peer {peer} is cleared when it has"
-    return Guard.REPLICA_NOT_SOUND, text
+    return ClusterGuard.REPLICA_NOT_SOUND, text
 
 
 def _given_up(peer: PeerId, alone: list[Shard]) -> str:

@@ -16,23 +16,24 @@ from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.layout import Roles
 from qdrant_operator.domain.cluster.membership.identity import is_member, members, ordinal_of
 from qdrant_operator.domain.cluster.membership.lost_volumes import consented
+from qdrant_operator.domain.cluster.membership.removal_check import why_not_remove
 from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Observed, PodState
 from qdrant_operator.domain.cluster.steps import (
     NOTHING,
-    Blocked,
+    ClusterPlan,
     DeleteClaim,
-    Guard,
     LowerMembers,
-    Plan,
     RecordLeaving,
     RemovePeer,
     TakeOutOfService,
 )
 from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.common.text import counted, named
 from qdrant_operator.domain.manifests.diff import quantity
 from qdrant_operator.domain.placement.model import Layout
-from qdrant_operator.domain.placement.preflight import held, why_not_remove
+from qdrant_operator.domain.placement.preflight import held
 from qdrant_operator.domain.qdrant.views import PeerId
 
 SCALE_IN = "fewer peers are wanted"
@@ -51,7 +52,7 @@ def roles(desired: DesiredCluster, observed: Observed) -> Roles:
     )
 
 
-def plan_membership(desired: DesiredCluster, observed: Observed, layout: Layout) -> Plan:
+def plan_membership(desired: DesiredCluster, observed: Observed, layout: Layout) -> ClusterPlan:
     """The next step of taking a peer away, or why it waits."""
     if observed.leaving:
         return _Removal(desired, observed, layout, observed.leaving).go_on()
@@ -63,7 +64,7 @@ def plan_membership(desired: DesiredCluster, observed: Observed, layout: Layout)
         return NOTHING
     too_few = _too_few(desired, observed)
     if too_few:
-        return Plan(blocked=(Blocked("scale in", Guard.TOO_FEW_PEERS, too_few),))
+        return Plan(blocked=(Blocked("scale in", ClusterGuard.TOO_FEW_PEERS, too_few),))
     pod = names.pod_name(desired.name, present - 1)
     peer = next((peer.id for peer in layout.peers if peer.pod == pod), None)
     volume = observed.volumes.get(names.claim_name(desired.name, present - 1))
@@ -116,13 +117,13 @@ class _Removal:
         pods = (*self.observed.pods, *filter(None, (self.observed.going,)))
         return next((pod for pod in pods if pod.name == self.leaving.pod), None)
 
-    def begin(self) -> Plan:
+    def begin(self) -> ClusterPlan:
         """Until `Removing` is recorded everything can be taken back."""
         if self.leaving.peer is None:
             return self._wait_settled() if self.layout.unsettled else self._never_joined()
         return self._hindrance() or self._out_of_service() or self._record(LeavingPhase.REMOVING)
 
-    def go_on(self) -> Plan:
+    def go_on(self) -> ClusterPlan:
         """What is recorded is led to its end, whatever the spec says meanwhile."""
         if self.leaving.phase is LeavingPhase.REMOVED:
             if self._has_successor:
@@ -132,7 +133,7 @@ class _Removal:
             return self._hindrance() or self._out_of_service() or Plan((self.step,))
         if any(peer.id == self.leaving.peer for peer in self.layout.peers):
             text = f"not every peer has heard yet that peer {self.leaving.peer} was removed"
-            return self._blocked(Guard.CONSENSUS_UNSETTLED, text)
+            return self._blocked(ClusterGuard.CONSENSUS_UNSETTLED, text)
         if self.layout.unsettled or not all(peer.answers for peer in self.layout.peers):
             return self._wait_settled()
         return self._record(LeavingPhase.REMOVED)
@@ -149,11 +150,11 @@ class _Removal:
         known = not self.layout.unsettled and self.observed.pod_of(self.observed.leader) is not None
         return (counted or waits) and not known
 
-    def _never_joined(self) -> Plan:
+    def _never_joined(self) -> ClusterPlan:
         """A pod whose process runs may become a member at any moment: then its peer is removed like others."""
         if _is_joining(self.pod):
             text = f"{self.leaving.pod} is joining: it goes when it is a member, or when it does not run"
-            return self._blocked(Guard.PEER_NOT_JOINED, text)
+            return self._blocked(ClusterGuard.PEER_NOT_JOINED, text)
         return self._record(LeavingPhase.REMOVED)
 
     @property
@@ -163,39 +164,39 @@ class _Removal:
             peer.pod == self.leaving.pod and peer.id != self.leaving.peer for peer in self.layout.peers
         )
 
-    def _record(self, phase: LeavingPhase) -> Plan:
+    def _record(self, phase: LeavingPhase) -> ClusterPlan:
         return Plan((RecordLeaving(replace(self.leaving, phase=phase), self.leaving.pod),))
 
-    def _hindrance(self) -> Plan | None:
+    def _hindrance(self) -> ClusterPlan | None:
         here = held(self.layout, self.step.peer)
         if here:
             shards = f"it still holds {named(here)}: shards leave it first"
-            return self._blocked(Guard.PEER_HOLDS_SHARDS, shards)
+            return self._blocked(ClusterGuard.PEER_HOLDS_SHARDS, shards)
         if self.layout.unsettled:
             return self._wait_settled()
         silent = [p.pod for p in self.layout.peers if not p.answers and p.id != self.leaving.peer]
         if silent:
             text = f"{', '.join(silent)} does not answer, and may know of shards there"
-            return self._blocked(Guard.PEERS_UNREACHABLE, text)
+            return self._blocked(ClusterGuard.PEERS_UNREACHABLE, text)
         reason = why_not_remove(self.step, self.layout)
-        return self._blocked(Guard.QUORUM_AT_RISK, reason) if reason else None
+        return self._blocked(ClusterGuard.QUORUM_AT_RISK, reason) if reason else None
 
-    def _out_of_service(self) -> Plan | None:
+    def _out_of_service(self) -> ClusterPlan | None:
         if self.pod is None and ordinal_of(self.leaving.pod) >= (self.observed.members or 0):
             return None
         if self.pod is None or self.pod.terminating:
             text = f"{self.leaving.pod} is being made anew, and would be in service at once"
-            return self._blocked(Guard.POD_NOT_RUNNING, text)
+            return self._blocked(ClusterGuard.POD_NOT_RUNNING, text)
         others = [pod for pod in self.observed.pods if pod.name != self.pod.name]
         out = [pod.name for pod in others if not (pod.serving and pod.ready) or pod.terminating]
         if out:
             text = f"{', '.join(out)} must be ready and in service first"
-            return self._blocked(Guard.ONE_AT_A_TIME, text)
+            return self._blocked(ClusterGuard.ONE_AT_A_TIME, text)
         if self.pod.serving:
             return Plan((TakeOutOfService(self.pod.name, SCALE_IN),))
         return self._still_reached(self.pod)
 
-    def _still_reached(self, pod: PodState) -> Plan | None:
+    def _still_reached(self, pod: PodState) -> ClusterPlan | None:
         """Nodes send clients to a pod for a moment after the Service's list has lost it."""
         if pod.address in self.observed.listed:
             text = f"the client Service still lists {pod.name} ({pod.address})"
@@ -203,9 +204,9 @@ class _Removal:
             text = f"{pod.name} left the client Service a moment ago, and not every node knows it yet"
         else:
             return None
-        return self._blocked(Guard.STILL_IN_SERVICE, text)
+        return self._blocked(ClusterGuard.STILL_IN_SERVICE, text)
 
-    def _take_away(self) -> Plan:
+    def _take_away(self) -> ClusterPlan:
         """Pod, then volume, then the record."""
         present, ordinal = self.observed.members or 0, ordinal_of(self.leaving.pod)
         if ordinal == present - 1:
@@ -220,7 +221,7 @@ class _Removal:
             return NOTHING if volume.terminating else Plan((DeleteClaim(name, volume.uid),))
         return Plan((RecordLeaving(None, self.leaving.pod),))
 
-    def _below(self, top: str, present: int) -> Plan:
+    def _below(self, top: str, present: int) -> ClusterPlan:
         """Pods were added above: only the topmost one can be taken away, and only if its peer is no member."""
         pod = next((one for one in self.observed.pods if one.name == top), None)
         if not any(peer.pod == top for peer in self.layout.peers) and not _is_joining(pod):
@@ -230,16 +231,17 @@ class _Removal:
             f"{name} holds the volume of a removed peer, and {top} was added above it: give {name} a new volume "
             f"(kubectl delete pvc {claim} --wait=false && kubectl delete pod {name}), and a new peer joins from it"
         )
-        return self._blocked(Guard.ONE_AT_A_TIME, text)
+        return self._blocked(ClusterGuard.ONE_AT_A_TIME, text)
 
     @property
     def _keeps_volume(self) -> bool:
         return self.desired.spec.persistence.when_scaled == "Retain"
 
-    def _wait_settled(self) -> Plan:
+    def _wait_settled(self) -> ClusterPlan:
         return self._blocked(
-            Guard.CONSENSUS_UNSETTLED, f"{self.layout.unsettled or 'not every member answers'}: waiting"
+            ClusterGuard.CONSENSUS_UNSETTLED,
+            f"{self.layout.unsettled or 'not every member answers'}: waiting",
         )
 
-    def _blocked(self, guard: Guard, message: str) -> Plan:
+    def _blocked(self, guard: ClusterGuard, message: str) -> ClusterPlan:
         return Plan(blocked=(Blocked(str(self.step), guard, message),))

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 from qdrant_operator.domain.cluster.observed import Observed
 from qdrant_operator.domain.cluster.pods.rollout import RETURN_SECONDS
-from qdrant_operator.domain.cluster.steps import (
-    Blocked,
-    DropReplica,
-    Guard,
-    MoveShard,
-    Plan,
-    ReplicateShard,
-    Step,
-)
+from qdrant_operator.domain.cluster.steps import ClusterPlan, Step
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.common.text import named
+from qdrant_operator.domain.placement.steps import DropReplica, MoveShard, ReplicateShard
 from qdrant_operator.domain.qdrant.soundness import ShardHealth, ShardRef
 from qdrant_operator.domain.qdrant.views import PeerId
 
 
-def after_returns(plan: Plan, observed: Observed) -> Plan:
+def after_returns(plan: ClusterPlan, observed: Observed) -> ClusterPlan:
     """The same plan without the steps that rely on a peer which has just come back; they wait."""
     back = {view.peer: pod for pod, view in observed.peers.items() if pod in observed.just_back}
     shards = {(shard.collection, shard.shard): shard for shard in observed.shards}
@@ -68,4 +63,4 @@ def _waiting(step: Step, pods: list[str]) -> Blocked:
         f"{named(pods)} must be ready for {RETURN_SECONDS:.0f} s first: until then writes that missed it can still "
         "mark its replicas Dead"
     )
-    return Blocked(str(step), Guard.ONE_AT_A_TIME, message)
+    return Blocked(str(step), ClusterGuard.ONE_AT_A_TIME, message)

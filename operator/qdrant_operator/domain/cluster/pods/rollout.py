@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping
 from qdrant_operator.domain.cluster.observed import Observed, PodState, behind
 from qdrant_operator.domain.cluster.steps import (
     NOTHING,
-    Blocked,
-    Guard,
-    Plan,
+    ClusterPlan,
     PutInService,
     RestartPod,
     TakeOutOfService,
 )
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.common.text import named
 from qdrant_operator.domain.qdrant.soundness import ShardHealth
 from qdrant_operator.domain.qdrant.views import PeerId, PeerView
@@ -39,7 +39,7 @@ Gate = Callable[[PodState, Observed, int], str | None]
 
 def plan_rollout(
     template_hash: str, wanted: int, observed: Observed, leaving: frozenset[str] = frozenset()
-) -> Plan:
+) -> ClusterPlan:
     """Restart pods whose template is not the wanted one; put back into service who need not go now.
 
     A pod that does not answer stays out of service: it may be the one that runs a cluster of its own. Pods in
@@ -56,7 +56,9 @@ def plan_rollout(
     away = (going,) if chosen and _goes_first(going, chosen) else (going, chosen)
     returning = [pod.name for pod in observed.pods if not (pod.serving or pod.terminating or pod in away)]
     known = tuple(PutInService(pod) for pod in returning if pod in observed.peers)
-    unknown = Plan(blocked=tuple(_unknown(pod, observed) for pod in returning if pod not in observed.peers))
+    unknown: ClusterPlan = Plan(
+        blocked=tuple(_unknown(pod, observed) for pod in returning if pod not in observed.peers)
+    )
     if known:
         return Plan(known[:1]) + unknown
     return unknown + (_restart(chosen, observed, wanted) if chosen else NOTHING)
@@ -71,7 +73,7 @@ def _goes_first(going: PodState | None, chosen: PodState) -> bool:
 def _unknown(pod: str, observed: Observed) -> Blocked:
     reason = observed.silent.get(pod, "nothing is known of it")
     message = f"{pod} does not answer: {reason}; it may run a cluster of its own"
-    return Blocked(str(PutInService(pod)), Guard.PEERS_UNREACHABLE, message)
+    return Blocked(str(PutInService(pod)), ClusterGuard.PEERS_UNREACHABLE, message)
 
 
 def _next(outdated: tuple[PodState, ...], observed: Observed) -> PodState:
@@ -95,7 +97,7 @@ def is_down(pod: PodState) -> bool:
     return bool(pod.waiting) and not pod.ready
 
 
-def _restart(pod: PodState, observed: Observed, wanted: int) -> Plan:
+def _restart(pod: PodState, observed: Observed, wanted: int) -> ClusterPlan:
     restart = RestartPod(pod.name, pod.uid, WHY)
     if pod.terminating:
         return NOTHING
@@ -109,7 +111,7 @@ def _restart(pod: PodState, observed: Observed, wanted: int) -> Plan:
         return Plan((TakeOutOfService(pod.name, WHY), restart))
     if pod.address in observed.listed:
         message = f"the client Service still lists {pod.name} ({pod.address})"
-        return Plan(blocked=(Blocked(str(restart), Guard.STILL_IN_SERVICE, message),))
+        return Plan(blocked=(Blocked(str(restart), ClusterGuard.STILL_IN_SERVICE, message),))
     return Plan((restart,))
 
 
@@ -229,15 +231,15 @@ def _no_backup(pod: PodState, observed: Observed, _wanted: int) -> str | None:
     return backup_words(observed)
 
 
-GATES: tuple[tuple[Guard, Gate], ...] = (
-    (Guard.ONE_AT_A_TIME, _one_at_a_time),
-    (Guard.PEERS_UNREACHABLE, _everybody_answers),
-    (Guard.CONSENSUS_UNSETTLED, _consensus_settled),
-    (Guard.TRANSFER_RUNNING, _no_transfers),
-    (Guard.REPLICA_NOT_SOUND, _all_sound),
-    (Guard.ONE_AT_A_TIME, _nobody_just_back),
-    (Guard.QUORUM_AT_RISK, _quorum_without),
-    (Guard.BACKUP_RUNNING, _no_backup),
+GATES: tuple[tuple[ClusterGuard, Gate], ...] = (
+    (ClusterGuard.ONE_AT_A_TIME, _one_at_a_time),
+    (ClusterGuard.PEERS_UNREACHABLE, _everybody_answers),
+    (ClusterGuard.CONSENSUS_UNSETTLED, _consensus_settled),
+    (ClusterGuard.TRANSFER_RUNNING, _no_transfers),
+    (ClusterGuard.REPLICA_NOT_SOUND, _all_sound),
+    (ClusterGuard.ONE_AT_A_TIME, _nobody_just_back),
+    (ClusterGuard.QUORUM_AT_RISK, _quorum_without),
+    (ClusterGuard.BACKUP_RUNNING, _no_backup),
 )
 """In the order in which a human would look."""
 

@@ -6,8 +6,10 @@ from datetime import datetime
 
 from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.observed import BootstrapPhase, Observed, PodState, Volume
-from qdrant_operator.domain.cluster.steps import NOTHING, Blocked, Guard, Plan
+from qdrant_operator.domain.cluster.steps import NOTHING, ClusterPlan
 from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked, Plan
 
 CRASHING = frozenset({"CrashLoopBackOff", "Error"})
 """The kubelet's reasons for a container that ended by itself: an image that cannot be pulled is another matter."""
@@ -23,7 +25,7 @@ def may_hold_data(volume: Volume) -> bool:
     return not volume.unbound and not volume.marks.unformed
 
 
-def plan_unknown(observed: Observed) -> Plan:
+def plan_unknown(observed: Observed) -> ClusterPlan:
     """Volumes were adopted, and each pod ends because it finds no peer: a person must say what they are worth."""
     bootstrap = observed.bootstrap
     adopted = bootstrap is not None and bootstrap.phase is BootstrapPhase.ADOPTED
@@ -39,7 +41,7 @@ def plan_unknown(observed: Observed) -> Plan:
         f"finds a peer on its volume: {claims}. If the volume of a peer is missing, bring it back under its claim. If "
         "nothing on these volumes is needed, delete the QdrantCluster, then these claims, and apply it again"
     )
-    return Plan(blocked=(Blocked("complete the cluster", Guard.NO_PEER_ON_VOLUMES, message),))
+    return Plan(blocked=(Blocked("complete the cluster", ClusterGuard.NO_PEER_ON_VOLUMES, message),))
 
 
 def _crashes(pod: PodState) -> bool:

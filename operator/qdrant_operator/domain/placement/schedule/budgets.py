@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from qdrant_operator.domain.cluster.steps import Blocked, Guard, MoveShard, ReplicateShard
+from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.placement.classify import DISK_DENOMINATOR, DISK_NUMERATOR, Census, fits
 from qdrant_operator.domain.placement.model import Layout, Policy
 from qdrant_operator.domain.placement.next_step import Copy
+from qdrant_operator.domain.placement.steps import MoveShard, ReplicateShard
 from qdrant_operator.domain.qdrant.views import PeerId
 
 CLUSTER_FIELD = "spec.shards.transfers.perCluster"
@@ -54,26 +56,29 @@ class Budget:
         self._reserve(copy.target, copy.case.shard.bytes)
         return self._step(copy, source)
 
-    def _refusal(self, copy: Copy, source: PeerId) -> tuple[Guard, str] | None:
+    def _refusal(self, copy: Copy, source: PeerId) -> tuple[ClusterGuard, str] | None:
         policy, pod = self._policy, self._census.pod
         if self._running >= policy.per_cluster:
             limit = policy.per_cluster
             return (
-                Guard.TRANSFER_BUDGET,
+                ClusterGuard.TRANSFER_BUDGET,
                 f"{self._running} of {limit} transfers run in the cluster ({CLUSTER_FIELD})",
             )
         if self._in[copy.target] >= policy.per_peer:
             given = f"{self._in[copy.target]} of {policy.per_peer}"
             return (
-                Guard.TRANSFER_BUDGET,
+                ClusterGuard.TRANSFER_BUDGET,
                 f"{pod(copy.target)} already receives {given} transfers ({PEER_FIELD})",
             )
         if self._out[source] >= policy.per_peer:
             given = f"{self._out[source]} of {policy.per_peer}"
-            return Guard.TRANSFER_BUDGET, f"{pod(source)} already sends {given} transfers ({PEER_FIELD})"
+            return (
+                ClusterGuard.TRANSFER_BUDGET,
+                f"{pod(source)} already sends {given} transfers ({PEER_FIELD})",
+            )
         return self._no_room(copy)
 
-    def _no_room(self, copy: Copy) -> tuple[Guard, str] | None:
+    def _no_room(self, copy: Copy) -> tuple[ClusterGuard, str] | None:
         peer = self._census.peers[copy.target]
         if peer.free_bytes is None:
             return None
@@ -85,7 +90,7 @@ class Budget:
         message = (
             f"{left}; {copy.case.shard.label} needs more than {need}: it waits for them, or for more peers"
         )
-        return Guard.NOT_ENOUGH_DISK, message
+        return ClusterGuard.NOT_ENOUGH_DISK, message
 
     def _reserve(self, peer: PeerId, size: int) -> None:
         self._reserved[peer] += size * DISK_NUMERATOR // DISK_DENOMINATOR

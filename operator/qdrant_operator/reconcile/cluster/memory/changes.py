@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from qdrant_operator.domain.cluster.steps import PlacementStep, PurgePeerId, RemovePeer, Step
+from qdrant_operator.domain.cluster.steps import PurgePeerId, RemovePeer, Step
+from qdrant_operator.domain.placement.steps import PlacementStep
 
 SPREADS_WITHIN = timedelta(seconds=10)
 """So long Qdrant itself waits for a change to be carried out (1.19, `DEFAULT_META_OP_WAIT`)."""

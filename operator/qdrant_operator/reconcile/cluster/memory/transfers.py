@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from qdrant_operator.domain.cluster.steps import MoveShard, ReplicateShard, Step
+from qdrant_operator.domain.cluster.steps import Step
+from qdrant_operator.domain.placement.steps import MoveShard, ReplicateShard
 from qdrant_operator.domain.qdrant.soundness import ShardRef, answering
 from qdrant_operator.domain.qdrant.views import PeerId, PeerView, ReplicaState, View
 from qdrant_operator.reconcile.ages import AgeTracker
