@@ -16,7 +16,7 @@ from qdrant_operator.adapters.qdrant.rest import QdrantRest
 from qdrant_operator.domain.cluster import formation as bootstrap
 from qdrant_operator.domain.cluster import layout, planner, versions
 from qdrant_operator.domain.cluster.membership import identity as members
-from qdrant_operator.domain.cluster.membership import lost_volumes, removal_check
+from qdrant_operator.domain.cluster.membership import lost_volumes, removal_check, scale_out
 from qdrant_operator.domain.cluster.membership import orphaned_replicas as stray_replicas
 from qdrant_operator.domain.cluster.membership import scale_in as membership
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed, Volume
@@ -95,12 +95,12 @@ def _rollout() -> list[Mutant]:
         Mutant("rollout: a stopping pod is let be", _instead(rollout._next, _next_of_all)),
         Mutant(
             "protect: strangers are kept from clients",
-            _instead(rollout.strangers, lambda _observed: ()),
+            _instead(members.detached_pods, lambda _observed: ()),
             "is alone in a cluster of its own",
         ),
         Mutant(
             "protect: nothing grows beside a stranger",
-            _instead(members.pods_wanted, _blind_to_strangers),
+            _instead(scale_out.pods_wanted, _blind_to_strangers),
             "grows beside",
         ),
         Mutant(
@@ -148,7 +148,7 @@ def _membership() -> list[Mutant]:
             "is removed and holds shards",
         ),
         *_removal_itself(),
-        Mutant("membership: nothing grows during a removal", _instead(members.pods_wanted, _grows_always)),
+        Mutant("membership: nothing grows during a removal", _instead(scale_out.pods_wanted, _grows_always)),
     ]
 
 
@@ -187,7 +187,7 @@ def _removal_itself() -> list[Mutant]:
         ),
         Mutant(
             "membership: a removed volume stays off",
-            _instead(members.pods_wanted, _any_volume),
+            _instead(scale_out.pods_wanted, _any_volume),
             "the volume of a peer that was removed",
         ),
     ]
@@ -376,7 +376,7 @@ _plan_placement = placement.plan_placement
 _next_wish = wishes.next_wish
 _why_not_drop = recheck._why_not_drop
 _roles = membership.roles
-_pods_wanted = members.pods_wanted
+_pods_wanted = scale_out.pods_wanted
 _remove_peer = QdrantRest.remove_peer
 
 
@@ -406,7 +406,7 @@ def _nobody_leaves(desired: Any, observed: Any) -> Any:
 
 
 def _blind_to_strangers(cluster: str, replicas: int, observed: Observed) -> Any:
-    hidden = members.outsiders(observed.views, observed.members_known)
+    hidden = members.detached(observed.views, observed.members_known)
     views = {pod: view for pod, view in observed.views.items() if pod not in hidden}
     return _pods_wanted(cluster, replicas, replace(observed, views=views))
 

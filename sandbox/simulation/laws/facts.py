@@ -77,7 +77,7 @@ class Facts:
     def _facts(self) -> Iterator[tuple[str, ...]]:
         for disk in self._story.node.living_disks().values():
             yield ("volume", str(disk.peer))
-        strangers = self._story.node.foreign_pods()
+        detached_pods = self._story.node.foreign_pods()
         for pod in self._story.server.all(Kind.POD):
             name = pod["metadata"]["name"]
             if not is_ready(pod) or "deletionTimestamp" in pod["metadata"]:
@@ -87,7 +87,7 @@ class Facts:
             address = (pod.get("status") or {}).get("podIP")
             if address in self._story.mute:
                 yield ("mute", name)
-            elif name in strangers and address in self._story.node.listed():
+            elif name in detached_pods and address in self._story.node.listed():
                 yield ("stranger", name)
         state = self.state()
         if state is not None:

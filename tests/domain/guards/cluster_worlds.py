@@ -9,7 +9,7 @@ from typing import Any
 
 from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.keys import key_changed
-from qdrant_operator.domain.cluster.membership.identity import pods_wanted
+from qdrant_operator.domain.cluster.membership.scale_out import pods_wanted
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Member, Observed, Volume
 from qdrant_operator.domain.cluster.versions import Past, next_hop
 from qdrant_operator.domain.common.guards import ClusterGuard

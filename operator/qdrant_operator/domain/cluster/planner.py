@@ -15,12 +15,13 @@ from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.formation import plan_decision, plan_formation, why_down
 from qdrant_operator.domain.cluster.keys import refusing
 from qdrant_operator.domain.cluster.layout import build_layout
+from qdrant_operator.domain.cluster.membership.identity import detached_pods
 from qdrant_operator.domain.cluster.membership.lost_volumes import plan_lost
 from qdrant_operator.domain.cluster.membership.orphaned_replicas import plan_strays
 from qdrant_operator.domain.cluster.membership.scale_in import plan_membership, roles
 from qdrant_operator.domain.cluster.observed import BootstrapPhase, Observed
 from qdrant_operator.domain.cluster.pods.returns import after_returns
-from qdrant_operator.domain.cluster.pods.rollout import backup_words, plan_rollout, strangers
+from qdrant_operator.domain.cluster.pods.rollout import backup_words, plan_rollout
 from qdrant_operator.domain.cluster.steps import (
     NOTHING,
     ApplyObject,
@@ -59,7 +60,7 @@ def plan(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         return objects + _form(desired, observed)
     objects = _protect(observed) + objects
-    return objects + (NOTHING if strangers(observed) else _change(desired, observed))
+    return objects + (NOTHING if detached_pods(observed) else _change(desired, observed))
 
 
 def _objects(observed: Observed) -> ClusterPlan:
@@ -78,7 +79,7 @@ def _form(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
     formation = plan_unknown(observed) + plan_formation(desired, observed)
     forming = formation + _repair_template(desired, observed)
     started = observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.STARTED
-    if started or formation.steps or strangers(observed):
+    if started or formation.steps or detached_pods(observed):
         return forming
     layout = build_layout(observed, roles(desired, observed))
     lost = after_returns(plan_lost(desired, observed, layout), observed)
@@ -212,7 +213,7 @@ def _protect(observed: Observed) -> ClusterPlan:
     serving = {pod.name for pod in observed.pods if pod.serving}
     steps = tuple(
         TakeOutOfService(name, "it is not a member of the cluster")
-        for name in strangers(observed)
+        for name in detached_pods(observed)
         if name in serving
     )
     down = tuple(

@@ -11,6 +11,7 @@ from qdrant_operator.domain.cluster.advice import advice
 from qdrant_operator.domain.cluster.consensus import stopped_consensus
 from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.layout import build_layout
+from qdrant_operator.domain.cluster.membership.identity import detached_pods
 from qdrant_operator.domain.cluster.membership.scale_in import roles
 from qdrant_operator.domain.cluster.observed import (
     Bootstrap,
@@ -20,7 +21,6 @@ from qdrant_operator.domain.cluster.observed import (
     Observed,
     PodState,
 )
-from qdrant_operator.domain.cluster.pods.rollout import strangers
 from qdrant_operator.domain.cluster.steps import ClusterPlan
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.conditions import Condition, timestamp
@@ -156,7 +156,7 @@ def _common_version(observed: Observed) -> str | None:
 
 
 def _ready_members(observed: Observed) -> list[str]:
-    outside = strangers(observed)
+    outside = detached_pods(observed)
     return [
         pod.name
         for pod in observed.pods
@@ -203,7 +203,7 @@ def _unready(desired: DesiredCluster, observed: Observed) -> Sequence[tuple[Reas
 
 
 def _split(observed: Observed) -> str:
-    outside = strangers(observed)
+    outside = detached_pods(observed)
     return f"{', '.join(outside)} runs a cluster of its own; taken out of the Service" if outside else ""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.formation import first_pod
-from qdrant_operator.domain.cluster.membership.identity import pods_wanted
+from qdrant_operator.domain.cluster.membership.scale_out import pods_wanted
 from qdrant_operator.domain.cluster.observed import Observed
 from qdrant_operator.domain.cluster.pods.disruptions import plan_disruptions
 from qdrant_operator.domain.cluster.versions import Hop, Past, highest, next_hop, past

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from qdrant_operator.domain.cluster.desired import DesiredCluster
-from qdrant_operator.domain.cluster.membership.identity import gone_pod, update_records
+from qdrant_operator.domain.cluster.membership.identity import gone_pod
+from qdrant_operator.domain.cluster.membership.records import update_records
 from qdrant_operator.domain.cluster.observed import (
     Bootstrap,
     BootstrapPhase,

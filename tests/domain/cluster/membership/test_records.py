@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from qdrant_operator.domain.cluster.membership.identity import outsiders, pods_wanted, update_records
+from qdrant_operator.domain.cluster.membership.identity import detached
 from qdrant_operator.domain.cluster.membership.lost_evidence import STILL_MEMBER
+from qdrant_operator.domain.cluster.membership.records import update_records
+from qdrant_operator.domain.cluster.membership.scale_out import pods_wanted
 from qdrant_operator.domain.cluster.observed import Member, Observed, Volume
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.steps import RemovePeer, TakeOutOfService
@@ -217,5 +219,5 @@ def test_a_removed_peer_is_told_from_the_rest_even_when_one_remains() -> None:
     """Of two peers that each know only themselves, the one whose consensus has stopped is outside."""
     alone = replace(view(0, 1), peers={PeerId(100): ""})
     stopped = replace(view(1, 1), peer=PeerId(101), peers={PeerId(101): ""}, consensus_working=False)
-    assert outsiders({"vectors-0": alone, "vectors-1": stopped}) == {"vectors-1"}
-    assert outsiders({"vectors-0": alone}) == frozenset()
+    assert detached({"vectors-0": alone, "vectors-1": stopped}) == {"vectors-1"}
+    assert detached({"vectors-0": alone}) == frozenset()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from qdrant_operator.domain.cluster.membership.identity import gone_pod, pods_wanted
+from qdrant_operator.domain.cluster.membership.identity import gone_pod
+from qdrant_operator.domain.cluster.membership.scale_out import pods_wanted
 from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Member, Observed, PodState
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.steps import (

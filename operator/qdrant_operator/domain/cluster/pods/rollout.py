@@ -242,19 +242,3 @@ GATES: tuple[tuple[ClusterGuard, Gate], ...] = (
     (ClusterGuard.BACKUP_RUNNING, _no_backup),
 )
 """In the order in which a human would look."""
-
-
-def strangers(observed: Observed) -> tuple[str, ...]:
-    """Pods whose peer is alone in a cluster of its own while the others know each other.
-
-    When none of the others answers, the records of members tell who is a stranger.
-    """
-    alone = [name for name, view in observed.peers.items() if _alone(view)]
-    if any(not _alone(view) for view in observed.peers.values()):
-        return tuple(sorted(alone))
-    known = {member.peer for member in observed.members_known}
-    return tuple(sorted(name for name in alone if known and observed.peers[name].peer not in known))
-
-
-def _alone(view: PeerView) -> bool:
-    return set(view.peers) <= {view.peer}
