@@ -26,11 +26,11 @@ from qdrant_operator.adapters.kubernetes.store import OWNED, Store
 from qdrant_operator.adapters.kubernetes.transport import Transport
 from qdrant_operator.adapters.metrics import ClusterReporter, Metrics
 from qdrant_operator.adapters.qdrant.rest import QdrantRest
-from qdrant_operator.domain.cluster.planner import plan
+from qdrant_operator.domain.cluster.planner import decide
+from qdrant_operator.domain.cluster.wanted.objects import find_drift
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.reconcile.access import ClusterAccess, cluster_access
 from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
-from qdrant_operator.reconcile.cluster.objects import find_drift
 from qdrant_operator.reconcile.cluster.observe import look
 from qdrant_operator.reconcile.context import Context, Options
 from sandbox.binaries import Part
@@ -108,6 +108,7 @@ async def _rounds(place: Installed, world: Context, label: str, collections: int
     await _settle(world, reconciler)
     seen = await look(world, _subject(world))
     assert len(seen.observed.peers) == PEERS, f"not all peers answer: {seen.observed.silent}"
+    decided = decide(seen.request, seen.observed)
     mark = place.audit_log.stat().st_size
     whole = await _timed(lambda: reconciler.reconcile(_subject(world)), count)
     looking = await _timed(lambda: look(world, _subject(world)), count)
@@ -116,12 +117,12 @@ async def _rounds(place: Installed, world: Context, label: str, collections: int
         collections=collections,
         whole=whole,
         look=looking,
-        compare=await _timed(lambda: _pure(lambda: find_drift(world.kubernetes, seen.desired)), count),
-        plan=await _timed(lambda: _pure(lambda: plan(seen.desired, seen.observed)), count),
+        compare=await _timed(lambda: _pure(lambda: find_drift(decided.desired, decided.observed)), count),
+        plan=await _timed(lambda: _pure(lambda: decide(seen.request, seen.observed)), count),
         writes=place.writes_since(mark),
     )
     after = await look(world, _subject(world))
-    assert not plan(after.desired, after.observed).steps, "the cluster was not healthy all the time"
+    assert not decide(after.request, after.observed).plan.steps, "the cluster was not healthy all the time"
     return found
 
 

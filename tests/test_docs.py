@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from qdrant_operator.adapters.metrics import Metrics
-from qdrant_operator.domain.cluster import status as cluster_status
+from qdrant_operator.domain.cluster import conditions as cluster_conditions
 from qdrant_operator.domain.collection import status as collection_status
 from qdrant_operator.domain.collection import steps as collection_steps
 from qdrant_operator.domain.common.guards import ClusterGuard
@@ -24,7 +24,7 @@ PAGES = sorted(
 )  # fmt: skip
 ENUMS = (
     ClusterGuard,
-    cluster_status.Reason,
+    cluster_conditions.Reason,
     collection_status.Reason,
     collection_steps.CollectionGuard,
 )

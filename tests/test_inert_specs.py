@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from qdrant_operator.api import ClusterSpec, CollectionSpec
-from qdrant_operator.domain.cluster.desired import Credentials, DesiredCluster
+from qdrant_operator.domain.cluster.wanted.desired import Credentials, DesiredCluster
+from qdrant_operator.domain.cluster.wanted.objects import wanted_objects
 from qdrant_operator.domain.collection.observed import Desired, KeySeen
 from qdrant_operator.domain.collection.planner import plan
-from qdrant_operator.reconcile.cluster.objects import wanted_objects
 from tests.api.manifests import FULL
 from tests.domain.collection_model import live, observed
 

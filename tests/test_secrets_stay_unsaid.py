@@ -12,9 +12,9 @@ from typing import Any
 
 import qdrant_operator
 from qdrant_operator.domain.backup.storage import S3Credentials
-from qdrant_operator.domain.cluster.desired import Credentials
 from qdrant_operator.domain.cluster.observed import Drift
 from qdrant_operator.domain.cluster.steps import ApplyObject
+from qdrant_operator.domain.cluster.wanted.desired import Credentials
 from qdrant_operator.domain.common.kinds import Endpoint, Kind
 from qdrant_operator.domain.manifests.secrets import peer_auth_secret
 from tests.domain.clusters import desired

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qdrant_operator.domain.cluster.desired import OperatorPods
+from qdrant_operator.domain.cluster.wanted.desired import OperatorPods
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from qdrant_operator.adapters.qdrant.rest import QdrantRest
 from qdrant_operator.domain.cluster import formation as bootstrap
-from qdrant_operator.domain.cluster import layout, planner, versions
+from qdrant_operator.domain.cluster import layout, planner
 from qdrant_operator.domain.cluster.membership import identity as members
 from qdrant_operator.domain.cluster.membership import lost_volumes, removal_check, scale_out
 from qdrant_operator.domain.cluster.membership import orphaned_replicas as stray_replicas
@@ -22,6 +22,7 @@ from qdrant_operator.domain.cluster.membership import scale_in as membership
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed, Volume
 from qdrant_operator.domain.cluster.pods import returns, rollout
 from qdrant_operator.domain.cluster.steps import ClusterPlan, RecordBootstrap
+from qdrant_operator.domain.cluster.wanted import versions
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.plan import Plan
 from qdrant_operator.domain.placement import next_step as wishes
@@ -85,7 +86,7 @@ def _rollout() -> list[Mutant]:
             _without_gates(*quorum),
             "no majority of the voters stays",
         ),
-        Mutant("rollout: OneAtATime, nobody has just come back", _without_gate(rollout._nobody_just_back)),
+        Mutant("rollout: OneAtATime, nobody has just come back", _without_gate(rollout._none_just_back)),
         Mutant(
             "shards: nothing relies on a peer that has just come back",
             _instead(returns.after_returns, _all_steps),
@@ -153,7 +154,6 @@ def _membership() -> list[Mutant]:
 
 
 def _removal_itself() -> list[Mutant]:
-    removal = membership._Removal
     unchecked = _all(
         lambda: [(QdrantRest, "remove_peer", _by_force)],
         _instead(cluster_shards._unfinished, lambda _fresh: "", removal_check.why_not_remove, lambda *_: ""),
@@ -161,18 +161,18 @@ def _removal_itself() -> list[Mutant]:
     return [
         Mutant(
             "membership: hindrances to a removal",
-            lambda: [(removal, "_hindrance", lambda _: None)],
+            lambda: [(membership, "REMOVAL_GUARDS", ())],
             "and its removal begins",
         ),
         Mutant(
             "membership: fresh look before a removal + hindrances + Qdrant's refusal",
-            _all(unchecked, lambda: [(removal, "_hindrance", lambda _: None)]),
+            _all(unchecked, lambda: [(membership, "REMOVAL_GUARDS", ())]),
             "is removed and holds shards",
         ),
         Mutant(
             "membership: nothing is created meanwhile, on both sides + entries under way",
             _all(
-                lambda: [(InFlightCreations, "running", lambda *_: False)],
+                lambda: [(InFlightCreations, "any_for", lambda *_: False)],
                 _instead(
                     collection_act._nobody_leaves,
                     lambda *_: None,
@@ -208,7 +208,7 @@ def _lost() -> list[Mutant]:
         ),
         Mutant(
             "stray peer: no view calls it a member + everybody answers",
-            _instead(stray_replicas.strays, _silent_ids, stray_replicas._hindrance, lambda *_: None),
+            _instead(stray_replicas.orphaned_ids, _silent_ids, stray_replicas._hindrance, lambda *_: None),
             "is removed and holds shards",
         ),
     ]

@@ -29,7 +29,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "cluster-peer-silent": ("Degraded", "vectors-1: GET http://127.17.1.4:6333/cluster: no answer in time"),
     "cluster-peer-back": ("Progressing", "not ready: vectors-1"),
     "cluster-replicating": ("Progressing", "docs/0 has 2 of 3 sound replicas"),
-    "cluster-draining": ("Progressing", "it still holds paused/2: shards leave it first"),
+    "cluster-draining": ("Progressing", "it still holds paused/2: shards are moved off it first"),
     "cluster-paused": ("Suspended", "spec.paused is true: the operator only observes"),
     "cluster-config-refused": ("Degraded", "Blocked: spec.config.service.http_port is set by the operator"),
     "cluster-downgrade-wanted": ("Degraded", "Blocked: run v1.18.0: peers run v1.19.0"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from qdrant_operator.commands.inspect import replayed
 from qdrant_operator.commands.what_if import NOTHING
-from qdrant_operator.domain.cluster.desired import OperatorPods
+from qdrant_operator.domain.cluster.wanted.desired import OperatorPods
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.domain.manifests.diff import stamped
 from qdrant_operator.domain.manifests.network_policy import network_policy

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from qdrant_operator.commands.recording import Recording
-from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.observed import Disruptions
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.objects import wanted_objects
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.diff import stamped
@@ -26,7 +27,6 @@ from qdrant_operator.domain.qdrant.views import (
     Transfer,
     View,
 )
-from qdrant_operator.reconcile.cluster.objects import wanted_objects
 from tests.domain.clusters import desired, view
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from qdrant_operator.api import ClusterSpec
-from qdrant_operator.domain.cluster.desired import Credentials, DesiredCluster
-from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Observed, PodState
+from qdrant_operator.domain.cluster.decision import Changes, Decision
+from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Drift, Observed, PodState
+from qdrant_operator.domain.cluster.steps import NOTHING, ClusterPlan
+from qdrant_operator.domain.cluster.wanted.desired import Credentials, DesiredCluster
 from qdrant_operator.domain.manifests.stateful_set import template_hash
 from qdrant_operator.domain.qdrant.soundness import shard_health
 from qdrant_operator.domain.qdrant.views import (
@@ -126,3 +128,13 @@ def silence(observed: Observed, *pods: str, reason: str = "no answer in 3 s") ->
         name: Silent(reason) if name in pods else found for name, found in observed.views.items()
     }
     return replace(observed, views=views, shards=shard_health(tuple(views.values())))
+
+
+def decided(
+    observed: Observed,
+    wanted: DesiredCluster | None = None,
+    plan: ClusterPlan = NOTHING,
+    drift: tuple[Drift, ...] = (),
+) -> Decision:
+    """A decision on this look, where this much is planned."""
+    return Decision(wanted or desired(), observed, Changes(drift), plan, highest_version="v1.19.0")

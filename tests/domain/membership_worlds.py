@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Member, Observed, Volume
 from qdrant_operator.domain.cluster.steps import ClusterPlan, Step
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.common.guards import Guard
 from qdrant_operator.domain.qdrant.soundness import shard_health
 from qdrant_operator.domain.qdrant.views import PeerId, View

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from qdrant_operator.domain.cluster.desired import OperatorPods
+from qdrant_operator.domain.cluster.wanted.desired import OperatorPods
 from qdrant_operator.domain.common.errors import Conflict
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.reconcile.cluster.loop import ClusterReconciler

@@ -30,7 +30,7 @@ class Forecast:
 
 def forecast(seen: Seen) -> Forecast:
     """Everything that placement would still do; no steps where nothing would follow, or while it is paused."""
-    desired, observed = seen.look.desired, seen.look.observed
+    desired, observed = seen.decision.desired, seen.decision.observed
     if desired.spec.paused or seen.layout.unsettled:
         return Forecast("", ())
     wanted = [names.pod_name(desired.name, ordinal) for ordinal in range(desired.spec.replicas)]

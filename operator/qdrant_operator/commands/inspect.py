@@ -11,15 +11,16 @@ from qdrant_operator.commands import recording
 from qdrant_operator.commands.live import Target, opened
 from qdrant_operator.commands.readonly import ReadOnlyKubernetes, ReadOnlyQdrant
 from qdrant_operator.commands.what_if import WhatIf
+from qdrant_operator.domain.cluster.decision import Decision
 from qdrant_operator.domain.cluster.layout import build_layout
 from qdrant_operator.domain.cluster.membership.scale_in import roles
+from qdrant_operator.domain.cluster.planner import decide
 from qdrant_operator.domain.cluster.steps import ClusterPlan
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.network_policy import operator_pods
 from qdrant_operator.domain.placement.model import Layout
-from qdrant_operator.reconcile.cluster.loop import decide
 from qdrant_operator.reconcile.cluster.observe import Observation, look
 from qdrant_operator.reconcile.context import Context, Options
 from qdrant_operator.reconcile.ports import Clock, Reporter
@@ -31,8 +32,13 @@ class Seen:
 
     subject: Manifest
     look: Observation
+    decision: Decision
     layout: Layout
-    plan: ClusterPlan
+
+    @property
+    def plan(self) -> ClusterPlan:
+        """What the loop would do."""
+        return self.decision.plan
 
 
 class _Clock:
@@ -65,7 +71,7 @@ async def live(target: Target, what_if: WhatIf, now: datetime, *, record: bool) 
             return seen, ""
         taken = recording.record(sight.namespace, target.name, now, kubernetes, qdrant)
     plain = await replayed(taken, what_if)
-    return seen, recording.rehashed(recording.dump(taken), seen.look.desired, plain.look.desired)
+    return seen, recording.rehashed(recording.dump(taken), seen.decision.desired, plain.decision.desired)
 
 
 async def replayed(taken: recording.Recording, what_if: WhatIf) -> Seen:
@@ -102,8 +108,9 @@ async def see(
         raise Refused("ClusterNotFound", f"namespace {namespace!r} has no QdrantCluster {name!r}")
     # Which transfers were aborted a moment ago only the operator's own memory knows.
     found = await look(context, subject)
-    layout = build_layout(found.observed, roles(found.desired, found.observed))
-    return Seen(subject, found, layout, decide(found))
+    decision = decide(found.request, found.observed)
+    layout = build_layout(decision.observed, roles(decision.desired, decision.observed))
+    return Seen(subject, found, decision, layout)
 
 
 def _collections(found: Observation) -> Sequence[str]:

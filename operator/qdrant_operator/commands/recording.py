@@ -18,13 +18,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from qdrant_operator.adapters.kubernetes.store import Store, has_labels
 from qdrant_operator.commands.readonly import ReadOnlyKubernetes, ReadOnlyQdrant
-from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.objects import wanted_objects
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused, Unreachable
 from qdrant_operator.domain.common.kinds import Endpoint, Json, Kind, Manifest
 from qdrant_operator.domain.manifests.diff import stamped
 from qdrant_operator.domain.qdrant.views import PeerView, Silent, View
-from qdrant_operator.reconcile.cluster.objects import wanted_objects
 
 FORMAT = 1
 """Raised when an older release would misread the file."""

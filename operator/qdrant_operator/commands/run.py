@@ -18,7 +18,8 @@ from qdrant_operator.commands.live import Target
 from qdrant_operator.commands.render import Picture, draw
 from qdrant_operator.commands.text import Ink, plan_document, plan_lines, step_document, step_lines, total
 from qdrant_operator.commands.what_if import NOTHING, WhatIf, parse
-from qdrant_operator.domain.cluster import status as cluster_status
+from qdrant_operator.domain.cluster.conditions import conditions
+from qdrant_operator.domain.cluster.status import facts as status_facts
 from qdrant_operator.domain.common.errors import Refused, Retryable
 
 WIDTH = 110
@@ -78,12 +79,12 @@ def _status_text(seen: Seen, _what_if: WhatIf) -> str:
 
 def picture(seen: Seen) -> Picture:
     """What `status` draws of a look."""
-    desired, observed = seen.look.desired, seen.look.observed
+    desired = seen.decision.desired
     return Picture(
         namespace=desired.namespace,
         name=desired.name,
-        facts=cluster_status.facts(desired, observed, seen.plan),
-        conditions=cluster_status.conditions(desired, observed, seen.plan),
+        facts=status_facts(seen.decision).facts(),
+        conditions=conditions(seen.decision),
         layout=seen.layout,
         plan=seen.plan,
         notes=tuple(_notes(seen)),
@@ -98,7 +99,7 @@ def _notes(seen: Seen) -> list[str]:
         notes.append(
             f"The operator has not answered the latest change yet (generation {generation}, answered: {told})."
         )
-    if seen.look.desired.spec.paused:
+    if seen.decision.desired.spec.paused:
         notes.append("spec.paused is true: the operator only observes.")
     return notes
 
@@ -108,7 +109,7 @@ def _ink() -> Ink:
 
 
 def _plan_text(seen: Seen, what_if: WhatIf) -> str:
-    desired, ink = seen.look.desired, _ink()
+    desired, ink = seen.decision.desired, _ink()
     changes = f"  if {', '.join(what_if.told)}" if what_if.told else ""
     lines = [f"QdrantCluster {desired.namespace}/{desired.name}{changes}", *_notes(seen), ""]
     lines += plan_lines(seen.plan, ink, nothing="nothing")
@@ -121,7 +122,7 @@ def _plan_text(seen: Seen, what_if: WhatIf) -> str:
 
 
 def _plan_json(seen: Seen, what_if: WhatIf) -> str:
-    desired, later = seen.look.desired, forecast(seen)
+    desired, later = seen.decision.desired, forecast(seen)
     document = {
         "namespace": desired.namespace,
         "cluster": desired.name,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
-from qdrant_operator.domain.cluster.desired import OperatorPods
+from qdrant_operator.domain.cluster.wanted.desired import OperatorPods
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.reconcile.in_flight import InFlightCreations
 from qdrant_operator.reconcile.locks import ShardLocks

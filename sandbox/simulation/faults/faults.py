@@ -111,7 +111,7 @@ class Trouble:
     def _lose_volume(self) -> None:
         """Before the first peer has formed the cluster, any number of times; afterwards one volume of several.
 
-        Between the two the first peer is the only member: losing it loses the cluster, and only a human may
+        Between the two the first peer is the only peer: losing it loses the cluster, and only a human may
         begin anew.
         """
         story = self._story

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from qdrant_operator.domain.cluster.versions import NEWER_VOLUME, OLDER_VOLUME, Version, read
+from qdrant_operator.domain.cluster.wanted.versions import NEWER_VOLUME, OLDER_VOLUME, Version, read
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.simulation.world.user import NAMESPACE

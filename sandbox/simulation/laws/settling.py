@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from qdrant_operator.domain.cluster.versions import NEWER_VOLUME
+from qdrant_operator.domain.cluster.wanted.versions import NEWER_VOLUME
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.qdrant_sim.core.api.answers import Call
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Collection, State

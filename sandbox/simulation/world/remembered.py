@@ -14,10 +14,10 @@ from functools import wraps
 from typing import Any
 
 from qdrant_operator.api import ClusterSpec, CollectionSpec
-from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.objects import wanted_objects
 from qdrant_operator.domain.manifests.diff import differences, stamped
 from qdrant_operator.domain.manifests.stateful_set import template_hash
-from qdrant_operator.reconcile.cluster.objects import wanted_objects
 
 Answers = dict[Any, tuple[Any, Any]]
 PARTS = tuple(field.name for field in fields(DesiredCluster) if field.name != "spec")

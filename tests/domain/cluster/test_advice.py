@@ -16,7 +16,7 @@ BY_ZONE: dict[str, Any] = {"shards": {"zoneKey": LABEL}}
 
 def told(*pods: PodState, replicas: int = 3, **spec: Any) -> dict[str, str]:
     """Reason → message."""
-    return {one["reason"]: one["message"] for one in advice(desired(replicas, **spec), seen(pods, {}))}
+    return {one.reason: one.message for one in advice(desired(replicas, **spec), seen(pods, {}))}
 
 
 def test_a_plain_cluster_needs_no_advice() -> None:

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from qdrant_operator.domain.cluster.conditions import conditions
 from qdrant_operator.domain.cluster.formation import first_pod, members_wanted
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Observed, Volume, VolumeMarks
 from qdrant_operator.domain.cluster.planner import plan
-from qdrant_operator.domain.cluster.status import conditions
 from qdrant_operator.domain.cluster.steps import MarkCluster, RecordBootstrap
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.manifests.start_script import START_SCRIPT
 from qdrant_operator.domain.manifests.stateful_set import stateful_set, template_hash
 from qdrant_operator.domain.qdrant.views import PeerId, Silent
-from tests.domain.clusters import desired, pod, seen, settled, view
+from tests.domain.clusters import decided, desired, pod, seen, settled, view
 
 NOBODY = Observed(None, (), {})
 STARTED = Bootstrap(BootstrapPhase.STARTED, "vectors-0")
@@ -78,7 +78,7 @@ def test_volumes_on_which_no_peer_is_found_are_named(waiting: str) -> None:
     named = [wait.message for wait in found.blocked if wait.guard is ClusterGuard.NO_PEER_ON_VOLUMES]
     assert bool(named) is (waiting == "CrashLoopBackOff")
     assert all("storage-vectors-0 (created 2026-11-28T10:00:00+00:00)" in message for message in named)
-    degraded = next(one for one in conditions(desired(1), down, found) if one.type == "Degraded")
+    degraded = next(one for one in conditions(decided(down, desired(1), found)) if one.type == "Degraded")
     assert (degraded.status, degraded.message) == (
         (True, named[0]) if named else (False, "the peers have not formed one cluster yet")
     )

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from qdrant_operator.domain.cluster.keys import may_exchange
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Observed
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.steps import RestartPod
+from qdrant_operator.domain.cluster.wanted.keys import may_exchange
 from qdrant_operator.domain.qdrant.views import Silent
 from tests.domain.clusters import desired, pod, seen, settled
 

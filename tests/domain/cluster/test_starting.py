@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from qdrant_operator.domain.cluster.conditions import Reason, conditions
 from qdrant_operator.domain.cluster.observed import Observed
-from qdrant_operator.domain.cluster.status import Reason, conditions
-from qdrant_operator.domain.cluster.steps import NOTHING
 from qdrant_operator.domain.common.conditions import Condition, timestamp
 from qdrant_operator.domain.qdrant.views import PeerId, ShardId, Transfer
-from tests.domain.clusters import collection, desired, seen, settled, silence, view
+from tests.domain.clusters import collection, decided, seen, settled, silence, view
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -27,7 +26,7 @@ def looked(age: timedelta, *, waiting: str = "", ready: bool = False) -> Observe
 
 def progressing(observed: Observed) -> Condition:
     """The condition Progressing of this look, where nothing is planned."""
-    return next(one for one in conditions(desired(), observed, NOTHING) if one.type == "Progressing")
+    return next(one for one in conditions(decided(observed)) if one.type == "Progressing")
 
 
 def test_a_young_silent_pod_is_starting() -> None:
@@ -35,7 +34,7 @@ def test_a_young_silent_pod_is_starting() -> None:
     said = progressing(looked(timedelta(seconds=119)))
     assert (said.status, said.reason) == (True, Reason.STARTING)
     assert said.message == "started a moment ago: vectors-2"
-    others = {one.type: one.status for one in conditions(desired(), looked(timedelta(seconds=119)), NOTHING)}
+    others = {one.type: one.status for one in conditions(decided(looked(timedelta(seconds=119))))}
     assert (others["Ready"], others["Degraded"]) == (False, True)
 
 

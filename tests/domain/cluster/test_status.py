@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from qdrant_operator.domain.cluster.conditions import Reason, conditions
 from qdrant_operator.domain.cluster.observed import Drift, Leaving, LeavingPhase, Observed
-from qdrant_operator.domain.cluster.status import Reason, conditions
-from qdrant_operator.domain.cluster.steps import NOTHING
 from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.kinds import Kind
-from tests.domain.clusters import desired, settled, silence, view
+from tests.domain.clusters import decided, settled, silence, view
 
 
 def degraded(observed: Observed) -> Condition:
     """The condition Degraded of this look."""
-    return next(one for one in conditions(desired(), observed, NOTHING) if one.type == "Degraded")
+    return next(one for one in conditions(decided(observed)) if one.type == "Degraded")
 
 
 def failing(observed: Observed, pod: str, ordinal: int) -> Observed:
@@ -59,7 +58,7 @@ def stopped(observed: Observed, pod: str, error: str = "") -> Observed:
 def test_a_cluster_is_not_ready_when_the_consensus_of_a_peer_has_stopped() -> None:
     """All peers answer, follow one leader and hold sound replicas: no change reaches the one that has stopped."""
     ended = stopped(settled(), "vectors-1", "File name too long (os error 36)")
-    ready, _, broken, _ = conditions(desired(), ended, NOTHING)
+    ready, _, broken, _ = conditions(decided(ended))
     assert (ready.status, ready.reason) == (False, Reason.CONSENSUS_STOPPED)
     assert (broken.status, broken.reason) == (True, Reason.CONSENSUS_STOPPED)
     assert "consensus has stopped on vectors-1: File name too long (os error 36)" in ready.message
@@ -69,8 +68,8 @@ def test_a_cluster_is_not_ready_when_the_consensus_of_a_peer_has_stopped() -> No
 def test_a_budget_that_follows_the_health_does_not_make_a_cluster_unready() -> None:
     """It is written whenever a transfer begins or ends; objects that peers and clients use do."""
     for kind, is_ready in ((Kind.DISRUPTION_BUDGET, True), (Kind.CONFIG_MAP, False)):
-        damaged = replace(settled(), drift=(Drift(kind, "vectors", ("spec.maxUnavailable",), {}),))
-        assert conditions(desired(), damaged, NOTHING)[0].status is is_ready, kind
+        drift = Drift(kind, "vectors", ("spec.maxUnavailable",), {})
+        assert conditions(decided(settled(), drift=(drift,)))[0].status is is_ready, kind
 
 
 def test_a_peer_that_is_being_removed_may_stop() -> None:

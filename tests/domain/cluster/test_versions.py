@@ -8,7 +8,7 @@ import pytest
 
 from qdrant_operator.domain.cluster.observed import Volume, VolumeMarks
 from qdrant_operator.domain.cluster.planner import plan
-from qdrant_operator.domain.cluster.versions import (
+from qdrant_operator.domain.cluster.wanted.versions import (
     NEWER_VOLUME,
     OLDER_VOLUME,
     Hop,

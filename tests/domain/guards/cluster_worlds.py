@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
-from qdrant_operator.domain.cluster.keys import key_changed
 from qdrant_operator.domain.cluster.membership.scale_out import pods_wanted
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Member, Observed, Volume
-from qdrant_operator.domain.cluster.versions import Past, next_hop
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.keys import key_changed
+from qdrant_operator.domain.cluster.wanted.versions import Past, next_hop
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.domain.common.plan import Blocked
@@ -60,7 +60,7 @@ def peers(count: int, placement: Placement = LEVEL, factor: int = 2, **changes: 
     known = tuple(Member(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(count))
     claims = {f"storage-vectors-{n}": Volume(f"claim-{n}") for n in range(count)}
     facts: dict[str, Any] = {"members": count, "members_known": known, "volumes": claims, "now": NOW}
-    facts["highest_version"] = "v1.19.0"
+    facts["releases"] = ("v1.19.0",)
     return seen(tuple(pod(n) for n in range(count)), views, **{**facts, **changes})
 
 

@@ -14,13 +14,14 @@ from typing import Any
 
 import yaml
 
-from qdrant_operator.domain.cluster import status as cluster_status
 from qdrant_operator.domain.cluster.planner import plan as plan_cluster
+from qdrant_operator.domain.cluster.status import facts
 from qdrant_operator.domain.collection import status as collection_status
 from qdrant_operator.domain.collection.planner import plan as plan_collection
 from qdrant_operator.domain.collection.steps import CollectionGuard
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.plan import Plan
+from tests.domain.clusters import decided
 from tests.domain.guards import cluster_worlds as guard_cluster_worlds
 from tests.domain.guards import collection_worlds as guard_collection_worlds
 from tests.domain.guards import refusals as guard_refusals
@@ -88,7 +89,7 @@ def _examples(
 def status_of_cluster(world: ClusterWorld) -> Mapping[str, Any]:
     """What the operator writes into the status of this world's QdrantCluster, conditions aside."""
     planned = plan_cluster(world.desired, world.observed) + Plan(blocked=world.found_by_the_look)
-    return cluster_status.facts(world.desired, world.observed, planned)
+    return facts(decided(world.observed, world.desired, planned)).facts()
 
 
 def status_of_collection(world: CollectionWorld) -> Mapping[str, Any]:

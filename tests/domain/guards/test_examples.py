@@ -41,7 +41,7 @@ SOMEBODY = {label(guard) for guard in (*CLUSTER_NEEDS, *COLLECTION_NEEDS)}
 SOMEBODY |= {one.guard for one in REFUSALS if one.guard != "ClusterNotReady"}
 """Guards that nothing but a person ends."""
 READERS = (
-    "domain/cluster/desired.py",
+    "domain/cluster/wanted/desired.py",
     "domain/manifests/owned_settings.py",
     "domain/common/schedules.py",
     "domain/common/secret_values.py",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qdrant_operator.api import ClusterSpec
-from qdrant_operator.domain.cluster.desired import OperatorPods, check_clients
+from qdrant_operator.domain.cluster.wanted.desired import OperatorPods, check_clients
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.kinds import Manifest

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qdrant_operator.domain.cluster.versions import NEWER_VOLUME, OLDER_VOLUME
+from qdrant_operator.domain.cluster.wanted.versions import NEWER_VOLUME, OLDER_VOLUME
 from qdrant_operator.domain.manifests.start_script import RELEASE_FILE, START_SCRIPT
 
 URI = "http://{}.vectors-peers.default.svc:6335"

@@ -50,7 +50,7 @@ async def test_it_is_told_with_the_pods_name(place: Place) -> None:
     place.clock.pass_by(PATIENCE)
     await place.passes()
     said = [message for _, reason, message in place.told.events if reason == "StatefulSetRetriggered"]
-    assert said == ["remind the StatefulSet of vectors-0: nothing of that name is there"]
+    assert said == ["retrigger the StatefulSet: vectors-0 is missing"]
     assert [reason for _, reason, _ in place.told.events if reason == "ObjectRestored"] == []
 
 

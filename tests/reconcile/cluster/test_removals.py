@@ -10,7 +10,7 @@ from qdrant_operator.domain.common.errors import Conflict
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.domain.qdrant.views import PeerId
 from qdrant_operator.reconcile.cluster.act import act
-from qdrant_operator.reconcile.cluster.observe import Observation
+from qdrant_operator.reconcile.cluster.scope import Scope
 from tests.domain.clusters import desired, seen
 from tests.reconcile.cluster_place import one_cluster
 from tests.reconcile.collection_world import CLUSTER, NAMESPACE
@@ -30,7 +30,7 @@ async def test_a_write_from_before_the_record_is_refused(record: Leaving | None)
             "spec": {"replicas": 4},
         }
         step = RecordLeaving(record, f"{CLUSTER}-2")
-        await act(place.world, place.subject, Observation(desired(), seen((), {}), {}, ()), step)
+        await act(place.world, place.subject, Scope(desired(), seen((), {}), {}), step)
         with pytest.raises(Conflict):
             await place.kubernetes.patch(Kind.STATEFUL_SET, NAMESPACE, CLUSTER, late)
         now = place.there(Kind.STATEFUL_SET)

@@ -12,7 +12,8 @@ from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Conflict
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.reconcile.cluster.act import act
-from qdrant_operator.reconcile.cluster.observe import Observation, read_pods
+from qdrant_operator.reconcile.cluster.observe import read_pods
+from qdrant_operator.reconcile.cluster.scope import Scope
 from sandbox.fakes.kubernetes import Write
 from tests.domain.clusters import desired, seen
 from tests.reconcile.cluster_place import Place, one_cluster
@@ -31,12 +32,10 @@ async def place() -> AsyncIterator[Place]:
         yield found
 
 
-def decided(place: Place) -> tuple[Observation, RestartPod]:
+def decided(place: Place) -> tuple[Scope, RestartPod]:
     """What is seen now, and the restart of the second pod."""
     pods = read_pods(place.world, NAMESPACE, CLUSTER, None)
-    return Observation(desired(), seen(pods, {}), {}, ()), RestartPod(
-        SECOND, pods[1].uid, "its template changed"
-    )
+    return Scope(desired(), seen(pods, {}), {}), RestartPod(SECOND, pods[1].uid, "its template changed")
 
 
 async def test_a_restart_is_carried_out_on_what_was_seen(place: Place) -> None:

@@ -101,7 +101,7 @@ class Member(Model):
 
 
 class Leaving(Model):
-    """The peer that is being taken away: written before it is acted upon."""
+    """The peer that is being removed: written before it is acted upon."""
 
     pod: str
     """Name of the pod."""
@@ -154,6 +154,6 @@ class ClusterStatus(Status):
     members: Annotated[tuple[Member, ...], Field(json_schema_extra=list_map("pod"))] = ()
     """Which peer lives on which volume; a lost volume is known by it."""
     leaving: Leaving | None = None
-    """The peer that is being taken away."""
+    """The peer that is being removed."""
     advice: tuple[Advice, ...] = ()
     """What production should not have."""

@@ -5,8 +5,9 @@ Pure. Advice holds nothing back; it goes away when its cause does.
 
 from __future__ import annotations
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.api.cluster.status import Advice
 from qdrant_operator.domain.cluster.observed import Observed
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.common.text import named
 
 LABEL_THEM = (
@@ -14,14 +15,14 @@ LABEL_THEM = (
 )
 
 
-def advice(desired: DesiredCluster, observed: Observed) -> list[dict[str, str]]:
+def advice(desired: DesiredCluster, observed: Observed) -> tuple[Advice, ...]:
     """Each with a reason, what was seen, and what to do."""
     found = {
         "NoQuorumMargin": _quorum_margin(desired),
         "NoApiKey": _api_key(desired),
         "ZoneUnknown": _zones(desired.spec.shards.zone_key, observed),
     }
-    return [{"reason": reason, "message": message} for reason, message in found.items() if message]
+    return tuple(Advice(reason=reason, message=message) for reason, message in found.items() if message)
 
 
 def _quorum_margin(desired: DesiredCluster) -> str:
@@ -31,7 +32,7 @@ def _quorum_margin(desired: DesiredCluster) -> str:
 def _api_key(desired: DesiredCluster) -> str:
     if not desired.spec.auth.disabled:
         return ""
-    return "spec.auth.disabled is true: everybody who reaches the Service may read, write and delete"
+    return "spec.auth.disabled is true: every client that reaches the Service may read, write and delete"
 
 
 def _zones(label: str | None, observed: Observed) -> str:

@@ -5,7 +5,7 @@ may start alone. (1) The decision is in status before the StatefulSet exists, an
 StatefulSet nor a claim that may hold data exists, read live, and nothing of an earlier QdrantCluster is being
 deleted. (2) The first StatefulSet has one replica. (3) When that peer has answered, one apply takes the permission
 away and raises the replicas, so a StatefulSet controller that makes any other pod has read a template without the
-permission. A pod 0 that loses its volume before (3) was the whole cluster; after (3) nobody can start alone.
+permission. A pod 0 that loses its volume before (3) was the whole cluster; after (3) no pod can start alone.
 (4) The pod that formed the cluster keeps its template's permission until it is recreated, and the ConfigMap reaches
 it late: so the start script also refuses where an earlier container of the pod came up, or another peer is there.
 """
@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Observed, PodState, Volume
 from qdrant_operator.domain.cluster.pods import trouble as pod_trouble
 from qdrant_operator.domain.cluster.steps import NOTHING, ClusterPlan, MarkCluster, RecordBootstrap
-from qdrant_operator.domain.cluster.versions import refused_by_volume
 from qdrant_operator.domain.cluster.volumes.evidence import may_hold_data, unbound_claim
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.versions import refused_by_volume
 from qdrant_operator.domain.common.child_progress import Hindrance
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.names import pod_name
@@ -32,7 +32,7 @@ FIRST = (ClusterGuard.POD_NOT_RUNNING, ClusterGuard.PEERS_UNREACHABLE, ClusterGu
 
 
 def plan_decision(cluster: str, observed: Observed) -> ClusterPlan:
-    """Decide who may start alone, if nobody decided before."""
+    """Decide which pod may start alone, if that is not decided yet."""
     if observed.bootstrap is not None:
         return NOTHING
     if observed.remains:
@@ -43,10 +43,10 @@ def plan_decision(cluster: str, observed: Observed) -> ClusterPlan:
 
 
 def _terminating(remains: tuple[str, ...]) -> Blocked:
-    """Whether data is there is known when nothing is on its way out any more."""
+    """Whether data exists is known when no object is being deleted any more."""
     message = (
-        f"of an earlier QdrantCluster of this name Kubernetes still deletes {named(remains)}: waiting; if one stays, "
-        "its metadata.finalizers say what it waits for"
+        f"Kubernetes is still deleting {named(remains)} of an earlier QdrantCluster of this name: waiting; if an "
+        "object stays, its metadata.finalizers show why"
     )
     return Blocked("decide how the cluster starts", ClusterGuard.OBJECTS_TERMINATING, message)
 

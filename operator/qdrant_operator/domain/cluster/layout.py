@@ -84,11 +84,11 @@ def unsettled(observed: Observed) -> str:
     members = {peer for view in views.values() for peer in view.peers}
     voters = [view for view in views.values() if view.voter]
     if len(voters) * 2 <= len(members):
-        return f"{len(voters)} of {len(members)} members answer and vote: that is no majority"
+        return f"{len(voters)} of {len(members)} peers answer and vote: that is no majority"
     if observed.leader is None:
-        return "a majority of the members follows no common leader"
+        return "no leader is followed by a majority of the peers"
     if observed.just_changed and observed.pod_of(observed.leader) is None:
-        return "the leader does not answer, and the others may not know the last step yet"
+        return "the leader does not answer, and the other peers may not know the last change yet"
     stopped = sorted(pod for pod, view in views.items() if not view.consensus_working)
     if stopped:
         return f"consensus has stopped on {', '.join(stopped)}"

@@ -91,7 +91,7 @@ class LeavingPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """The one peer that is being taken away (status.leaving)."""
+    """The one peer that is being removed (status.leaving)."""
 
     pod: str
     peer: PeerId | None
@@ -196,8 +196,8 @@ class Observed:
     pods: tuple[PodState, ...]
     views: Mapping[str, View]
     """By pod name: what its peer says, or why it says nothing."""
-    drift: tuple[Drift, ...] = ()
-    obsolete: tuple[Obsolete, ...] = ()
+    objects: Mapping[tuple[Kind, str], Manifest] = field(default_factory=dict, repr=False)
+    """Objects that are there, of all that the QdrantCluster may own, by kind and name."""
     contested: tuple[Contested, ...] = ()
     """Owned objects that another writer keeps changing; they are applied again after a pause."""
     members: int | None = None
@@ -222,15 +222,15 @@ class Observed:
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     """Volume claims of the cluster's pods by name."""
     members_known: tuple[Member, ...] = ()
-    """status.members, brought up to date by this look."""
-    unmarked: tuple[MarkVolume, ...] = ()
-    """Claims that do not say yet what they should."""
-    highest_version: str | None = None
-    """The highest release that ever ran, as far as any evidence tells."""
+    """status.members; the planner brings it up to date with this look first."""
+    releases: tuple[str | None, ...] = ()
+    """Releases that status says ran."""
     leaving: Leaving | None = None
     """status.leaving."""
     going: PodState | None = None
     """The pod of a peer that was removed, until it is gone; no member any more."""
+    going_view: View | None = None
+    """What that peer says."""
     wants: Mapping[tuple[str, ShardKey], KeyWant] = field(default_factory=dict)
     """What QdrantCollections ask of their shard keys."""
     floors: Mapping[str, int] = field(default_factory=dict)
@@ -252,6 +252,13 @@ class Observed:
     def peers(self) -> Mapping[str, PeerView]:
         """Views of the pods whose peers answer."""
         return {pod: view for pod, view in self.views.items() if isinstance(view, PeerView)}
+
+    @property
+    def all_views(self) -> Mapping[str, View]:
+        """Views of all pods, also of the one that is going."""
+        if self.going is None or self.going_view is None:
+            return self.views
+        return {**self.views, self.going.name: self.going_view}
 
     @property
     def silent(self) -> Mapping[str, str]:

@@ -11,15 +11,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from qdrant_operator.api.cluster.shards import Window
-from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.decision import NO_CHANGES, Changes, Decision
 from qdrant_operator.domain.cluster.formation import plan_decision, plan_formation, why_down
-from qdrant_operator.domain.cluster.keys import refusing
 from qdrant_operator.domain.cluster.layout import build_layout
 from qdrant_operator.domain.cluster.membership.identity import detached_pods
 from qdrant_operator.domain.cluster.membership.lost_volumes import plan_lost
-from qdrant_operator.domain.cluster.membership.orphaned_replicas import plan_strays
+from qdrant_operator.domain.cluster.membership.orphaned_replicas import plan_orphaned_replicas
+from qdrant_operator.domain.cluster.membership.records import update_records
 from qdrant_operator.domain.cluster.membership.scale_in import plan_membership, roles
-from qdrant_operator.domain.cluster.observed import BootstrapPhase, Observed
+from qdrant_operator.domain.cluster.observed import BootstrapPhase, Drift, Observed
 from qdrant_operator.domain.cluster.pods.returns import after_returns
 from qdrant_operator.domain.cluster.pods.rollout import backup_words, plan_rollout
 from qdrant_operator.domain.cluster.steps import (
@@ -33,13 +33,20 @@ from qdrant_operator.domain.cluster.steps import (
     Step,
     TakeOutOfService,
 )
-from qdrant_operator.domain.cluster.versions import refused_by_volume
 from qdrant_operator.domain.cluster.volumes.evidence import plan_unknown
+from qdrant_operator.domain.cluster.volumes.marks import find_unmarked
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.follow import follow
+from qdrant_operator.domain.cluster.wanted.keys import refusing
+from qdrant_operator.domain.cluster.wanted.objects import find_drift, find_obsolete
+from qdrant_operator.domain.cluster.wanted.request import ClusterRequest
+from qdrant_operator.domain.cluster.wanted.versions import refused_by_volume
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.durations import duration
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.common.schedules import due_times
+from qdrant_operator.domain.manifests.diff import fingerprint
 from qdrant_operator.domain.manifests.stateful_set import template_hash
 from qdrant_operator.domain.placement.model import Layout, Method, Mode, Policy
 from qdrant_operator.domain.placement.planner import plan_placement
@@ -48,25 +55,54 @@ from qdrant_operator.domain.placement.steps import MoveShard
 OLD_KEY = "it runs with the API key from before"
 
 
-def plan(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
-    """Everything that shall happen now, in order, and everything that waits."""
+def decide(request: ClusterRequest, observed: Observed) -> Decision:
+    """Decide on one look; a paused cluster is observed only.
+
+    Raises:
+        Refused: the spec cannot be followed.
+    """
+    records = update_records(observed.members_known, request.name, observed)
+    observed = replace(observed, members_known=records)
+    followed = follow(request, observed)
+    desired = followed.desired
+    drift = find_drift(desired, observed)
+    paused = tuple(one for one in drift if _pauses(one, observed))
+    changes = Changes(
+        drift=tuple(one for one in drift if one not in paused),
+        paused=paused,
+        obsolete=find_obsolete(desired, observed),
+        unmarked=find_unmarked(desired, observed),
+    )
+    if request.spec.paused:
+        return Decision(desired, observed, changes, Plan(), followed.highest_version)
+    steps = plan(desired, observed, changes) + Plan(blocked=followed.blocked)
+    return Decision(desired, observed, changes, steps, followed.highest_version)
+
+
+def _pauses(drift: Drift, observed: Observed) -> bool:
+    paused = {(contest.kind, contest.name): contest.paused for contest in observed.contested}
+    return paused.get((drift.kind, drift.name)) == fingerprint(drift.manifest)
+
+
+def plan(desired: DesiredCluster, observed: Observed, changes: Changes = NO_CHANGES) -> ClusterPlan:
+    """Everything that shall happen now, in order, and everything that is blocked."""
     decision = plan_decision(desired.name, observed)
     if decision.steps or observed.remains:
         return decision
-    objects = _objects(observed) + _remind(desired, observed)
+    objects = _objects(observed, changes) + _remind(desired, observed)
     # Marks first: a volume that is no first try any more says so before another pod exists, and the release that
     # runs on it before another one is asked for.
-    objects = Plan(observed.unmarked) + objects
+    objects = Plan(changes.unmarked) + objects
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         return objects + _form(desired, observed)
     objects = _protect(observed) + objects
     return objects + (NOTHING if detached_pods(observed) else _change(desired, observed))
 
 
-def _objects(observed: Observed) -> ClusterPlan:
+def _objects(observed: Observed, changes: Changes) -> ClusterPlan:
     """Objects as they are wanted; those that another writer keeps changing hold nothing else up."""
-    applied = tuple(ApplyObject(one) for one in observed.drift)
-    deleted = tuple(DeleteObject(one) for one in observed.obsolete)
+    applied = tuple(ApplyObject(one) for one in changes.drift)
+    deleted = tuple(DeleteObject(one) for one in changes.obsolete)
     contested = tuple(
         Blocked(f"apply {one.kind.kind} {one.name}", ClusterGuard.FIELD_CONTESTED, str(one))
         for one in observed.contested
@@ -96,7 +132,9 @@ def _no_levelling(desired: DesiredCluster) -> Mode:
 def _change(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
     """Peers, shards and pods; what takes a pod down waits until no shard is on its way."""
     layout = build_layout(observed, roles(desired, observed))
-    lost = after_returns(plan_lost(desired, observed, layout) + plan_strays(observed, layout), observed)
+    lost = after_returns(
+        plan_lost(desired, observed, layout) + plan_orphaned_replicas(observed, layout), observed
+    )
     placed = plan_placement(layout, _policy_now(desired, observed, layout))
     shards = after_returns(_beside_backups(placed, observed), observed)
     members = plan_membership(desired, observed, layout)
@@ -144,7 +182,7 @@ def _urgent(roll: ClusterPlan, observed: Observed) -> ClusterPlan:
     if later is None:
         return Plan(urgent, roll.blocked)
     waiting = Blocked(
-        str(later), ClusterGuard.ONE_AT_A_TIME, "peers and shards that are on their way come first"
+        str(later), ClusterGuard.ONE_AT_A_TIME, "peers that join or leave and running transfers come first"
     )
     return Plan(urgent, (*roll.blocked, waiting))
 
@@ -212,7 +250,7 @@ def _protect(observed: Observed) -> ClusterPlan:
     """A peer that formed a cluster of its own must not answer applications."""
     serving = {pod.name for pod in observed.pods if pod.serving}
     steps = tuple(
-        TakeOutOfService(name, "it is not a member of the cluster")
+        TakeOutOfService(name, "its peer is not in the cluster")
         for name in detached_pods(observed)
         if name in serving
     )

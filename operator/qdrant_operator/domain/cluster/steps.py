@@ -1,4 +1,4 @@
-"""The verbs of the cluster's loop, one frozen value each; their text is what users read."""
+"""The steps of the cluster's loop, one frozen value each; their text is what users read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qdrant_operator.domain.cluster.observed import Bootstrap, Drift, Leaving, MarkVolume, Obsolete
 from qdrant_operator.domain.common.names import ANNOTATION_HASH
 from qdrant_operator.domain.common.plan import Plan
-from qdrant_operator.domain.common.text import counted
+from qdrant_operator.domain.common.text import counted, named
 from qdrant_operator.domain.placement.steps import (
     AbortTransfer,
     DropReplica,
@@ -27,10 +27,10 @@ class RecordBootstrap:
 
     def __str__(self) -> str:
         words = {
-            "Started": f"let {self.bootstrap.pod} start the cluster alone",
-            "Formed": f"take away the permission to start alone: {self.bootstrap.pod} formed the cluster",
-            "Adopted": "adopt the volumes that are there: nobody may start alone",
-            "Complete": "call the cluster formed",
+            "Started": f"allow {self.bootstrap.pod} to form the cluster",
+            "Formed": f"revoke the permission to start alone: {self.bootstrap.pod} formed the cluster",
+            "Adopted": "adopt the existing volumes: no pod may start alone",
+            "Complete": "record the cluster as complete",
         }
         return words[self.bootstrap.phase]
 
@@ -46,18 +46,18 @@ class ApplyObject:
         if not self.drift.fields:
             return f"create {what}"
         fields = [field for field in self.drift.fields if not field.endswith(ANNOTATION_HASH)]
-        verb = "put back" if self.restores else "update"
-        return f"{verb} {what}: {', '.join(fields[:3]) or 'fields that are wanted no more'}"
+        verb = "restore" if self.restores else "update"
+        return f"{verb} {what}: {', '.join(fields[:3]) or 'fields that are no longer wanted'}"
 
     @property
     def restores(self) -> bool:
-        """Somebody else changed the object; otherwise we want something new of it."""
+        """Another writer changed the object; otherwise something new is wanted of it."""
         return bool(self.drift.fields) and not any(f.endswith(ANNOTATION_HASH) for f in self.drift.fields)
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteObject:
-    """Delete an object of ours that the spec asks for no more."""
+    """Delete an owned object that the spec no longer asks for."""
 
     obsolete: Obsolete
 
@@ -67,22 +67,24 @@ class DeleteObject:
 
 @dataclass(frozen=True, slots=True)
 class RetriggerStatefulSet:
-    """Make Kubernetes look at the StatefulSet again, whose controller waits longer after each failure to make a pod."""
+    """Make the StatefulSet controller look again: it waits longer after each failure to create a pod."""
 
     pods: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"remind the StatefulSet of {', '.join(self.pods)}: nothing of that name is there"
+        return (
+            f"retrigger the StatefulSet: {named(self.pods)} {'is' if len(self.pods) == 1 else 'are'} missing"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class MarkCluster:
-    """Write our QdrantCluster's uid into the cluster's own metadata."""
+    """Write the QdrantCluster's uid into the consensus metadata of the cluster."""
 
     pod: str
 
     def __str__(self) -> str:
-        return f"mark the cluster as ours through {self.pod}"
+        return f"record the owner in the cluster through {self.pod}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class TakeOutOfService:
     why: str
 
     def __str__(self) -> str:
-        return f"take {self.pod} out of the client Service ({self.why})"
+        return f"take {self.pod} out of service ({self.why})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,12 @@ class PutInService:
     pod: str
 
     def __str__(self) -> str:
-        return f"put {self.pod} back into the client Service"
+        return f"put {self.pod} back into service"
 
 
 @dataclass(frozen=True, slots=True)
 class RestartPod:
-    """Delete a pod, so that the StatefulSet makes it anew from the present template."""
+    """Delete a pod, so that the StatefulSet recreates it from the present template."""
 
     pod: str
     uid: str
@@ -133,37 +135,38 @@ class RemovePeer:
 
 @dataclass(frozen=True, slots=True)
 class PurgePeerId:
-    """Clear an id that is no member from the shard tables."""
+    """Clear a peer id that is not in the cluster from the shard tables."""
 
     peer: PeerId
 
     def __str__(self) -> str:
-        return f"forget peer {self.peer}, on which shards are placed and which is no member"
+        return f"purge peer id {self.peer}: shards are placed on it and it is not in the cluster"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordLeaving:
-    """Write into status which peer is being taken away, before acting upon it; None: it is over."""
+    """Record in status which peer is being removed, before acting on it; None: the removal is complete."""
 
     leaving: Leaving | None
     pod: str
 
     def __str__(self) -> str:
         if self.leaving is None:
-            return f"call the removal of {self.pod} done"
+            return f"record the removal of {self.pod} as complete"
         return f"record that the peer of {self.pod} is {self.leaving.phase.value.lower()}"
 
 
 @dataclass(frozen=True, slots=True)
 class LowerMembers:
-    """Take the topmost pod, whose peer is gone from consensus, out of the StatefulSet."""
+    """Remove the topmost pod, whose peer has left consensus, from the StatefulSet."""
 
     pod: str
     members: int
     """Replicas of the StatefulSet afterwards: exactly one fewer."""
 
     def __str__(self) -> str:
-        return f"take {self.pod} away: {counted(self.members, 'pod')} stay{'s' if self.members == 1 else ''}"
+        remain = "remains" if self.members == 1 else "remain"
+        return f"remove {self.pod} from the StatefulSet: {counted(self.members, 'pod')} {remain}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +201,7 @@ Step = (
 
 
 def event_reason(step: Step) -> str | None:
-    """Reason of the Event that tells of a step; None for steps that nobody needs to hear of."""
+    """Reason of the Event that reports a step; None: it is not reported."""
     match step:
         case RecordBootstrap():
             return f"Bootstrap{step.bootstrap.phase}"
@@ -226,7 +229,7 @@ EVENT_REASONS: Mapping[type, str] = {
     LowerMembers: "ScaledIn",
     DeleteClaim: "VolumeDeleted",
 }
-"""Reasons of the Events that tell of shards, peers and objects that go."""
+"""Reasons of the Events that report steps on shards, peers and objects."""
 
 
 ClusterPlan = Plan[Step]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 

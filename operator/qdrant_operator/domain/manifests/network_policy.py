@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster, OperatorPods
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster, OperatorPods
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.common import owned

@@ -6,7 +6,7 @@ An admission webhook leaves no trace there: what it writes counts as written by 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from qdrant_operator.domain.common.kinds import Kind, Manifest
@@ -24,6 +24,8 @@ class Contested:
     """Paths that differ; empty when the object is deleted again and again."""
     managers: tuple[str, ...] = ()
     """Field managers that own these fields beside us; empty: none is known."""
+    paused: str = field(default="", repr=False)
+    """Fingerprint of the manifest that is not applied again before a pause is over; empty: no pause runs."""
 
     @property
     def holds_template(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.common import owned

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.observed import Disruptions
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.common import owned

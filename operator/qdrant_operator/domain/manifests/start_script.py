@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qdrant_operator.domain.cluster.versions import NEWER_VOLUME, OLDER_VOLUME
+from qdrant_operator.domain.cluster.wanted.versions import NEWER_VOLUME, OLDER_VOLUME
 
 STORAGE_PATH = "/qdrant/storage"
 OPERATOR_PATH = "/qdrant/operator"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.common import owned

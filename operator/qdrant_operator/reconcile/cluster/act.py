@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from qdrant_operator.domain.cluster import records
 from qdrant_operator.domain.cluster.observed import BootstrapPhase, Drift, MarkVolume, PodState
 from qdrant_operator.domain.cluster.pods.rollout import is_down
-from qdrant_operator.domain.cluster.status import bootstrap_facts
 from qdrant_operator.domain.cluster.steps import (
     ApplyObject,
     DeleteClaim,
@@ -30,7 +30,8 @@ from qdrant_operator.domain.common.text import named
 from qdrant_operator.domain.manifests.secrets import PEER_KEY
 from qdrant_operator.domain.placement.steps import AbortTransfer, DropReplica, MoveShard, ReplicateShard
 from qdrant_operator.reconcile.cluster.members import act_on_member
-from qdrant_operator.reconcile.cluster.observe import UID_KEY, Observation, live_claims, live_pods
+from qdrant_operator.reconcile.cluster.observe import UID_KEY, live_claims, live_pods
+from qdrant_operator.reconcile.cluster.scope import Scope
 from qdrant_operator.reconcile.cluster.shards import act_on_peer, act_on_shard
 from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.objects.belonging import belongs
@@ -38,7 +39,7 @@ from qdrant_operator.reconcile.objects.clashes import refuse_anothers
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
 
-async def act(context: Context, subject: Manifest, look: Observation, step: Step) -> None:
+async def act(context: Context, subject: Manifest, scope: Scope, step: Step) -> None:
     """Carry out one step.
 
     Raises:
@@ -54,17 +55,17 @@ async def act(context: Context, subject: Manifest, look: Observation, step: Step
             await _remind(context, subject)
         case MarkCluster():
             value = {"uid": subject["metadata"]["uid"]}
-            await context.qdrant.put_cluster_key(look.endpoints[step.pod], UID_KEY, value)
+            await context.qdrant.put_cluster_key(scope.endpoints[step.pod], UID_KEY, value)
         case TakeOutOfService() | PutInService():
-            await _label(context, subject, look, step)
+            await _label(context, subject, scope, step)
         case RestartPod():
-            await _restart(context, subject, look, step)
+            await _restart(context, subject, scope, step)
         case ReplicateShard() | MoveShard() | DropReplica() | AbortTransfer():
-            await act_on_shard(context, look, step)
+            await act_on_shard(context, scope, step)
         case RemovePeer() | PurgePeerId():
-            await act_on_peer(context, subject, look, step)
+            await act_on_peer(context, subject, scope, step)
         case RecordLeaving() | LowerMembers() | DeleteClaim() | MarkVolume():
-            await act_on_member(context, subject, look, step)
+            await act_on_member(context, subject, scope, step)
         case _:
             assert_never(step)
 
@@ -77,7 +78,10 @@ async def _record(context: Context, subject: Manifest, step: RecordBootstrap) ->
         claims = await live_claims(context, subject)
         if live is not None or any(map(may_hold_data, claims.values())):
             raise Conflict("volumes or a StatefulSet appeared: deciding again", after=0.1)
-    status = {**(subject.get("status") or {}), "bootstrap": bootstrap_facts(step.bootstrap)}
+    status = {
+        **(subject.get("status") or {}),
+        "bootstrap": records.write_bootstrap(step.bootstrap).manifest(),
+    }
     await context.kubernetes.patch_status(
         Kind.CLUSTER, meta["namespace"], meta["name"], resource_version=meta["resourceVersion"], status=status
     )
@@ -120,7 +124,7 @@ async def _refuse_foreign(context: Context, subject: Manifest, drift: Drift) -> 
 
     Raises:
         Refused: `NameClash`.
-        Conflict: a Secret with another key appeared since the look.
+        Conflict: a Secret with another key appeared since the scope.
     """
     meta = subject["metadata"]
     live = await context.kubernetes.read(drift.kind, meta["namespace"], drift.name)
@@ -151,11 +155,11 @@ def _clash(kind: Kind, name: str, namespace: str) -> str:
 
 
 async def _label(
-    context: Context, subject: Manifest, look: Observation, step: TakeOutOfService | PutInService
+    context: Context, subject: Manifest, scope: Scope, step: TakeOutOfService | PutInService
 ) -> None:
     """In service or out of it, on the version of the pod that was looked at: a late write decides nothing."""
     serving = "true" if isinstance(step, PutInService) else "false"
-    pods = (*look.observed.pods, *filter(None, (look.observed.going,)))
+    pods = (*scope.observed.pods, *filter(None, (scope.observed.going,)))
     seen = next((pod.resource_version for pod in pods if pod.name == step.pod), "")
     meta: Manifest = {"labels": {names.LABEL_SERVING: serving}}
     if seen:
@@ -167,14 +171,14 @@ def _standing(pod: PodState) -> tuple[str, str, str, bool, bool]:
     return pod.name, pod.uid, pod.life, pod.ready, pod.terminating
 
 
-async def _restart(context: Context, subject: Manifest, look: Observation, step: RestartPod) -> None:
+async def _restart(context: Context, subject: Manifest, scope: Scope, step: RestartPod) -> None:
     """Delete a pod, unless it or another one changed since the look: status may have been written slowly meanwhile."""
     namespace = subject["metadata"]["namespace"]
     live = await live_pods(context, namespace, subject["metadata"]["name"])
     pod = next((pod for pod in live if pod.uid == step.uid), None)
     if pod is None:
         raise Conflict(f"{step.pod} is another pod already: looking again", after=0.1)
-    seen = (*look.observed.pods, look.observed.going)
+    seen = (*scope.observed.pods, scope.observed.going)
     changed = {_standing(one) for one in live} ^ {_standing(one) for one in seen if one}
     others = sorted({name for name, *_ in changed} - {step.pod})
     if others and not is_down(pod):

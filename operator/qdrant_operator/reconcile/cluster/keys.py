@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field, replace
 
 from qdrant_operator.api import ClusterSpec
-from qdrant_operator.domain.cluster.desired import Credentials
-from qdrant_operator.domain.cluster.keys import key_changed, may_exchange
-from qdrant_operator.domain.cluster.observed import BootstrapPhase, Observed
+from qdrant_operator.domain.cluster.wanted.desired import Credentials
+from qdrant_operator.domain.cluster.wanted.request import NO_KEYS, Keys
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused
-from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.common.secret_values import clean_value, is_clean
 from qdrant_operator.domain.manifests.diff import fingerprint
 from qdrant_operator.domain.manifests.secrets import PEER_KEY
@@ -20,36 +17,6 @@ from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.objects.belonging import belongs
 from qdrant_operator.reconcile.objects.secrets import secret_value
 from qdrant_operator.reconcile.ports import Kind, Manifest
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The keys in force, and the one that the spec names."""
-
-    credentials: Credentials
-    given: str | None = field(default=None, repr=False)
-    """None: the spec names none."""
-    blocked: tuple[Blocked, ...] = ()
-    """That the one that the spec names does not take effect."""
-
-    def settled(self, spec: ClusterSpec, cluster: str, observed: Observed) -> Keys:
-        """The keys from now on, as the peers' answers allow."""
-        if self.given in (None, self.credentials.api_key) or spec.auth.api_key is None:
-            return self
-        if may_exchange(observed):
-            return replace(self, credentials=self._exchanged(observed))
-        wait = key_changed(spec.auth.api_key.secret_ref.name, names.auth_secret(cluster))
-        return replace(self, blocked=(wait,))
-
-    def _exchanged(self, observed: Observed) -> Credentials:
-        """Pods that run with the key from before are told by the revision in their template."""
-        complete = observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.COMPLETE
-        revision = self.credentials.revision + (0 if complete else 1)
-        return replace(self.credentials, api_key=self.given, revision=revision)
-
-
-NO_KEYS = Keys(Credentials(None))
-"""Of a cluster without authentication, and of one that nothing is known of yet."""
 
 
 async def resolve_keys(context: Context, subject: Manifest, spec: ClusterSpec) -> Keys:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from qdrant_operator.domain.cluster import status as cluster_status
+from qdrant_operator.domain.cluster.conditions import conditions, refused
+from qdrant_operator.domain.cluster.decision import Decision
 from qdrant_operator.domain.cluster.observed import Observed
-from qdrant_operator.domain.cluster.planner import plan as plan_cluster
+from qdrant_operator.domain.cluster.planner import decide
 from qdrant_operator.domain.cluster.pods.disruptions import safe_disruptions
+from qdrant_operator.domain.cluster.status import facts as status_facts
+from qdrant_operator.domain.cluster.status import worth_a_warning
 from qdrant_operator.domain.cluster.steps import ApplyObject, ClusterPlan, Step, event_reason
 from qdrant_operator.domain.common.errors import Conflict, Refused
-from qdrant_operator.domain.common.plan import Blocked, Plan
+from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.manifests.rival_writers import managers_of
 from qdrant_operator.domain.qdrant.views import Transfer
 from qdrant_operator.reconcile.cluster.act import act
 from qdrant_operator.reconcile.cluster.memory.remembered import Memories, Memory
-from qdrant_operator.reconcile.cluster.observe import Observation, look
+from qdrant_operator.reconcile.cluster.observe import look
+from qdrant_operator.reconcile.cluster.scope import Scope
 from qdrant_operator.reconcile.cluster.volumes import keep_volumes
 from qdrant_operator.reconcile.context import Context, Requeue
 from qdrant_operator.reconcile.ports import Kind, Manifest
@@ -49,34 +53,35 @@ class ClusterReconciler:
         now = self._context.clock.now()
         memory = self._memory.of(subject["metadata"]["uid"], now)
         seen = await look(self._context, subject, lambda observed: memory.recall(observed, now))
-        await self._name_rivals(subject, seen, memory)
         kubernetes, meta = self._context.kubernetes, subject["metadata"]
         held_up = await memory.held_up.find(kubernetes, meta, seen.observed, now)
         observed = memory.contests.recall(replace(seen.observed, held_up=held_up), now)
-        seen = replace(seen, observed=observed)
-        plan = decide(seen)
+        decision = decide(seen.request, observed)
+        await self._name_rivals(subject, decision, memory)
+        plan = decision.plan
         tries_again = bool(plan.steps) and was_refused(subject)
         if not tries_again:
-            subject = await self._report(subject, seen, plan)
-        if seen.desired.spec.paused:
+            subject = await self._report(subject, decision)
+        if decision.desired.spec.paused:
             return Requeue(self._context.options.watch_seconds)
         try:
+            scope = Scope(decision.desired, decision.observed, seen.endpoints)
             for step in batch(plan):
                 memory.asked(step)
-                await self._carry_out(subject, seen, step)
+                await self._carry_out(subject, scope, step)
                 memory.begun(step)
                 self._compare(subject, step, memory)
         except Refused as error:
             return await self._refuse(subject, error)
         if tries_again:
-            await self._report(subject, seen, plan)
+            await self._report(subject, decision)
         memory.repeats.done(batch(plan))
-        return Requeue(self._pause(seen, plan, memory))
+        return Requeue(self._pause(decision, memory))
 
-    async def _name_rivals(self, subject: Manifest, seen: Observation, memory: Memory) -> None:
+    async def _name_rivals(self, subject: Manifest, decision: Decision, memory: Memory) -> None:
         """The caches are without managedFields; an object is read once when it turns out to be contested."""
         namespace = subject["metadata"]["namespace"]
-        for one in memory.contests.unnamed(seen.observed):
+        for one in memory.contests.unnamed((*decision.changes.drift, *decision.changes.paused)):
             live = await self._context.kubernetes.read(one.kind, namespace, one.name)
             memory.contests.name(one, managers_of(live, one.fields) if live else ())
             raise Conflict(f"{one.kind.kind} {one.name} was read again: looking again", after=0.1)
@@ -90,12 +95,12 @@ class ClusterReconciler:
             )
             memory.contests.applied(drift, live, now)
 
-    def _pause(self, seen: Observation, plan: ClusterPlan, memory: Memory) -> float:
-        options, observed = self._context.options, seen.observed
+    def _pause(self, decision: Decision, memory: Memory) -> float:
+        options, observed, plan = self._context.options, decision.observed, decision.plan
         if plan.steps:
             return memory.repeats.pause
         quiet = not observed.leaving and not any(view_transfers(observed))
-        steady = seen.desired.disruptions == safe_disruptions(observed)
+        steady = decision.desired.disruptions == safe_disruptions(observed)
         settled = (
             quiet
             and steady
@@ -105,19 +110,17 @@ class ClusterReconciler:
         )
         return options.watch_seconds if settled else options.busy_seconds
 
-    async def _report(self, subject: Manifest, seen: Observation, plan: ClusterPlan) -> Manifest:
-        meta = subject["metadata"]
+    async def _report(self, subject: Manifest, decision: Decision) -> Manifest:
+        meta, plan = subject["metadata"], decision.plan
         guards = tuple(sorted({wait.guard.value for wait in plan.blocked}))
         self._context.reporter.blocked(Kind.CLUSTER.kind, meta["namespace"], meta["name"], guards)
-        await self._tell_new_waits(subject, plan.blocked)
-        facts = cluster_status.facts(seen.desired, seen.observed, plan)
-        conditions = cluster_status.conditions(seen.desired, seen.observed, plan)
-        return await write_status(self._context, Kind.CLUSTER, subject, facts, conditions)
+        await self._warn(subject, worth_a_warning(decision))
+        facts = status_facts(decision).facts()
+        said = conditions(decision)
+        return await write_status(self._context, Kind.CLUSTER, subject, facts, said)
 
-    async def _tell_new_waits(self, subject: Manifest, blocked: tuple[Blocked, ...]) -> None:
-        """Events for waits that began now; that peers are slow to appear while a cluster forms is no news."""
-        if not is_formed(subject):
-            blocked = tuple(wait for wait in blocked if " does not run: " in wait.message)
+    async def _warn(self, subject: Manifest, blocked: tuple[Blocked, ...]) -> None:
+        """Events for guards that block something since this pass."""
         before = {wait["guard"] for wait in (subject.get("status") or {}).get("blocked") or ()}
         for wait in blocked:
             if wait.guard.value not in before:
@@ -127,10 +130,10 @@ class ClusterReconciler:
                     subject, kind="Warning", reason=wait.guard.value, message=text
                 )
 
-    async def _carry_out(self, subject: Manifest, seen: Observation, step: Step) -> None:
+    async def _carry_out(self, subject: Manifest, scope: Scope, step: Step) -> None:
         name = type(step).__name__
         try:
-            await act(self._context, subject, seen, step)
+            await act(self._context, subject, scope, step)
         except Exception:
             self._context.reporter.step(Kind.CLUSTER.kind, name, "failed")
             raise
@@ -150,15 +153,8 @@ class ClusterReconciler:
             await self._context.reporter.event(
                 subject, kind="Warning", reason=error.reason, message=error.message
             )
-        await write_status(self._context, Kind.CLUSTER, subject, facts, cluster_status.refused(error))
+        await write_status(self._context, Kind.CLUSTER, subject, facts, refused(error))
         return Requeue(self._context.options.watch_seconds)
-
-
-def decide(seen: Observation) -> ClusterPlan:
-    """What is to be done on this look: nothing while the cluster is paused."""
-    if seen.desired.spec.paused:
-        return Plan()
-    return plan_cluster(seen.desired, seen.observed) + Plan(blocked=seen.blocked)
 
 
 def view_transfers(observed: Observed) -> Iterator[Transfer]:
@@ -172,12 +168,6 @@ def was_refused(subject: Manifest) -> bool:
     """Whether the last pass was refused: then status goes on saying so until a step succeeds."""
     waits = (subject.get("status") or {}).get("blocked") or ()
     return any(wait.get("step") == FOLLOW for wait in waits)
-
-
-def is_formed(subject: Manifest) -> bool:
-    """Whether the cluster was complete once."""
-    bootstrap = (subject.get("status") or {}).get("bootstrap") or {}
-    return bool(bootstrap.get("phase") == "Complete")
 
 
 def batch(plan: ClusterPlan) -> tuple[Step, ...]:

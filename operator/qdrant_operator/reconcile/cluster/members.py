@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from qdrant_operator.domain.cluster import records
 from qdrant_operator.domain.cluster.layout import build_layout
 from qdrant_operator.domain.cluster.membership.scale_in import plan_membership, roles
 from qdrant_operator.domain.cluster.observed import LeavingPhase, MarkVolume
-from qdrant_operator.domain.cluster.status import leaving_facts
 from qdrant_operator.domain.cluster.steps import DeleteClaim, LowerMembers, RecordLeaving
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Conflict
 from qdrant_operator.domain.common.names import pod_name
-from qdrant_operator.reconcile.cluster.observe import Observation
+from qdrant_operator.reconcile.cluster.scope import Scope
 from qdrant_operator.reconcile.cluster.shards import asked_again
 from qdrant_operator.reconcile.cluster.volumes import mark_volume
 from qdrant_operator.reconcile.context import Context
@@ -20,7 +20,7 @@ from qdrant_operator.reconcile.ports import Kind, Manifest
 async def act_on_member(
     context: Context,
     subject: Manifest,
-    look: Observation,
+    scope: Scope,
     step: RecordLeaving | LowerMembers | DeleteClaim | MarkVolume,
 ) -> None:
     """Carry out one step of a removal, or mark a volume.
@@ -32,7 +32,7 @@ async def act_on_member(
         case RecordLeaving():
             await _record(context, subject, step)
         case LowerMembers():
-            await _lower(context, subject, look, step)
+            await _lower(context, subject, scope, step)
         case DeleteClaim():
             await _delete(context, subject, step)
         case MarkVolume():
@@ -45,7 +45,7 @@ async def _record(context: Context, subject: Manifest, step: RecordLeaving) -> N
     meta, status = subject["metadata"], dict(subject.get("status") or {})
     status.pop("leaving", None)
     if step.leaving is not None:
-        status["leaving"] = leaving_facts(step.leaving)
+        status["leaving"] = records.write_leaving(step.leaving).manifest()
     await context.kubernetes.patch_status(
         Kind.CLUSTER, meta["namespace"], meta["name"], resource_version=meta["resourceVersion"], status=status
     )
@@ -63,10 +63,10 @@ async def _refuse_earlier_writes(context: Context, subject: Manifest) -> None:
         await context.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
 
 
-async def _lower(context: Context, subject: Manifest, look: Observation, step: LowerMembers) -> None:
+async def _lower(context: Context, subject: Manifest, scope: Scope, step: LowerMembers) -> None:
     """From exactly one more, as read live, and on exactly that version."""
     meta = subject["metadata"]
-    await _expect_nobody_joined(context, look, step)
+    await _expect_nobody_joined(context, scope, step)
     live = await context.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     if live is None or live["spec"].get("replicas") != step.members + 1:
         raise Conflict("the StatefulSet has another number of pods than expected: looking again", after=0.5)
@@ -79,15 +79,15 @@ async def _lower(context: Context, subject: Manifest, look: Observation, step: L
     await context.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
 
 
-async def _expect_nobody_joined(context: Context, look: Observation, step: LowerMembers) -> None:
+async def _expect_nobody_joined(context: Context, scope: Scope, step: LowerMembers) -> None:
     """Ask the peers once more: the kubelet starts the container of a pod again whose peer had never joined.
 
     Raises:
         Conflict: the pod would not be taken away by what the peers say now.
     """
-    fresh = await asked_again(context, look)
-    layout = build_layout(fresh, roles(look.desired, fresh))
-    if step not in plan_membership(look.desired, fresh, layout).steps:
+    fresh = await asked_again(context, scope)
+    layout = build_layout(fresh, roles(scope.desired, fresh))
+    if step not in plan_membership(scope.desired, fresh, layout).steps:
         raise Conflict(f"{step.pod}: a peer may have joined from it since the look; looking again", after=0.5)
 
 

@@ -1,14 +1,13 @@
-"""One look at everything that belongs to a QdrantCluster."""
+"""One look at everything that belongs to a QdrantCluster: reads only, decides nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
+from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain.cluster.membership.identity import gone_pod
-from qdrant_operator.domain.cluster.membership.records import update_records
 from qdrant_operator.domain.cluster.observed import (
     Bootstrap,
     BootstrapPhase,
@@ -17,24 +16,23 @@ from qdrant_operator.domain.cluster.observed import (
     Volume,
     health,
 )
-from qdrant_operator.domain.cluster.volumes.marks import find_unmarked
+from qdrant_operator.domain.cluster.wanted.objects import owned_names
+from qdrant_operator.domain.cluster.wanted.request import NO_KEYS, ClusterRequest, Keys
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.collection_names import collection_name
 from qdrant_operator.domain.common.errors import Refused, Retryable
-from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.manifests.services import read_disruptions
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.qdrant.views import Silent, View
 from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster.backups import running_backups
-from qdrant_operator.reconcile.cluster.desired import Wanted, want
-from qdrant_operator.reconcile.cluster.keys import NO_KEYS, resolve_keys
+from qdrant_operator.reconcile.cluster.keys import resolve_keys
 from qdrant_operator.reconcile.cluster.memory.remembered import Remembered
-from qdrant_operator.reconcile.cluster.objects import find_drift, find_unwanted
 from qdrant_operator.reconcile.cluster.records import (
     read_bootstrap,
     read_leaving,
     read_members,
+    read_releases,
     read_volumes,
 )
 from qdrant_operator.reconcile.cluster.spec import parse_spec
@@ -50,12 +48,11 @@ STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is wanted, what is there, and how to reach the peers."""
+    """What the user asks for, what is there, and how to reach the peers."""
 
-    desired: DesiredCluster
+    request: ClusterRequest
     observed: Observed
     endpoints: dict[str, Endpoint]
-    blocked: tuple[Blocked, ...]
 
 
 def no_memory(_observed: Observed) -> Remembered:
@@ -64,75 +61,87 @@ def no_memory(_observed: Observed) -> Remembered:
 
 
 async def look(context: Context, subject: Manifest, recall: Recall = no_memory) -> Observation:
-    """Read the world; parts that give no answer are values, not exceptions.
+    """Read everything that belongs to a QdrantCluster; parts that give no answer are values, not exceptions.
 
-    `recall` tells what earlier looks have to say about this one.
+    Nothing is decided here. `recall` adds what earlier looks have to say about this one.
 
     Raises:
-        Refused: the spec cannot be followed.
+        Refused: the spec cannot be read, or a Secret that it names.
         Retryable: Kubernetes did not answer.
     """
     spec = parse_spec(subject, context.clock.now())
     remains = () if read_bootstrap(subject) else await find_remains(context, subject)
     keys = NO_KEYS if remains else await resolve_keys(context, subject, spec)
-    namespace, name = subject["metadata"]["namespace"], subject["metadata"]["name"]
-    pods = read_pods(context, namespace, name, spec.shards.zone_key)
+    request = _request(context, subject, spec, keys)
+    pods = read_pods(context, request.namespace, request.name, spec.shards.zone_key)
     endpoints = {} if remains else _endpoints(pods, keys.credentials.api_key)
     views = await read_views(context, pods, endpoints)
-    observed = await _observe(context, subject, pods, endpoints, views)
+    observed = await _observe(context, subject, request, pods, endpoints, views)
     observed = replace(recall(observed).added_to(observed), remains=remains)
-    wanted = want(context, subject, spec, keys.settled(spec, name, observed), observed, views)
-    return Observation(wanted.desired, _compared(context, wanted, observed), endpoints, wanted.blocked)
+    return Observation(request, observed, endpoints)
 
 
-def _compared(context: Context, wanted: Wanted, observed: Observed) -> Observed:
-    """The same with what differs from the objects that are wanted."""
-    observed = replace(observed, highest_version=wanted.highest_version)
-    return replace(
-        observed,
-        drift=find_drift(context.kubernetes, wanted.desired) if observed.bootstrap else (),
-        obsolete=find_unwanted(context.kubernetes, wanted.desired),
-        unmarked=find_unmarked(wanted.desired, observed),
+def _request(context: Context, subject: Manifest, spec: ClusterSpec, keys: Keys) -> ClusterRequest:
+    meta = subject["metadata"]
+    return ClusterRequest(
+        name=meta["name"],
+        namespace=meta["namespace"],
+        uid=meta["uid"],
+        spec=spec,
+        keys=keys,
+        operator=context.options.operator_pods,
+        allowed_downgrade=(meta.get("annotations") or {}).get(names.ANNOTATION_ALLOW_DOWNGRADE, ""),
     )
 
 
 async def _observe(
     context: Context,
     subject: Manifest,
+    request: ClusterRequest,
     pods: tuple[PodState, ...],
     endpoints: dict[str, Endpoint],
     views: dict[str, View],
 ) -> Observed:
     """What is asked is asked first; then the caches are read in one go, so that no write comes between."""
-    namespace, name = subject["metadata"]["namespace"], subject["metadata"]["name"]
+    namespace, name = request.namespace, request.name
     bootstrap, leaving = read_bootstrap(subject), read_leaving(subject)
     listed = await _listed(context, subject, pods)
     mark = await _mark(context, bootstrap, endpoints, views)
     live = None if bootstrap else (await _live_members(context, subject), await live_claims(context, subject))
-    stateful_set = context.kubernetes.cached_one(Kind.STATEFUL_SET, namespace, name)
+    objects = _objects(context, namespace, name)
+    stateful_set = objects.get((Kind.STATEFUL_SET, name))
     volumes = live[1] if live else read_volumes(subject, context.kubernetes.cached(Kind.CLAIM, namespace, {}))
     collections = _collections(context, namespace, name)
-    wanted, floors = wants(collections), _floors(collections, int(subject["spec"].get("replicas", 3)))
+    wanted, floors = wants(collections), _floors(collections, request.spec.replicas)
     going = gone_pod(leaving, pods, views)
     staying = {pod: view for pod, view in views.items() if going is None or pod != going.name}
-    observed = Observed(
+    return Observed(
         bootstrap=bootstrap,
         pods=tuple(pod for pod in pods if pod is not going),
         views=staying,
+        objects=objects,
         members=live[0] if live else (stateful_set or {}).get("spec", {}).get("replicas"),
         listed=listed,
         mark=mark,
         shards=health(staying, wanted, floors),
         volumes=volumes,
+        members_known=read_members(subject),
+        releases=read_releases(subject),
         leaving=leaving,
         going=going,
+        going_view=views.get(going.name) if going else None,
         wants=wanted,
         floors=floors,
         backups=running_backups(context, namespace, name),
-        disruptions=read_disruptions(context.kubernetes.cached_one(Kind.DISRUPTION_BUDGET, namespace, name)),
+        disruptions=read_disruptions(objects.get((Kind.DISRUPTION_BUDGET, name))),
         now=context.clock.now(),
     )
-    return replace(observed, members_known=update_records(read_members(subject), name, observed))
+
+
+def _objects(context: Context, namespace: str, cluster: str) -> dict[tuple[Kind, str], Manifest]:
+    """The objects of the cluster that are there, by the watch caches."""
+    found = {key: context.kubernetes.cached_one(key[0], namespace, key[1]) for key in owned_names(cluster)}
+    return {key: manifest for key, manifest in found.items() if manifest is not None}
 
 
 def _collections(context: Context, namespace: str, cluster: str) -> tuple[Manifest, ...]:
@@ -251,7 +260,7 @@ def _endpoints(pods: tuple[PodState, ...], key: str | None) -> dict[str, Endpoin
 
 
 async def read_views(
-    context: Context, pods: tuple[PodState, ...], endpoints: dict[str, Endpoint]
+    context: Context, pods: tuple[PodState, ...], endpoints: Mapping[str, Endpoint]
 ) -> dict[str, View]:
     views = await asyncio.gather(*(_view(context, pod, endpoints.get(pod.name)) for pod in pods))
     return {pod.name: view for pod, view in zip(pods, views, strict=True)}

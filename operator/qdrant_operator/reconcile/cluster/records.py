@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from qdrant_operator.api.cluster import status as api
+from qdrant_operator.domain.cluster import records
 from qdrant_operator.domain.cluster.observed import (
     Bootstrap,
-    BootstrapPhase,
     Leaving,
-    LeavingPhase,
     Member,
     Volume,
     VolumeMarks,
 )
 from qdrant_operator.domain.common import names
-from qdrant_operator.domain.qdrant.views import PeerId
 from qdrant_operator.reconcile.ports import Manifest
 from qdrant_operator.reconcile.records import check_known
 
@@ -33,9 +30,7 @@ def read_bootstrap(subject: Manifest) -> Bootstrap | None:
     if not recorded:
         return None
     check_known(recorded, api.Bootstrap, "status.bootstrap", MEANWHILE)
-    peer = recorded.get("peerId")
-    phase = BootstrapPhase(recorded["phase"])
-    return Bootstrap(phase, recorded.get("pod") or "", PeerId(peer) if peer is not None else None)
+    return records.read_bootstrap(api.Bootstrap.model_validate(recorded))
 
 
 def read_members(subject: Manifest) -> tuple[Member, ...]:
@@ -45,22 +40,9 @@ def read_members(subject: Manifest) -> tuple[Member, ...]:
         Refused: `NewerOperator`.
     """
     recorded = (subject.get("status") or {}).get("members") or ()
-    for one in recorded:
-        check_known(one, api.Member, "status.members", MEANWHILE)
-    return tuple(
-        Member(one["pod"], PeerId(one["peerId"]), one["claimUid"], _moment(one.get("lostSince")))
-        for one in recorded
-    )
-
-
-def read_releases(subject: Manifest) -> tuple[str | None, ...]:
-    """Releases that status says ran."""
-    status = subject.get("status") or {}
-    return status.get("version"), status.get("highestVersion")
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    for entry in recorded:
+        check_known(entry, api.Member, "status.members", MEANWHILE)
+    return tuple(records.read_member(api.Member.model_validate(entry)) for entry in recorded)
 
 
 def read_leaving(subject: Manifest) -> Leaving | None:
@@ -73,13 +55,13 @@ def read_leaving(subject: Manifest) -> Leaving | None:
     if not recorded:
         return None
     check_known(recorded, api.Leaving, "status.leaving", MEANWHILE)
-    peer = recorded.get("peerId")
-    return Leaving(
-        recorded["pod"],
-        PeerId(peer) if peer is not None else None,
-        recorded.get("claimUid") or "",
-        LeavingPhase(recorded["phase"]),
-    )
+    return records.read_leaving(api.Leaving.model_validate(recorded))
+
+
+def read_releases(subject: Manifest) -> tuple[str | None, ...]:
+    """Releases that status says ran."""
+    status = subject.get("status") or {}
+    return status.get("version"), status.get("highestVersion")
 
 
 def read_volumes(subject: Manifest, claims: Iterable[Manifest]) -> dict[str, Volume]:

@@ -81,9 +81,7 @@ async def _nothing_moves(context: Context, namespace: str, cluster: str, step: R
     views = answering(await asyncio.gather(*(view_of(context, endpoint) for endpoint in access.endpoints)))
     seen = keys_seen(step.name, views).get(step.key)
     underway = any(view.pending for view in views) or len({view.commit for view in views}) > 1
-    reason = (
-        "consensus has entries on their way" if underway else seen.unsettled if seen else "it is gone already"
-    )
+    reason = "consensus has pending entries" if underway else seen.unsettled if seen else "it is gone already"
     if reason:
         raise Retryable(f"{step}: {reason}; looking again", after=0.5)
 

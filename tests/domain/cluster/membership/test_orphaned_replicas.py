@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from qdrant_operator.domain.cluster.layout import build_layout
-from qdrant_operator.domain.cluster.membership.orphaned_replicas import why_not_forget
+from qdrant_operator.domain.cluster.membership.orphaned_replicas import why_not_purge
 from qdrant_operator.domain.cluster.membership.scale_in import roles
 from qdrant_operator.domain.cluster.observed import Observed
 from qdrant_operator.domain.cluster.planner import plan
@@ -49,7 +49,7 @@ def waits(observed: Observed) -> list[Blocked]:
 
 def why_not(observed: Observed) -> str:
     """What the fresh look just before the call says."""
-    return why_not_forget(STRAY, observed, build_layout(observed, roles(desired(), observed)))
+    return why_not_purge(STRAY, observed, build_layout(observed, roles(desired(), observed)))
 
 
 def heard(observed: Observed, *pods: str) -> Observed:
@@ -91,7 +91,7 @@ def test_a_replica_elsewhere_that_is_not_sound_yet_is_waited_for() -> None:
     observed = world(BESIDE, p1=ReplicaState.INITIALIZING)
     (wait,) = waits(observed)
     assert (forgets(observed), wait.guard) == ([], ClusterGuard.REPLICA_NOT_SOUND)
-    assert "docs/1 has no sound replica elsewhere yet" in wait.message
+    assert "docs/1 has no sound replica on another peer yet" in wait.message
 
 
 def test_nothing_is_cleared_while_a_member_is_silent() -> None:
@@ -119,7 +119,7 @@ def test_who_is_a_member_in_any_view_is_not_cleared(teller: str) -> None:
     views = {**observed.views, teller: replace(knows, peers={**knows.peers, STRAY: "http://new:6335"})}
     observed = replace(observed, views=views)
     assert (forgets(observed), waits(observed)) == ([], [])
-    assert "it is a member" in why_not(observed)
+    assert "it is in the cluster" in why_not(observed)
 
 
 def test_it_is_not_asked_again_while_the_news_travels() -> None:

@@ -46,7 +46,7 @@ def test_nothing_grows_while_a_pod_is_alone_in_a_cluster_of_its_own() -> None:
     split = replace(split, views={**split.views, "vectors-3": alone})
     count, (wait,) = pods_wanted("vectors", 6, split)
     assert (count, wait.guard) == (4, ClusterGuard.PEER_NOT_JOINED)
-    assert wait.message.startswith("vectors-3 is out of service and not known to be a member")
+    assert wait.message.startswith("vectors-3 is out of service and not known to be in the cluster")
     assert pods_wanted("vectors", 4, split) == (4, ())
     silent = silence(out(four(members_known=records(3))), "vectors-3")
     assert pods_wanted("vectors", 6, silent)[0] == 4, "it was alone when it was taken out of service"
@@ -61,7 +61,7 @@ def test_a_stranger_that_alone_answers_changes_no_record() -> None:
     known = update_records(records(4), "vectors", split)
     assert [(member.pod, member.peer) for member in known] == [(m.pod, m.peer) for m in records(4)]
     result = plan(three(), split)
-    assert result.steps == (TakeOutOfService("vectors-3", "it is not a member of the cluster"),)
+    assert result.steps == (TakeOutOfService("vectors-3", "its peer is not in the cluster"),)
 
 
 def test_a_peer_that_was_removed_makes_nobody_forgotten() -> None:

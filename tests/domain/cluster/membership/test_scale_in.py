@@ -153,7 +153,7 @@ def test_the_only_member_is_not_removed_though_its_pod_is_the_topmost() -> None:
     result = plan(replace(desired(1), members=2), observed)
     assert result.steps == ()
     (wait,) = [wait for wait in result.blocked if wait.step.startswith("remove peer 101")]
-    assert (wait.guard, wait.message) == (ClusterGuard.QUORUM_AT_RISK, "peer 101 is the only member")
+    assert (wait.guard, wait.message) == (ClusterGuard.QUORUM_AT_RISK, "peer 101 is the only peer")
 
 
 def test_a_retained_volume_stays_and_holds_the_next_scale_out() -> None:
@@ -227,7 +227,7 @@ def test_a_removal_is_not_asked_for_again_while_the_news_travels() -> None:
     assert late.leader == PeerId(100)
     assert not [step for step in plan(three(), late).steps if isinstance(step, RemovePeer)]
     (wait,) = [wait for wait in plan(three(), late).blocked if wait.guard is ClusterGuard.CONSENSUS_UNSETTLED]
-    assert "not every peer has heard" in wait.message
+    assert "not every peer knows yet" in wait.message
 
 
 def test_a_lost_peer_is_not_removed_again_while_the_news_travels() -> None:

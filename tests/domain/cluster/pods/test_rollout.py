@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from qdrant_operator.domain.cluster.decision import Changes
 from qdrant_operator.domain.cluster.layout import unsettled
 from qdrant_operator.domain.cluster.observed import Drift, Observed
 from qdrant_operator.domain.cluster.planner import plan
@@ -71,10 +72,10 @@ def test_a_pod_that_does_not_answer_stays_out_of_service() -> None:
 def test_a_stranger_leaves_the_service_before_any_object_is_written() -> None:
     """Each write may take seconds while Kubernetes is slow, and requests reach it meanwhile."""
     alone = replace(view(2), peer=PeerId(7), peers={PeerId(7): ""}, leader=PeerId(7))
-    split = replace(settled(), drift=(Drift(Kind.CONFIG_MAP, "vectors-config", (), {}),))
-    split = replace(split, views={**split.views, "vectors-2": alone})
-    steps = plan(desired(), split).steps
-    assert steps[0] == TakeOutOfService("vectors-2", "it is not a member of the cluster")
+    split = replace(settled(), views={**settled().views, "vectors-2": alone})
+    changes = Changes((Drift(Kind.CONFIG_MAP, "vectors-config", (), {}),))
+    steps = plan(desired(), split, changes).steps
+    assert steps[0] == TakeOutOfService("vectors-2", "its peer is not in the cluster")
     assert isinstance(steps[1], ApplyObject)
 
 
@@ -196,7 +197,7 @@ def test_a_peer_that_formed_its_own_cluster_leaves_the_service() -> None:
     stranger = replace(view(1), peers={PeerId(101): ""}, leader=PeerId(101))
     observed = replace(settled(), views={**settled().views, "vectors-1": stranger})
     steps = plan(NEW, observed).steps
-    assert steps == (TakeOutOfService("vectors-1", "it is not a member of the cluster"),)
+    assert steps == (TakeOutOfService("vectors-1", "its peer is not in the cluster"),)
 
 
 def test_of_two_pods_that_are_out_of_service_the_leaving_one_stays_out() -> None:

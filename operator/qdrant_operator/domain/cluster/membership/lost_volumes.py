@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.membership.identity import is_member, ordinal_of
 from qdrant_operator.domain.cluster.membership.lost_evidence import is_lost, is_refused
 from qdrant_operator.domain.cluster.membership.removal_check import why_not_remove
 from qdrant_operator.domain.cluster.observed import Member, Observed
 from qdrant_operator.domain.cluster.pods.rollout import is_down
 from qdrant_operator.domain.cluster.steps import NOTHING, ClusterPlan, RemovePeer, RestartPod
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.common.durations import duration
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.names import claim_name

@@ -1,9 +1,9 @@
-"""Shards that are placed on a peer id which is no member: nobody answers for them, and nobody else clears the id.
+"""Orphaned replicas: shards that are placed on a peer id which is not in the cluster. Only the operator clears the id.
 
-Qdrant replaces an empty member by itself when another peer joins under its URI; a collection that is created at
-that moment is still placed on the old id. Operations on replicas refuse an id that is no member, but its removal
-by force clears it from all tables. An id that is no member can never answer again: where each shard that names it
-has a sound replica elsewhere nothing goes with it, and nobody need consent.
+Qdrant replaces an empty peer by itself when another one joins under its URI; a collection that is created at that
+moment is still placed on the old id. Operations on replicas refuse an id that is not in the cluster, but its removal
+by force clears it from all tables. Such an id can never answer again: where each shard that names it has a sound
+replica on another peer, nothing is lost with it and no consent is needed.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from qdrant_operator.domain.placement.preflight import lost_with
 from qdrant_operator.domain.qdrant.views import PeerId
 
 
-def plan_strays(observed: Observed, layout: Layout) -> ClusterPlan:
-    """Clear an id that is no member from the shard tables, or say what that waits for."""
+def plan_orphaned_replicas(observed: Observed, layout: Layout) -> ClusterPlan:
+    """Purge an id that is not in the cluster from the shard tables, or say what blocks that."""
     steps: list[PurgePeerId] = []
     blocked: list[Blocked] = []
-    for peer in sorted(strays(observed)):
+    for peer in sorted(orphaned_ids(observed)):
         step, wait = PurgePeerId(peer), _hindrance(peer, layout)
         if wait:
             blocked.append(Blocked(str(step), *wait))
@@ -30,10 +30,10 @@ def plan_strays(observed: Observed, layout: Layout) -> ClusterPlan:
     return Plan(tuple(steps[:1]), tuple(blocked))
 
 
-def strays(observed: Observed) -> frozenset[PeerId]:
-    """Ids on which the leader places shards and that no view calls a member; without a leader, on which anybody does.
+def orphaned_ids(observed: Observed) -> frozenset[PeerId]:
+    """Ids on which the leader places shards and that no view lists as a peer; without a leader, on which any peer does.
 
-    The leader knows first that an id was cleared; others may name it for seconds after that.
+    The leader knows first that an id was purged; others may name it for seconds after that.
     """
     views = list(observed.peers.values())
     leader = observed.pod_of(observed.leader)
@@ -43,10 +43,10 @@ def strays(observed: Observed) -> frozenset[PeerId]:
     return frozenset(peer for shard in shards for peer in shard.states if peer not in known)
 
 
-def why_not_forget(peer: PeerId, observed: Observed, layout: Layout) -> str:
-    """Why an id must not be cleared from the shard tables now; empty: it may."""
-    if peer not in strays(observed):
-        return "it is a member, or no shard is on it any more"
+def why_not_purge(peer: PeerId, observed: Observed, layout: Layout) -> str:
+    """Why an id must not be purged from the shard tables now; empty: it may."""
+    if peer not in orphaned_ids(observed):
+        return "it is in the cluster, or no shard is on it any more"
     wait = _hindrance(peer, layout)
     return wait[1] if wait else ""
 
@@ -58,7 +58,7 @@ def _hindrance(peer: PeerId, layout: Layout) -> tuple[ClusterGuard, str] | None:
     if silent:
         return (
             ClusterGuard.PEERS_UNREACHABLE,
-            f"{', '.join(silent)} does not answer, and may know more of peer {peer}",
+            f"{', '.join(silent)} does not answer and may know more of peer {peer}",
         )
     bare = set(lost_with(layout, peer))
     if not bare:
@@ -66,18 +66,20 @@ def _hindrance(peer: PeerId, layout: Layout) -> tuple[ClusterGuard, str] | None:
     members = {one.id for one in layout.peers}
     alone = [shard for shard in layout.shards if shard.label in bare and not shard.holders & members]
     if alone:
-        return ClusterGuard.ORPHANED_REPLICA, _given_up(peer, alone)
-    text = f"{', '.join(sorted(bare))} has no sound replica elsewhere yet: peer {peer} is cleared when it has"
+        return ClusterGuard.ORPHANED_REPLICA, _lost_shards(peer, alone)
+    shards = ", ".join(sorted(bare))
+    text = f"{shards} has no sound replica on another peer yet: waiting before peer id {peer} is purged"
     return ClusterGuard.REPLICA_NOT_SOUND, text
 
 
-def _given_up(peer: PeerId, alone: list[Shard]) -> str:
-    """A shard that no member holds cannot be read, written, moved or dropped."""
+def _lost_shards(peer: PeerId, alone: list[Shard]) -> str:
+    """A shard that no peer of the cluster holds cannot be read, written, moved or dropped."""
     collections = sorted({shard.collection for shard in alone})
+    shards = ", ".join(shard.label for shard in alone)
     ways = " and ".join(f"DELETE /collections/{name}" for name in collections)
     return (
-        f"peer {peer} is no member and can never answer again, and {', '.join(shard.label for shard in alone)} "
-        f"is on no other peer: it cannot be used, and what it held is out of reach; first save what other shards hold, "
-        f"if you need it (POST /collections/{collections[0]}/shards/<number>/snapshots), then delete "
-        f"{', '.join(collections)} in Qdrant ({ways} on any peer); a QdrantCollection makes it anew, empty"
+        f"peer {peer} is not in the cluster and can never answer again, and {shards} is on no other peer: it cannot be "
+        "used and its points cannot be reached; first save what other shards hold, if you need it "
+        f"(POST /collections/{collections[0]}/shards/<number>/snapshots), then delete {', '.join(collections)} in "
+        f"Qdrant ({ways} on any peer); its QdrantCollection creates it again, empty"
     )

@@ -17,7 +17,7 @@ def why_not_remove(step: RemovePeer, layout: Layout) -> str:
     if layout.unsettled:
         return layout.unsettled
     if not others:
-        return f"peer {step.peer} is the only member"
+        return f"peer {step.peer} is the only peer"
     if len(answering) * 2 <= len(others):
         return f"without peer {step.peer} only {len(answering)} of {len(others)} members answer"
     if step.force:
@@ -25,6 +25,6 @@ def why_not_remove(step: RemovePeer, layout: Layout) -> str:
         return f"no other peer has a sound replica of {', '.join(lost)}" if lost else ""
     silent = [peer.pod for peer in others if not peer.answers]
     if silent:
-        return f"{', '.join(silent)} does not answer, and may know of shards on peer {step.peer}"
+        return f"{', '.join(silent)} does not answer and may know of shards on peer {step.peer}"
     here = held(layout, step.peer)
     return f"peer {step.peer} holds {', '.join(here)}" if here else ""

@@ -1,18 +1,18 @@
-"""How one peer at a time is taken away.
+"""Scale-in: one peer at a time is drained, removed from consensus, and its pod and volume are deleted.
 
-The safety argument for a peer that leaves. (1) It is drained by placement; anybody may still change their mind.
-(2) When no view puts anything on it and no client reaches it, `Removing` is recorded; from here on there is no
-way back, because a removal that timed out may still be carried out. (3) It is removed from consensus without
-force, so that Qdrant itself refuses when something landed on it. (4) When no member knows it any more, `Removed`
-is recorded; its pod goes, then its volume. Only when both are gone is the record taken away, and only then may
-the StatefulSet grow again: a removed peer never comes back with its old volume.
+The safety argument. (1) Placement drains the peer; until it is empty the spec may still be changed back. (2) When no
+view places anything on it and no client reaches it, `Removing` is recorded; from here on the removal is completed,
+because a removal that timed out may still be carried out. (3) The peer is removed from consensus without force, so
+that Qdrant itself refuses when something was placed on it meanwhile. (4) When no peer lists it any more, `Removed` is
+recorded; its pod is deleted, then its volume. Only when both are gone is the record removed, and only then may the
+StatefulSet grow again: a removed peer never comes back with its old volume.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.layout import Roles
 from qdrant_operator.domain.cluster.membership.identity import is_member, members, ordinal_of
 from qdrant_operator.domain.cluster.membership.lost_volumes import consented
@@ -27,6 +27,7 @@ from qdrant_operator.domain.cluster.steps import (
     RemovePeer,
     TakeOutOfService,
 )
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.plan import Blocked, Plan
@@ -40,7 +41,7 @@ SCALE_IN = "fewer peers are wanted"
 
 
 def roles(desired: DesiredCluster, observed: Observed) -> Roles:
-    """What is intended with each member. Nobody leaves while the rest could not hold every replica."""
+    """What is intended with each peer. No peer leaves while the others could not hold every replica."""
     pods = members(desired.name, observed)
     wanted = desired.spec.replicas
     surplus = {peer for peer, pod in pods.items() if pod and ordinal_of(pod) >= wanted}
@@ -53,13 +54,13 @@ def roles(desired: DesiredCluster, observed: Observed) -> Roles:
 
 
 def plan_membership(desired: DesiredCluster, observed: Observed, layout: Layout) -> ClusterPlan:
-    """The next step of taking a peer away, or why it waits."""
+    """The next step of removing a peer, or why it is blocked."""
     if observed.leaving:
-        return _Removal(desired, observed, layout, observed.leaving).go_on()
+        return _Removal(desired, observed, layout, observed.leaving).complete()
     present = observed.members or 0
-    ghost = _ghost(layout, max(present, desired.members))
-    if ghost:
-        return _Removal(desired, observed, layout, ghost).begin()
+    without_pod = _peer_without_pod(layout, max(present, desired.members))
+    if without_pod:
+        return _Removal(desired, observed, layout, without_pod).begin()
     if desired.spec.replicas >= present:
         return NOTHING
     too_few = _too_few(desired, observed)
@@ -72,8 +73,8 @@ def plan_membership(desired: DesiredCluster, observed: Observed, layout: Layout)
     return _Removal(desired, observed, layout, Leaving(pod, peer, uid, LeavingPhase.REMOVING)).begin()
 
 
-def _ghost(layout: Layout, present: int) -> Leaving | None:
-    """A member whose pod the StatefulSet has no more."""
+def _peer_without_pod(layout: Layout, present: int) -> Leaving | None:
+    """A peer whose pod the StatefulSet no longer has."""
     for peer in layout.peers:
         if ordinal_of(peer.pod) >= present > 0 and not peer.answers:
             return Leaving(peer.pod, peer.id, "", LeavingPhase.REMOVING)
@@ -95,13 +96,13 @@ def _too_few(desired: DesiredCluster, observed: Observed) -> str:
 
 
 def _is_joining(pod: PodState | None) -> bool:
-    """Its process runs, so that its peer may become a member at any moment."""
+    """Its process runs, so that its peer may join at any moment."""
     return pod is not None and bool(pod.address) and not pod.waiting and not pod.terminating
 
 
 @dataclass(frozen=True, slots=True)
 class _Removal:
-    """One peer on its way out."""
+    """The removal of one peer."""
 
     desired: DesiredCluster
     observed: Observed
@@ -118,21 +119,21 @@ class _Removal:
         return next((pod for pod in pods if pod.name == self.leaving.pod), None)
 
     def begin(self) -> ClusterPlan:
-        """Until `Removing` is recorded everything can be taken back."""
+        """Until `Removing` is recorded the spec may be changed back."""
         if self.leaving.peer is None:
             return self._wait_settled() if self.layout.unsettled else self._never_joined()
-        return self._hindrance() or self._out_of_service() or self._record(LeavingPhase.REMOVING)
+        return self._not_removable() or self._out_of_service() or self._record(LeavingPhase.REMOVING)
 
-    def go_on(self) -> ClusterPlan:
-        """What is recorded is led to its end, whatever the spec says meanwhile."""
+    def complete(self) -> ClusterPlan:
+        """A recorded removal is completed, whatever the spec says meanwhile."""
         if self.leaving.phase is LeavingPhase.REMOVED:
             if self._has_successor:
                 return Plan((RecordLeaving(None, self.leaving.pod),))
-            return self._wait_settled() if self._may_have_successor else self._take_away()
+            return self._wait_settled() if self._may_have_successor else self._delete_pod_and_volume()
         if is_member(self.observed, self.step.peer):
-            return self._hindrance() or self._out_of_service() or Plan((self.step,))
+            return self._not_removable() or self._out_of_service() or Plan((self.step,))
         if any(peer.id == self.leaving.peer for peer in self.layout.peers):
-            text = f"not every peer has heard yet that peer {self.leaving.peer} was removed"
+            text = f"not every peer knows yet that peer {self.leaving.peer} was removed: waiting"
             return self._blocked(ClusterGuard.CONSENSUS_UNSETTLED, text)
         if self.layout.unsettled or not all(peer.answers for peer in self.layout.peers):
             return self._wait_settled()
@@ -140,9 +141,9 @@ class _Removal:
 
     @property
     def _may_have_successor(self) -> bool:
-        """The leader, who would know first, does not answer.
+        """Whether another peer may have joined from the pod: the leader, which knows first, does not answer.
 
-        A pod that is not there now may have been there a moment ago, and its peer joined on the volume that waits.
+        A pod that does not exist now may have existed a moment ago, and its peer joined on the volume that is left.
         """
         ordinal = ordinal_of(self.leaving.pod)
         counted = ordinal < (self.observed.members or 0) or self.pod is not None
@@ -151,15 +152,15 @@ class _Removal:
         return (counted or waits) and not known
 
     def _never_joined(self) -> ClusterPlan:
-        """A pod whose process runs may become a member at any moment: then its peer is removed like others."""
+        """A pod whose process runs may join at any moment: then its peer is removed like others."""
         if _is_joining(self.pod):
-            text = f"{self.leaving.pod} is joining: it goes when it is a member, or when it does not run"
+            text = f"{self.leaving.pod} is joining: it is removed when it has joined or does not run any more"
             return self._blocked(ClusterGuard.PEER_NOT_JOINED, text)
         return self._record(LeavingPhase.REMOVED)
 
     @property
     def _has_successor(self) -> bool:
-        """Another peer joined from the same pod, on another volume: it must not go unremoved."""
+        """Whether another peer joined from the same pod, on another volume: it must be removed too."""
         return any(
             peer.pod == self.leaving.pod and peer.id != self.leaving.peer for peer in self.layout.peers
         )
@@ -167,46 +168,29 @@ class _Removal:
     def _record(self, phase: LeavingPhase) -> ClusterPlan:
         return Plan((RecordLeaving(replace(self.leaving, phase=phase), self.leaving.pod),))
 
-    def _hindrance(self) -> ClusterPlan | None:
-        here = held(self.layout, self.step.peer)
-        if here:
-            shards = f"it still holds {named(here)}: shards leave it first"
-            return self._blocked(ClusterGuard.PEER_HOLDS_SHARDS, shards)
-        if self.layout.unsettled:
-            return self._wait_settled()
-        silent = [p.pod for p in self.layout.peers if not p.answers and p.id != self.leaving.peer]
-        if silent:
-            text = f"{', '.join(silent)} does not answer, and may know of shards there"
-            return self._blocked(ClusterGuard.PEERS_UNREACHABLE, text)
-        reason = why_not_remove(self.step, self.layout)
-        return self._blocked(ClusterGuard.QUORUM_AT_RISK, reason) if reason else None
+    def _not_removable(self) -> ClusterPlan | None:
+        return self._first_of(REMOVAL_GUARDS)
 
     def _out_of_service(self) -> ClusterPlan | None:
+        """Out of the client Service first, one pod at a time; None: no client reaches it."""
         if self.pod is None and ordinal_of(self.leaving.pod) >= (self.observed.members or 0):
             return None
-        if self.pod is None or self.pod.terminating:
-            text = f"{self.leaving.pod} is being made anew, and would be in service at once"
-            return self._blocked(ClusterGuard.POD_NOT_RUNNING, text)
-        others = [pod for pod in self.observed.pods if pod.name != self.pod.name]
-        out = [pod.name for pod in others if not (pod.serving and pod.ready) or pod.terminating]
-        if out:
-            text = f"{', '.join(out)} must be ready and in service first"
-            return self._blocked(ClusterGuard.ONE_AT_A_TIME, text)
+        blocked = self._first_of(SERVICE_GUARDS)
+        if blocked or self.pod is None:
+            return blocked
         if self.pod.serving:
             return Plan((TakeOutOfService(self.pod.name, SCALE_IN),))
-        return self._still_reached(self.pod)
+        return self._first_of(LISTED_GUARDS)
 
-    def _still_reached(self, pod: PodState) -> ClusterPlan | None:
-        """Nodes send clients to a pod for a moment after the Service's list has lost it."""
-        if pod.address in self.observed.listed:
-            text = f"the client Service still lists {pod.name} ({pod.address})"
-        elif pod.name in self.observed.just_left:
-            text = f"{pod.name} left the client Service a moment ago, and not every node knows it yet"
-        else:
-            return None
-        return self._blocked(ClusterGuard.STILL_IN_SERVICE, text)
+    def _first_of(self, guards: Guards) -> ClusterPlan | None:
+        """The first guard of a table that blocks; None: none does."""
+        for guard, check in guards:
+            message = check(self)
+            if message:
+                return self._blocked(guard, message)
+        return None
 
-    def _take_away(self) -> ClusterPlan:
+    def _delete_pod_and_volume(self) -> ClusterPlan:
         """Pod, then volume, then the record."""
         present, ordinal = self.observed.members or 0, ordinal_of(self.leaving.pod)
         if ordinal == present - 1:
@@ -222,7 +206,7 @@ class _Removal:
         return Plan((RecordLeaving(None, self.leaving.pod),))
 
     def _below(self, top: str, present: int) -> ClusterPlan:
-        """Pods were added above: only the topmost one can be taken away, and only if its peer is no member."""
+        """Pods were added above: only the topmost one can be deleted, and only if no peer joined from it."""
         pod = next((one for one in self.observed.pods if one.name == top), None)
         if not any(peer.pod == top for peer in self.layout.peers) and not _is_joining(pod):
             return Plan((LowerMembers(top, present - 1),))
@@ -240,8 +224,73 @@ class _Removal:
     def _wait_settled(self) -> ClusterPlan:
         return self._blocked(
             ClusterGuard.CONSENSUS_UNSETTLED,
-            f"{self.layout.unsettled or 'not every member answers'}: waiting",
+            f"{self.layout.unsettled or 'not every peer answers'}: waiting",
         )
 
     def _blocked(self, guard: ClusterGuard, message: str) -> ClusterPlan:
         return Plan(blocked=(Blocked(str(self.step), guard, message),))
+
+
+Guards = tuple[tuple[ClusterGuard, Callable[[_Removal], str]], ...]
+"""In the order in which they are asked; a check that gives a message blocks."""
+
+
+def _holds_shards(removal: _Removal) -> str:
+    here = held(removal.layout, removal.step.peer)
+    return f"it still holds {named(here)}: shards are moved off it first" if here else ""
+
+
+def _unsettled(removal: _Removal) -> str:
+    return f"{removal.layout.unsettled}: waiting" if removal.layout.unsettled else ""
+
+
+def _others_silent(removal: _Removal) -> str:
+    peers = removal.layout.peers
+    silent = [peer.pod for peer in peers if not peer.answers and peer.id != removal.leaving.peer]
+    return f"{', '.join(silent)} does not answer and may know of shards on it" if silent else ""
+
+
+def _loses_quorum(removal: _Removal) -> str:
+    return why_not_remove(removal.step, removal.layout)
+
+
+REMOVAL_GUARDS: Guards = (
+    (ClusterGuard.PEER_HOLDS_SHARDS, _holds_shards),
+    (ClusterGuard.CONSENSUS_UNSETTLED, _unsettled),
+    (ClusterGuard.PEERS_UNREACHABLE, _others_silent),
+    (ClusterGuard.QUORUM_AT_RISK, _loses_quorum),
+)
+"""Before a peer is removed from consensus."""
+
+
+def _is_recreated(removal: _Removal) -> str:
+    if removal.pod is not None and not removal.pod.terminating:
+        return ""
+    return f"{removal.leaving.pod} is being recreated and would be in service at once: waiting"
+
+
+def _others_out_of_service(removal: _Removal) -> str:
+    others = [pod for pod in removal.observed.pods if pod.name != removal.leaving.pod]
+    out = [pod.name for pod in others if not (pod.serving and pod.ready) or pod.terminating]
+    return f"{', '.join(out)} must be ready and in service first" if out else ""
+
+
+SERVICE_GUARDS: Guards = (
+    (ClusterGuard.POD_NOT_RUNNING, _is_recreated),
+    (ClusterGuard.ONE_AT_A_TIME, _others_out_of_service),
+)
+"""Before its pod is taken out of the client Service."""
+
+
+def _still_reached(removal: _Removal) -> str:
+    """Nodes send clients to a pod for a moment after the Service's list has lost it."""
+    pod = removal.pod
+    if pod is not None and pod.address in removal.observed.listed:
+        return f"the client Service still lists {pod.name} ({pod.address}): waiting"
+    if pod is not None and pod.name in removal.observed.just_left:
+        return f"{pod.name} left the client Service a moment ago, and some nodes may not know it yet: waiting"
+    return ""
+
+
+LISTED_GUARDS: Guards = ((ClusterGuard.STILL_IN_SERVICE, _still_reached),)
+"""After its pod left the client Service, before its removal begins."""

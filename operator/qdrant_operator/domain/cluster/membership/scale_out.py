@@ -16,7 +16,7 @@ from qdrant_operator.domain.common.plan import Blocked
 def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, tuple[Blocked, ...]]:
     """Replicas that the StatefulSet shall have now, and what holds it back.
 
-    Volumes of members are all started; nothing grows while a peer is being taken away or may be alone in a
+    Volumes of members are all started; nothing grows while a peer is being removed or may be alone in a
     cluster of its own; and a pod is never made where a volume waits that is not a member's.
     """
     bootstrap, present = observed.bootstrap, observed.members
@@ -83,7 +83,7 @@ def _split(present: int, replicas: int, alone: list[str]) -> tuple[Blocked, ...]
     if replicas <= present:
         return ()
     message = (
-        f"{', '.join(alone)} is out of service and not known to be a member now; if it is alone in a cluster of "
+        f"{', '.join(alone)} is out of service and not known to be in the cluster; if it is alone in a cluster of "
         "its own, a new peer could join it there: wait until it answers, or bring its old volume back; delete the pod "
         "and its claim only when you have seen that nothing in its GET /collections is needed"
     )
@@ -92,7 +92,7 @@ def _split(present: int, replicas: int, alone: list[str]) -> tuple[Blocked, ...]
 
 def _any_volume(cluster: str, ordinal: int, claim: str, _volume: Volume) -> Blocked:
     step = f"scale out to {names.pod_name(cluster, ordinal)}"
-    message = f"claim {claim} may be the volume of a member: waiting until a majority of the peers answers"
+    message = f"claim {claim} may hold a peer of the cluster: waiting until a majority of the peers answers"
     return Blocked(step, ClusterGuard.PEERS_UNREACHABLE, message)
 
 

@@ -1,4 +1,4 @@
-"""Pods follow their template one at a time, and nobody outside notices.
+"""Rolling restart: pods follow their template one at a time, without a failed request.
 
 Before a pod stops: every peer answers, one leader and term, nothing pending, no transfer, every replica is
 sound and will stay so, a quorum without the pod, and the client Service no longer lists it. The leader goes last. A
@@ -123,7 +123,7 @@ def _one_at_a_time(pod: PodState, observed: Observed, wanted: int) -> str | None
     return None if len(others) + 1 >= wanted else f"only {len(others) + 1} of {wanted} pods exist"
 
 
-def _nobody_just_back(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+def _none_just_back(pod: PodState, observed: Observed, _wanted: int) -> str | None:
     """Requests that did not reach a pod may fail when it is back, and then its replicas that were sound are Dead."""
     others = sorted(name for name in observed.just_back - {pod.name} if _holds_copies(name, observed))
     if not others:
@@ -138,7 +138,7 @@ def _holds_copies(name: str, observed: Observed) -> bool:
     return view is not None and any(view.peer in s.holders and len(s.holders) > 1 for s in observed.shards)
 
 
-def _everybody_answers(pod: PodState, observed: Observed, _wanted: int) -> str | None:
+def _all_answer(pod: PodState, observed: Observed, _wanted: int) -> str | None:
     """A pod that is not ready either need not answer: a new template may be what it lacks."""
     silent = {name: why for name, why in observed.silent.items() if name != pod.name or pod.ready}
     reasons = [f"{name} does not answer: {reason}" for name, reason in sorted(silent.items())]
@@ -168,9 +168,7 @@ def _no_transfers(_pod: PodState, observed: Observed, _wanted: int) -> str | Non
                 return f"collection {collection.name} is being resharded: waiting"
             for transfer in collection.transfers:
                 shard = f"{collection.name}/{transfer.shard}"
-                return (
-                    f"shard {shard} is on its way from peer {transfer.source} to {transfer.target}: waiting"
-                )
+                return f"transfer of {shard} from peer {transfer.source} to {transfer.target} is running: waiting"
     return None
 
 
@@ -182,11 +180,11 @@ def _all_sound(pod: PodState, observed: Observed, _wanted: int) -> str | None:
     ill = [shard.label for shard in observed.shards if not _may_lose(shard, own)]
     if not ill:
         return None
-    return f"not every replica is sound, they heal first: {named(ill)}"
+    return f"replicas are not sound yet, waiting for their repair: {named(ill)}"
 
 
 def _may_lose(shard: ShardHealth, own: PeerId | None) -> bool:
-    """Every holder is sound, or every one but the pod's own peer: what is not sound on it is no loss for anybody."""
+    """Every holder is sound, or every one but the pod's own peer: a replica that is not sound on it is no loss."""
     others = shard.holders - {own}
     if shard.sound == shard.holders:
         return bool(shard.sound)
@@ -194,7 +192,7 @@ def _may_lose(shard: ShardHealth, own: PeerId | None) -> bool:
 
 
 def _serves_nothing(pod: PodState, observed: Observed) -> bool:
-    """Its peer could load none of its replicas, as in recovery mode: nobody reads or heals from it."""
+    """Its peer could load none of its replicas, as in recovery mode: no client reads and no peer recovers from it."""
     view = observed.peers.get(pod.name)
     if view is None:
         return False
@@ -216,7 +214,9 @@ def _quorum_without(pod: PodState, observed: Observed, _wanted: int) -> str | No
     voters = [name for name, view in observed.peers.items() if view.voter and name != pod.name]
     if known < 3 or len(voters) * 2 > known:
         return None
-    return f"without {pod.name} only {len(voters)} of {known} members vote: waiting for the others"
+    return (
+        f"restarting {pod.name} leaves {len(voters)} of {known} voters; {known // 2 + 1} are needed: waiting"
+    )
 
 
 def backup_words(observed: Observed) -> str:
@@ -225,7 +225,7 @@ def backup_words(observed: Observed) -> str:
 
 
 def _no_backup(pod: PodState, observed: Observed, _wanted: int) -> str | None:
-    """A pod that has left the client Service already is restarted: it would serve nobody for as long."""
+    """A pod that has left the client Service already is restarted: until then it serves no client."""
     if not observed.backups or not pod.serving:
         return None
     return backup_words(observed)
@@ -233,11 +233,11 @@ def _no_backup(pod: PodState, observed: Observed, _wanted: int) -> str | None:
 
 GATES: tuple[tuple[ClusterGuard, Gate], ...] = (
     (ClusterGuard.ONE_AT_A_TIME, _one_at_a_time),
-    (ClusterGuard.PEERS_UNREACHABLE, _everybody_answers),
+    (ClusterGuard.PEERS_UNREACHABLE, _all_answer),
     (ClusterGuard.CONSENSUS_UNSETTLED, _consensus_settled),
     (ClusterGuard.TRANSFER_RUNNING, _no_transfers),
     (ClusterGuard.REPLICA_NOT_SOUND, _all_sound),
-    (ClusterGuard.ONE_AT_A_TIME, _nobody_just_back),
+    (ClusterGuard.ONE_AT_A_TIME, _none_just_back),
     (ClusterGuard.QUORUM_AT_RISK, _quorum_without),
     (ClusterGuard.BACKUP_RUNNING, _no_backup),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.observed import BootstrapPhase, Observed, PodState, Volume
 from qdrant_operator.domain.cluster.steps import NOTHING, ClusterPlan
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.plan import Blocked, Plan
@@ -67,7 +67,7 @@ def unbound_claim(desired: DesiredCluster, pod: PodState, observed: Observed) ->
         return (
             f"; claim {claim} was made for StorageClass {volume.storage_class!r} and the spec asks for "
             f"{storage_class!r}; it was never bound and holds no data: delete it (kubectl delete pvc {claim}), and it "
-            "is made again"
+            "is created again"
         )
     return (
         f"; claim {claim} was never bound: correct or create StorageClass {volume.storage_class or 'default'!r}, see "

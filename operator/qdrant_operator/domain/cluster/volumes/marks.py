@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
 from qdrant_operator.domain.cluster.observed import (
     BootstrapPhase,
     MarkVolume,
@@ -18,7 +17,8 @@ from qdrant_operator.domain.cluster.observed import (
     Volume,
     VolumeMarks,
 )
-from qdrant_operator.domain.cluster.versions import highest
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
+from qdrant_operator.domain.cluster.wanted.versions import highest
 from qdrant_operator.domain.common import names
 
 

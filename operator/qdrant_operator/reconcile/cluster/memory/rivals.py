@@ -7,6 +7,7 @@ only: a new operator tries a few times without a pause.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -66,15 +67,14 @@ class ContestMemory:
             one.contested = Contested(drift.kind, drift.name, left or drift.fields, managers)
 
     def recall(self, observed: Observed, now: datetime) -> Observed:
-        """The same look, where what is contested is not to be applied yet."""
+        """The same look, with the objects that are contested and those of them that pause."""
         self._tries = {key: one for key, one in self._tries.items() if now - one.until <= CALM}
-        contested = tuple(one.contested for one in self._tries.values() if one.contested)
-        drift = tuple(one for one in observed.drift if not self._waits(one, now))
-        return replace(observed, drift=drift, contested=contested)
+        contested = [self._with_pause(one, now) for one in self._tries.values() if one.contested]
+        return replace(observed, contested=tuple(contested))
 
-    def unnamed(self, observed: Observed) -> tuple[Contested, ...]:
+    def unnamed(self, drift: Iterable[Drift]) -> tuple[Contested, ...]:
         """What differs now and whose managers were not looked up; each is returned once."""
-        differing = {(one.kind, one.name) for one in observed.drift if one.fields}
+        differing = {(one.kind, one.name) for one in drift if one.fields}
         found = [
             one for key, one in self._tries.items() if one.contested and not one.asked and key in differing
         ]
@@ -88,8 +88,6 @@ class ContestMemory:
         if one is not None and one.contested is not None:
             one.contested = replace(one.contested, managers=managers)
 
-    def _waits(self, drift: Drift, now: datetime) -> bool:
-        one = self._tries.get((drift.kind, drift.name))
-        if one is None or one.contested is None or one.wanted != fingerprint(drift.manifest):
-            return False
-        return now < one.until
+    def _with_pause(self, one: _Try, now: datetime) -> Contested:
+        assert one.contested is not None, "only contested objects are asked for"
+        return replace(one.contested, paused=one.wanted if now < one.until else "")

@@ -6,12 +6,35 @@ It is exchanged while the first formation is under way, and where the peers them
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qdrant_operator.domain.cluster.observed import BootstrapPhase, Observed, PodState
+from qdrant_operator.domain.cluster.wanted.desired import Credentials
+from qdrant_operator.domain.cluster.wanted.request import ClusterRequest
+from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.qdrant.views import Silent
 
 FORMING = (BootstrapPhase.STARTED, BootstrapPhase.FORMED)
+
+
+def keys_in_force(request: ClusterRequest, observed: Observed) -> tuple[Credentials, tuple[Blocked, ...]]:
+    """The keys from now on, as the peers' answers allow, and that the one in the spec does not take effect."""
+    keys, reference = request.keys, request.spec.auth.api_key
+    if keys.given in (None, keys.credentials.api_key) or reference is None:
+        return keys.credentials, ()
+    if may_exchange(observed):
+        return _exchanged(request, observed), ()
+    return keys.credentials, (key_changed(reference.secret_ref.name, names.auth_secret(request.name)),)
+
+
+def _exchanged(request: ClusterRequest, observed: Observed) -> Credentials:
+    """The revision in their template tells pods that run with the key from before."""
+    credentials = request.keys.credentials
+    complete = observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.COMPLETE
+    revision = credentials.revision + (0 if complete else 1)
+    return replace(credentials, api_key=request.keys.given, revision=revision)
 
 
 def may_exchange(observed: Observed) -> bool:

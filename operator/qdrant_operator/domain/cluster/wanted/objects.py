@@ -1,12 +1,13 @@
-"""The objects that a QdrantCluster owns, and what is wrong with them now."""
+"""The objects that a QdrantCluster owns, and where they differ from what is wanted now. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qdrant_operator.domain.cluster.desired import DesiredCluster
-from qdrant_operator.domain.cluster.observed import Drift, Obsolete
+from qdrant_operator.domain.cluster.observed import Drift, Observed, Obsolete
+from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.config import config_map
 from qdrant_operator.domain.manifests.diff import differences, stamped
 from qdrant_operator.domain.manifests.network_policy import network_policy
@@ -18,7 +19,6 @@ from qdrant_operator.domain.manifests.services import (
     service_account,
 )
 from qdrant_operator.domain.manifests.stateful_set import stateful_set
-from qdrant_operator.reconcile.ports import Kind, Kubernetes, Manifest
 
 
 def wanted_objects(desired: DesiredCluster) -> Iterator[Manifest]:
@@ -36,28 +36,48 @@ def wanted_objects(desired: DesiredCluster) -> Iterator[Manifest]:
     yield stateful_set(desired)
 
 
-def find_drift(kubernetes: Kubernetes, desired: DesiredCluster) -> tuple[Drift, ...]:
-    """Objects that are missing or differ from what we want, by the watch caches."""
-    found = (_damage(kubernetes, stamped(manifest)) for manifest in wanted_objects(desired))
+def owned_names(cluster: str) -> tuple[tuple[Kind, str], ...]:
+    """Kind and name of every object that a QdrantCluster may own."""
+    return (
+        (Kind.SERVICE_ACCOUNT, cluster),
+        (Kind.SECRET, names.peer_auth_secret(cluster)),
+        (Kind.SECRET, names.auth_secret(cluster)),
+        (Kind.CONFIG_MAP, names.config_map(cluster)),
+        (Kind.SERVICE, names.headless_service(cluster)),
+        (Kind.SERVICE, cluster),
+        (Kind.DISRUPTION_BUDGET, cluster),
+        (Kind.NETWORK_POLICY, names.network_policy(cluster)),
+        (Kind.STATEFUL_SET, cluster),
+    )
+
+
+def find_drift(desired: DesiredCluster, observed: Observed) -> tuple[Drift, ...]:
+    """Objects that are missing or differ from what is wanted; none before it is decided how the cluster starts."""
+    if observed.bootstrap is None:
+        return ()
+    found = [_drift(stamped(manifest), observed) for manifest in wanted_objects(desired)]
     return tuple(drift for drift in found if drift)
 
 
-def find_unwanted(kubernetes: Kubernetes, desired: DesiredCluster) -> tuple[Obsolete, ...]:
-    """Objects that were made for this QdrantCluster and that its spec asks for no more, by the watch caches."""
+def find_obsolete(desired: DesiredCluster, observed: Observed) -> tuple[Obsolete, ...]:
+    """Objects that were made for this QdrantCluster and that its spec no longer asks for."""
     if desired.spec.network_policy.enabled:
         return ()
     kind, name = Kind.NETWORK_POLICY, names.network_policy(desired.name)
-    live = kubernetes.cached_one(kind, desired.namespace, name)
-    owners = [ref.get("uid") for ref in ((live or {}).get("metadata") or {}).get("ownerReferences") or ()]
-    if live is None or desired.uid not in owners:
+    live = observed.objects.get((kind, name))
+    if live is None or desired.uid not in _owner_uids(live):
         return ()
     return (Obsolete(kind, name, live["metadata"]["uid"], "spec.networkPolicy.enabled is false"),)
 
 
-def _damage(kubernetes: Kubernetes, manifest: Manifest) -> Drift | None:
+def _owner_uids(manifest: Manifest) -> set[str]:
+    return {str(owner.get("uid")) for owner in manifest["metadata"].get("ownerReferences") or ()}
+
+
+def _drift(manifest: Manifest, observed: Observed) -> Drift | None:
     kind = next(kind for kind in Kind if kind.kind == manifest["kind"])
     name = manifest["metadata"]["name"]
-    live = kubernetes.cached_one(kind, manifest["metadata"]["namespace"], name)
+    live = observed.objects.get((kind, name))
     if live is None:
         return Drift(kind, name, (), manifest)
     fields = differences(manifest, live)
