@@ -58,7 +58,7 @@ def settled(before: Layout) -> Layout:
 @MANY
 @given(clusters())
 def test_safe(before: Layout) -> None:
-    """No step takes sound replicas below what is wanted or there, doubles one, or aims at a peer it must not use."""
+    """No step leaves fewer sound replicas than are wanted or exist, duplicates one, or targets a forbidden peer."""
     for at, step in prefixes(before):
         shard, after = of(at, step.shard), of(apply(at, step), step.shard)
         assert len(after.sound) >= min(max(1, shard.factor), len(shard.sound))
