@@ -1,6 +1,7 @@
 """`python -m bench`: what planning moves and takes, and what a pass and the operator's process cost.
 
-`python -m bench planner` is pure computation; `python -m bench operator` measures on the sandbox.
+`python -m bench planner` and `python -m bench ablation` are pure computation; `python -m bench operator` measures on
+the sandbox.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 
 from bench import footprint, passes, report
 from bench.installed import SIMULATED, real
-from bench.placement import planner
+from bench.placement import ablation, planner
 
 COLLECTIONS = [1, 50]
 
@@ -20,6 +21,8 @@ def main() -> None:
     given = _parser().parse_args()
     if given.what in ("all", "planner"):
         print(f"\nwritten to {planner.write(planner.measure(given.plans))}\n", flush=True)
+    if given.what in ("all", "ablation"):
+        print(f"\nwritten to {planner.write(ablation.measure(), section='ablation')}\n", flush=True)
     if given.what in ("all", "operator"):
         timed = [] if given.only == "footprint" else _passes(given.passes)
         growth = None if given.only == "passes" else _footprint(given.clusters, given.idle)
@@ -28,7 +31,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", nargs="?", default="all", choices=["all", "planner", "operator"])
+    parser.add_argument("what", nargs="?", default="all", choices=["all", "planner", "ablation", "operator"])
     parser.add_argument("--plans", type=int, default=25, help="plans to time for each event (default 25)")
     parser.add_argument("--clusters", type=int, default=100, help="how many clusters are many (default 100)")
     parser.add_argument("--passes", type=int, default=1000, help="passes to time (default 1000)")

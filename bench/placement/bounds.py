@@ -1,6 +1,6 @@
-"""How few bytes must move: exactly on small layouts, as a min-cost flow on large ones.
+"""The least bytes that must move: exactly on small layouts, as a min-cost flow on large ones.
 
-What is asked of the placement afterwards: every shard at its factor on distinct peers that stay, no more of its
+The placement afterwards must have every shard at its factor on distinct peers that stay, no more of its
 replicas in one zone than need be, and per collection counts that differ by at most one. Collections do not depend
 on each other, so each is a problem of its own.
 
@@ -37,7 +37,7 @@ def exact_optimum(layout: Layout) -> int:
 
 
 def _enumerated(shards: Sequence[Shard], peers: Mapping[PeerId, str]) -> int:
-    """Placements with equal counts for every peer are one: only the cheapest goes on."""
+    """Of placements with equal counts on every peer only the cheapest is continued."""
     order, zones = sorted(peers), len(set(peers.values()))
     reached = {tuple(0 for _ in order): 0}
     for shard in shards:
@@ -67,7 +67,9 @@ def _cheapest_flow(shards: Sequence[Shard], peers: Mapping[PeerId, str]) -> int:
     sent = _keep(network, shards, peers, share)
     sent += network.send("source", "sink", sum(wanted.values()) - sent)
     if sent < sum(wanted.values()):
-        raise ValueError("no placement is at its factor, spread and level: the layout has no settled state")
+        raise ValueError(
+            "no placement is at its factor, spread and balanced: the layout has no settled state"
+        )
     return network.cost() + UNFILLED * share * len(peers)
 
 
@@ -107,9 +109,9 @@ class _Network:
     def add(self, start: Hashable, end: Hashable, room: int, price: int) -> None:
         """An edge."""
         self._edge[start, end] = len(self._to)
-        for one, other, space, cost in ((start, end, room, price), (end, start, 0, -price)):
-            self._from[self._node(one)].append(len(self._to))
-            self._to.append(self._node(other))
+        for tail, head, space, cost in ((start, end, room, price), (end, start, 0, -price)):
+            self._from[self._node(tail)].append(len(self._to))
+            self._to.append(self._node(head))
             self._room.append(space)
             self._price.append(cost)
 
@@ -122,7 +124,7 @@ class _Network:
         return True
 
     def send(self, start: Hashable, end: Hashable, units: int) -> int:
-        """Up to so many units, each by the cheapest way that is left; how many found one."""
+        """Send up to this many units, each by the cheapest remaining path; returns how many found one."""
         for sent in range(units):
             edges = self._cheapest(self._node(start), self._node(end))
             if not edges:
@@ -146,7 +148,7 @@ class _Network:
             self._room[edge ^ 1] += 1
 
     def _cheapest(self, start: int, end: int) -> list[int]:
-        """Bellman and Ford's way with a queue: prices back are negative."""
+        """Bellman-Ford with a queue: prices of edges back are negative."""
         far, by = [FAR] * len(self._from), [-1] * len(self._from)
         far[start] = 0
         queue, queued = deque([start]), [False] * len(self._from)

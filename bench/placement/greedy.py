@@ -1,4 +1,4 @@
-"""The usual way, for comparison: from the fullest peer to the emptiest, until all are about equally full.
+"""The usual method, for comparison: from the fullest peer to the emptiest, until all are about equally full.
 
 It knows the whole number of replicas of each peer and nothing of collections, zones or bytes. Like ours it never
 puts two replicas of a shard on one peer.
@@ -17,7 +17,7 @@ from qdrant_operator.domain.qdrant.views import PeerId
 
 @dataclass(slots=True)
 class Greedy:
-    """A placement in the making."""
+    """A placement while it is computed."""
 
     shards: dict[ShardRef, Shard]
     peers: dict[PeerId, str]
@@ -34,7 +34,7 @@ class Greedy:
         self.counts[target] += 1
 
     def drop(self, shard: ShardRef, peer: PeerId) -> None:
-        """The source of a move lets go."""
+        """The source of a move drops its replica."""
         self.found[shard].discard(peer)
         self.held[peer].remove(shard)
         self.counts[peer] -= 1
@@ -45,7 +45,7 @@ class Greedy:
 
 
 def greedy(layout: Layout) -> tuple[list[Transfer], Holders]:
-    """Repair, drain, level; the transfers in order, and who holds what afterwards."""
+    """Repair, drain, balance; the transfers in order, and who holds what afterwards."""
     plan = _begin(layout)
     for shard in layout.shards:
         while len(plan.found[shard.ref]) < min(shard.factor, len(plan.peers)):
@@ -54,7 +54,7 @@ def greedy(layout: Layout) -> tuple[list[Transfer], Holders]:
         for ref in list(plan.held[peer]):
             plan.copy(ref, peer, plan.emptiest(ref))
             plan.drop(ref, peer)
-    while _level(plan):
+    while _balance(plan):
         pass
     return plan.moved, plan.found
 
@@ -69,7 +69,7 @@ def _begin(layout: Layout) -> Greedy:
     return Greedy({shard.ref: shard for shard in layout.shards}, staying(layout), found, held, counts, [])
 
 
-def _level(plan: Greedy) -> bool:
+def _balance(plan: Greedy) -> bool:
     """One move; False when no two peers differ by more than one, or nothing fits."""
     fullest = max(plan.peers, key=lambda peer: (plan.counts[peer], -peer))
     emptiest = min(plan.peers, key=lambda peer: (plan.counts[peer], peer))

@@ -55,12 +55,12 @@ def settled(size: Size, seed: int = 1) -> Layout:
 
 
 def _settled(size: Size, count: int, seed: int) -> Layout:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     peers = tuple(_peer(number, size.zones) for number in range(count))
     shards = [
         shard
         for number in range(size.collections)
-        for shard in _collection(f"c{number:02}", size, peers, chance)
+        for shard in _collection(f"c{number:02}", size, peers, rng)
     ]
     return Layout(peers, tuple(shards))
 
@@ -69,19 +69,19 @@ def _peer(number: int, zones: int) -> Peer:
     return Peer(PeerId(number + 1), f"vectors-{number}", zone=f"zone-{number % zones}")
 
 
-def _collection(name: str, size: Size, peers: tuple[Peer, ...], chance: random.Random) -> list[Shard]:
+def _collection(name: str, size: Size, peers: tuple[Peer, ...], rng: random.Random) -> list[Shard]:
     """Neighbours in the ring are in different zones; each collection has a ring of its own."""
     zones = [[peer for peer in peers if peer.zone == f"zone-{zone}"] for zone in range(size.zones)]
-    for members in zones:
-        chance.shuffle(members)
-    ring = [members[turn] for turn in range(len(zones[0])) for members in zones]
-    typical = chance.uniform(1, 100) * 20 * MIB
+    for zone_peers in zones:
+        rng.shuffle(zone_peers)
+    ring = [zone_peers[turn] for turn in range(len(zones[0])) for zone_peers in zones]
+    typical = rng.uniform(1, 100) * 20 * MIB
     return [
         Shard(
             (name, ShardId(number)),
             FACTOR,
             _replicas({ring[(number * FACTOR + copy) % len(ring)].id for copy in range(FACTOR)}),
-            bytes=int(typical * chance.uniform(0.8, 1.25)),
+            bytes=int(typical * rng.uniform(0.8, 1.25)),
         )
         for number in range(size.shards)
     ]
@@ -125,7 +125,7 @@ def _without(layout: Layout, gone: set[PeerId]) -> Layout:
         layout,
         peers=tuple(peer for peer in layout.peers if peer.id not in gone),
         shards=tuple(
-            replace(shard, replicas=tuple(one for one in shard.replicas if one.peer not in gone))
+            replace(shard, replicas=tuple(replica for replica in shard.replicas if replica.peer not in gone))
             for shard in layout.shards
         ),
     )
@@ -141,7 +141,7 @@ EVENTS: dict[str, Event] = {
 """What happens, by the name that the table says."""
 
 
-def told(event: str, size: Size) -> str:
+def event_label(event: str, size: Size) -> str:
     """The event with its numbers."""
     few, many = size.peers, size.peers + size.change
     left = size.peers - size.peers // size.zones

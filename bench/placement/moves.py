@@ -40,7 +40,7 @@ def transfers(steps: Iterable[Step]) -> list[Transfer]:
 
 def total(moved: Iterable[Transfer]) -> int:
     """Bytes that are copied."""
-    return sum(one.bytes for one in moved)
+    return sum(transfer.bytes for transfer in moved)
 
 
 def holders(layout: Layout) -> Holders:
@@ -73,7 +73,7 @@ def staying(layout: Layout) -> dict[PeerId, str]:
 
 
 def groups(layout: Layout) -> Mapping[str, list[Shard]]:
-    """Shards that are levelled among themselves."""
+    """Shards that are balanced among themselves."""
     found: dict[str, list[Shard]] = defaultdict(list)
     for shard in layout.shards:
         found[f"{shard.collection}/{shard.key or ''}"].append(shard)
@@ -90,7 +90,7 @@ class Quality:
     """What is wrong with a placement; all zero when it is settled."""
 
     missing: int
-    """Replicas that shards lack of their factor, or that stand where nobody may."""
+    """Replicas that shards lack of their factor, or that are on peers that may not hold them."""
     imbalance: int
     """Largest difference between two peers' replicas of one collection, beyond the 1 that cannot be avoided."""
     crowded: int
@@ -124,10 +124,10 @@ def makespan(moved: Sequence[Transfer], policy: Policy) -> int:
     while waiting or running:
         left = []
         for number in waiting:
-            one = moved[number]
-            if len(running) < policy.per_cluster and _fits(one, busy, policy.per_peer):
-                busy.update(_places(one))
-                heapq.heappush(running, (now + one.bytes, number))
+            transfer = moved[number]
+            if len(running) < policy.per_cluster and _fits(transfer, busy, policy.per_peer):
+                busy.update(_places(transfer))
+                heapq.heappush(running, (now + transfer.bytes, number))
             else:
                 left.append(number)
         waiting = left
@@ -136,22 +136,22 @@ def makespan(moved: Sequence[Transfer], policy: Policy) -> int:
     return now
 
 
-def _fits(one: Transfer, busy: Counter[object], per_peer: int) -> bool:
-    shard, source, target = _places(one)
+def _fits(transfer: Transfer, busy: Counter[object], per_peer: int) -> bool:
+    shard, source, target = _places(transfer)
     return not busy[shard] and busy[source] < per_peer and busy[target] < per_peer
 
 
-def _places(one: Transfer) -> tuple[object, object, object]:
-    return one.shard, ("out", one.source), ("in", one.target)
+def _places(transfer: Transfer) -> tuple[object, object, object]:
+    return transfer.shard, ("out", transfer.source), ("in", transfer.target)
 
 
 def makespan_bound(moved: Sequence[Transfer], policy: Policy) -> int:
     """No schedule of these transfers within the budget can end sooner."""
     into: Counter[PeerId] = Counter()
     out: Counter[PeerId] = Counter()
-    for one in moved:
-        into[one.target] += one.bytes
-        out[one.source] += one.bytes
+    for transfer in moved:
+        into[transfer.target] += transfer.bytes
+        out[transfer.source] += transfer.bytes
     busiest = max((*into.values(), *out.values()), default=0)
-    longest = max((one.bytes for one in moved), default=0)
+    longest = max((transfer.bytes for transfer in moved), default=0)
     return max(-(-total(moved) // policy.per_cluster), -(-busiest // policy.per_peer), longest)

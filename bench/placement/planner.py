@@ -1,6 +1,6 @@
-"""`python -m bench planner`: how much the planner moves, how long that takes, and how long it thinks.
+"""`python -m bench planner`: the bytes that the planner moves, how long that takes, and how long planning takes.
 
-Pure values and one clock: no Kubernetes, no Qdrant. What is written into docs/benchmarks.md is what was printed.
+No Kubernetes, no Qdrant. docs/benchmarks.md receives what is printed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.placement.bounds import exact_optimum, flow_bound
 from bench.placement.greedy import greedy
-from bench.placement.layouts import EVENTS, SIZES, Size, told
+from bench.placement.layouts import EVENTS, SIZES, Size, event_label
 from bench.placement.moves import (
     Quality,
     Transfer,
@@ -32,7 +32,6 @@ from qdrant_operator.domain.placement.model import Layout, Policy
 from qdrant_operator.domain.placement.planner import plan_placement
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- planner: begin -->", "<!-- planner: end -->"
 SEEDS = (1, 2, 3)
 EXACT_PEERS = 6
 """Up to here every placement is enumerated."""
@@ -41,8 +40,8 @@ QUICK_PEERS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """What one way of going on makes of a layout."""
+class Outcome:
+    """What one method makes of a layout."""
 
     moved: int
     """Bytes."""
@@ -52,7 +51,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Result:
     """One event on one size of cluster."""
 
     label: str
@@ -63,13 +62,13 @@ class Case:
     """Bytes."""
     planned: int
     """Bytes in the whole plan, made in one go."""
-    loop: Way | None
-    """The loop, asked anew whenever transfers end; None where that takes too long."""
-    greedy: Way
+    loop: Outcome | None
+    """The loop, which plans again whenever transfers end; None where that takes too long."""
+    greedy: Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
+class Timing:
     """How long planning took, in milliseconds."""
 
     what: str
@@ -77,28 +76,29 @@ class Thought:
     p50: float
     p99: float
     cpu_p50: float
-    """CPU time of this process: what is left when nothing else runs on the machine."""
+    """CPU time of this process; it does not depend on what else runs on the machine."""
     cpu_p99: float
 
 
 def measure(runs: int) -> str:
     """Measure everything; print as it comes; the text for the page."""
     print("planner: bytes moved and makespan", flush=True)
-    cases = [_case(size, event) for size in SIZES for event in EVENTS]
-    moved = moves_table(cases)
+    results = [_worst(size, event) for size in SIZES for event in EVENTS]
+    moved = moves_table(results)
     print(moved, flush=True)
     size = SIZES[-1]
-    print(f"\nplanner: thinking about {size.label} shards, {runs} times for each event", flush=True)
-    thought = times_table([_think(size, event, runs) for event in EVENTS])
-    print(thought, flush=True)
-    return f"```text\n{moved}\n```\n\n```text\n{thought}\n```\n\nMachine: {machine_line()}.\n"
+    print(f"\nplanner: planning time with {size.label} shards, {runs} plans for each event", flush=True)
+    timings = times_table([_timings(size, event, runs) for event in EVENTS])
+    print(timings, flush=True)
+    return f"```text\n{moved}\n```\n\n```text\n{timings}\n```\n\nMachine: {machine_line()}.\n"
 
 
-def write(text: str, page: Path = PAGE) -> Path:
-    """Put the measured text between the page's marks."""
-    before, rest = page.read_text().split(BEGIN)
-    _, behind = rest.split(END)
-    page.write_text(f"{before}{BEGIN}\n{text}{END}{behind}")
+def write(text: str, page: Path = PAGE, section: str = "planner") -> Path:
+    """Put the measured text between the page's marks of this section."""
+    begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
+    before, rest = page.read_text().split(begin)
+    _, behind = rest.split(end)
+    page.write_text(f"{before}{begin}\n{text}{end}{behind}")
     return page
 
 
@@ -108,59 +108,59 @@ def machine_line() -> str:
     return f"{found['cores']} cores, {found['machine']}, Python {found['python']}"
 
 
-def _case(size: Size, event: str) -> Case:
-    """The worst of several where that is quick: most bytes, and of equal ones the longest way."""
+def _worst(size: Size, event: str) -> Result:
+    """The worst of several seeds where that is quick: most bytes, then the longest makespan."""
     seeds = SEEDS if size.peers <= QUICK_PEERS else SEEDS[:1]
-    return max((_one(size, event, seed) for seed in seeds), key=_badness)
+    return max((_measured(size, event, seed) for seed in seeds), key=_badness)
 
 
-def _badness(case: Case) -> tuple[float, float]:
-    return round(case.planned / case.optimum, 3), case.loop.makespan if case.loop else 0.0
+def _badness(result: Result) -> tuple[float, float]:
+    return round(result.planned / result.optimum, 3), result.loop.makespan if result.loop else 0.0
 
 
-def _one(size: Size, event: str, seed: int) -> Case:
+def _measured(size: Size, event: str, seed: int) -> Result:
     layout, policy = EVENTS[event](size, seed), Policy(per_cluster=size.per_cluster)
     steps = whole_plan(layout, policy).steps
     left = quality(layout, after(layout, steps))
     assert (left.missing, left.crowded) == (0, 0), f"the whole plan does not settle {size.label}: {left}"
     exact = len(layout.peers) <= EXACT_PEERS
     moved, placed = greedy(layout)
-    return Case(
+    return Result(
         label=size.label,
-        event=told(event, size),
+        event=event_label(event, size),
         exact=exact,
         optimum=exact_optimum(layout) if exact else flow_bound(layout),
         planned=total(transfers(steps)),
         loop=_loop(layout, policy) if size.runs else None,
-        greedy=_way(moved, makespan(moved, policy), policy, quality(layout, placed)),
+        greedy=_outcome(moved, makespan(moved, policy), policy, quality(layout, placed)),
     )
 
 
-def _loop(layout: Layout, policy: Policy) -> Way:
+def _loop(layout: Layout, policy: Policy) -> Outcome:
     found = run(layout, policy)
-    return _way(found.moved, found.makespan, policy, quality(layout, holders(found.end)))
+    return _outcome(found.moved, found.makespan, policy, quality(layout, holders(found.end)))
 
 
-def _way(moved: Sequence[Transfer], span: int, policy: Policy, found: Quality) -> Way:
-    return Way(total(moved), span / max(makespan_bound(moved, policy), 1), found)
+def _outcome(moved: Sequence[Transfer], span: int, policy: Policy, found: Quality) -> Outcome:
+    return Outcome(total(moved), span / max(makespan_bound(moved, policy), 1), found)
 
 
-def _think(size: Size, event: str, runs: int) -> tuple[Thought, Thought]:
+def _timings(size: Size, event: str, runs: int) -> tuple[Timing, Timing]:
     layout, policy = EVENTS[event](size, 1), Policy(per_cluster=size.per_cluster)
     return (
-        _timed(f"{told(event, size)}: what starts now", lambda: plan_placement(layout, policy), runs),
-        _timed(f"{told(event, size)}: to the end", lambda: whole_plan(layout, policy), runs),
+        _timed(f"{event_label(event, size)}: what starts now", lambda: plan_placement(layout, policy), runs),
+        _timed(f"{event_label(event, size)}: to the end", lambda: whole_plan(layout, policy), runs),
     )
 
 
-def _timed(what: str, work: Callable[[], object], runs: int) -> Thought:
-    taken, used = [], []
+def _timed(what: str, work: Callable[[], object], runs: int) -> Timing:
+    taken, cpu_used = [], []
     for _ in range(runs):
         began, cpu = time.perf_counter(), time.process_time()
         work()
-        used.append((time.process_time() - cpu) * 1e3)
+        cpu_used.append((time.process_time() - cpu) * 1e3)
         taken.append((time.perf_counter() - began) * 1e3)
-    return Thought(what, runs, *_cuts(taken), *_cuts(used))
+    return Timing(what, runs, *_cuts(taken), *_cuts(cpu_used))
 
 
 def _cuts(values: Sequence[float]) -> tuple[float, float]:
@@ -169,7 +169,7 @@ def _cuts(values: Sequence[float]) -> tuple[float, float]:
     return cuts[49], cuts[98]
 
 
-def moves_table(cases: Sequence[Case]) -> str:
+def moves_table(results: Sequence[Result]) -> str:
     """Bytes and makespans as multiples of the least that is possible."""
     head = (
         "peers x shards",
@@ -183,20 +183,20 @@ def moves_table(cases: Sequence[Case]) -> str:
         "left",
         "greedy",
     )
-    return aligned([head, *map(_row, cases)])
+    return aligned([head, *map(_row, results)])
 
 
-def _row(case: Case) -> Row:
-    least = f"{'=' if case.exact else '>='} {case.optimum / 2**30:,.1f}"
-    ways = (case.loop, case.greedy)
+def _row(result: Result) -> Row:
+    least = f"{'=' if result.exact else '>='} {result.optimum / 2**30:,.1f}"
+    outcomes = (result.loop, result.greedy)
     return (
-        case.label,
-        case.event,
+        result.label,
+        result.event,
         least,
-        f"{case.planned / case.optimum:.3f}",
-        *(f"{way.moved / case.optimum:.3f}" if way else "-" for way in ways),
-        *(f"{way.makespan:.3f}" if way else "-" for way in ways),
-        *(_left(way.quality) if way else "-" for way in ways),
+        f"{result.planned / result.optimum:.3f}",
+        *(f"{outcome.moved / result.optimum:.3f}" if outcome else "-" for outcome in outcomes),
+        *(f"{outcome.makespan:.3f}" if outcome else "-" for outcome in outcomes),
+        *(_left(outcome.quality) if outcome else "-" for outcome in outcomes),
     )
 
 
@@ -205,12 +205,14 @@ def _left(found: Quality) -> str:
     return f"{found.missing}/{found.imbalance}/{found.crowded}"
 
 
-def times_table(thoughts: Sequence[tuple[Thought, Thought]]) -> str:
+def times_table(timings: Sequence[tuple[Timing, Timing]]) -> str:
     """Milliseconds."""
     rows: list[Row] = [("planning", "runs", "p50 ms", "p99 ms", "CPU p50", "CPU p99")]
-    rows += [
-        (one.what, str(one.count), *(f"{ms:.0f}" for ms in (one.p50, one.p99, one.cpu_p50, one.cpu_p99)))
-        for pair in thoughts
-        for one in pair
-    ]
+    for pair in timings:
+        rows += [_times_row(timing) for timing in pair]
     return aligned(rows)
+
+
+def _times_row(timing: Timing) -> Row:
+    milliseconds = (timing.p50, timing.p99, timing.cpu_p50, timing.cpu_p99)
+    return (timing.what, str(timing.count), *(f"{value:.0f}" for value in milliseconds))

@@ -1,4 +1,4 @@
-"""The loop against a clock: what the planner starts now runs, and whenever a transfer ends it is asked again.
+"""The loop in simulated time: the planned transfers start, and whenever one ends the planner plans again.
 
 Unlike the whole plan this respects the budget, so it shows how long everything takes. Time is counted in bytes.
 """
@@ -19,7 +19,7 @@ from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Everything that was copied, and when the last copy was there."""
+    """Everything that was copied, and when the last transfer ended."""
 
     moved: tuple[Transfer, ...]
     makespan: int
@@ -27,37 +27,37 @@ class Schedule:
 
 
 def run(layout: Layout, policy: Policy) -> Schedule:
-    """From the layout to the settled placement; the planner is asked whenever a transfer has ended.
+    """From the layout to the settled placement; the planner plans again whenever a transfer has ended.
 
     Raises:
-        ValueError: the planner asks for something that this little world does not know.
+        ValueError: the planner returns a step that this simulation does not know.
     """
-    world = _World(layout)
+    simulation = _Simulation(layout)
     while True:
-        steps = plan_placement(world.layout(), policy).steps
+        steps = plan_placement(simulation.layout(), policy).steps
         for step in steps:
-            world.take(step)
-        if not world.running and not steps:
-            return Schedule(tuple(world.moved), world.now, world.layout())
-        world.wait()
+            simulation.apply(step)
+        if not simulation.running and not steps:
+            return Schedule(tuple(simulation.moved), simulation.now, simulation.layout())
+        simulation.wait()
 
 
-class _World:
-    """Shards, and transfers on their way."""
+class _Simulation:
+    """Shards, running transfers and a clock."""
 
     def __init__(self, layout: Layout) -> None:
-        self._begin = layout
+        self._layout = layout
         self._shards: dict[ShardRef, Shard] = {shard.ref: shard for shard in layout.shards}
         self.running: list[tuple[int, int, RunningTransfer]] = []
         self.moved: list[Transfer] = []
         self.now = 0
 
     def layout(self) -> Layout:
-        """As all peers would tell it."""
-        transfers = tuple(one for _, _, one in sorted(self.running, key=lambda item: item[1]))
-        return replace(self._begin, shards=tuple(self._shards.values()), transfers=transfers)
+        """As all peers would report it."""
+        transfers = tuple(transfer for _, _, transfer in sorted(self.running, key=lambda item: item[1]))
+        return replace(self._layout, shards=tuple(self._shards.values()), transfers=transfers)
 
-    def take(self, step: Step) -> None:
+    def apply(self, step: Step) -> None:
         """Begin a transfer, or drop at once."""
         match step:
             case MoveShard() | ReplicateShard():
@@ -79,13 +79,15 @@ class _World:
     def _copy(self, step: MoveShard | ReplicateShard) -> None:
         collection, shard = step.shard
         keeps = isinstance(step, ReplicateShard)
-        one = RunningTransfer(collection, shard, step.source, step.target, keeps_source=keeps)
-        heapq.heappush(self.running, (self.now + step.bytes, len(self.moved), one))
+        transfer = RunningTransfer(collection, shard, step.source, step.target, keeps_source=keeps)
+        heapq.heappush(self.running, (self.now + step.bytes, len(self.moved), transfer))
         self.moved.append(Transfer(step.shard, step.source, step.target, step.bytes))
         self._put(step.shard, step.target, Replica(step.target, ReplicaState.RECOVERY, sound=False))
 
     def _put(self, ref: ShardRef, peer: PeerId, replica: Replica | None) -> None:
         shard = self._shards[ref]
-        others = [one for one in shard.replicas if one.peer != peer]
-        kept = sorted([*others, *([replica] if replica else [])], key=lambda one: one.peer)
-        self._shards[ref] = replace(shard, replicas=tuple(kept))
+        replicas = [held for held in shard.replicas if held.peer != peer]
+        if replica is not None:
+            replicas.append(replica)
+        replicas.sort(key=lambda held: held.peer)
+        self._shards[ref] = replace(shard, replicas=tuple(replicas))

@@ -238,7 +238,7 @@ def _placement() -> list[Mutant]:
         Mutant(
             "placement: TransferRunning, planned and before the step",
             _all(
-                _instead(wishes.next_wish, _whatever_runs),
+                _instead(wishes.next_action, _whatever_runs),
                 _instead(recheck._why_not_drop, _whatever_is_listed),
             ),
         ),
@@ -373,7 +373,7 @@ def _sound_in_some_view(peer: Any, told: Any) -> bool:
 
 
 _plan_placement = placement.plan_placement
-_next_wish = wishes.next_wish
+_next_action = wishes.next_action
 _why_not_drop = recheck._why_not_drop
 _roles = membership.roles
 _pods_wanted = scale_out.pods_wanted
@@ -393,8 +393,8 @@ def _never_manual(seen: Any, policy: Any) -> ClusterPlan:
     return _plan_placement(seen, replace(policy, mode=Mode.AUTO))
 
 
-def _whatever_runs(case: Any, target: Any, census: Any) -> Any:
-    return _next_wish(replace(case, running=()), target, census)
+def _whatever_runs(replicas: Any, target: Any, classification: Any) -> Any:
+    return _next_action(replace(replicas, running=()), target, classification)
 
 
 def _whatever_is_listed(step: Any, shard: Any, seen: Any) -> str:

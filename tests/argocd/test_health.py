@@ -33,7 +33,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "cluster-paused": ("Suspended", "spec.paused is true: the operator only observes"),
     "cluster-config-refused": ("Degraded", "Blocked: spec.config.service.http_port is set by the operator"),
     "cluster-downgrade-wanted": ("Degraded", "Blocked: run v1.18.0: peers run v1.19.0"),
-    "cluster-outside-window": ("Healthy", "levelling waits for the maintenance window"),
+    "cluster-outside-window": ("Healthy", "balancing waits for the maintenance window"),
     "cluster-placed-by-hand": ("Healthy", "spec.shards.placement is Manual"),
     "cluster-volume-lost": ("Degraded", "(its volume is gone)"),
     "collection-new": ("Progressing", NOT_SEEN),

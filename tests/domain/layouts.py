@@ -1,4 +1,4 @@
-"""Layouts for placement's tests: whole generated clusters, and what may happen to them between two looks."""
+"""Layouts for placement's tests: whole generated clusters, and what may happen to them between two passes."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def shard(name: str, holders: Mapping[int, ReplicaState] | Iterable[int], **chan
 
 def layout(peers: Iterable[Peer] | int, *shards: Shard, **changes: object) -> Layout:
     """A layout of these shards."""
-    members = tuple(peer(number) for number in range(peers)) if isinstance(peers, int) else tuple(peers)
-    return replace(Layout(members, shards), **changes)  # type: ignore[arg-type]
+    peers = tuple(peer(number) for number in range(peers)) if isinstance(peers, int) else tuple(peers)
+    return replace(Layout(peers, shards), **changes)  # type: ignore[arg-type]
 
 
 @st.composite
@@ -61,7 +61,7 @@ def healthy(draw: st.DrawFn, zones: int = 3, most_shards: int = 8) -> Layout:
     zone = st.sampled_from([f"zone-{number}" for number in range(draw(st.integers(1, zones)))])
     peers = [peer(number, zone=draw(zone)) for number in range(count)]
     leaving = draw(st.sets(st.integers(0, count - 1), max_size=count - 1)) if draw(st.booleans()) else set()
-    peers = [replace(member, leaving=member.id in leaving) for member in peers]
+    peers = [replace(peer, leaving=peer.id in leaving) for peer in peers]
     names = draw(st.lists(st.sampled_from("abc"), min_size=1, max_size=most_shards))
     held = st.sets(st.integers(0, count - 1), min_size=1, max_size=min(3, count))
     shards = [
@@ -77,44 +77,44 @@ def clusters(draw: st.DrawFn) -> Layout:
     plain = draw(healthy(most_shards=6))
     if draw(st.booleans()):
         return plain
-    peers = tuple(_hurt_peer(draw, member) for member in plain.peers)
-    up = {member.id for member in peers if member.answers and not member.lost}
-    shards = tuple(_hurt_shard(draw, one, up, len(peers)) for one in plain.shards)
+    peers = tuple(_hurt_peer(draw, peer) for peer in plain.peers)
+    up = {peer.id for peer in peers if peer.answers and not peer.lost}
+    shards = tuple(_hurt_shard(draw, shard, up, len(peers)) for shard in plain.shards)
     hurt = replace(plain, peers=peers, shards=shards)
-    for one in shards:
+    for shard in shards:
         if draw(st.integers(0, 4)) == 0:
-            hurt = _with_transfer(draw, hurt, one)
+            hurt = _with_transfer(draw, hurt, shard)
     return hurt
 
 
-def _hurt_peer(draw: st.DrawFn, member: Peer) -> Peer:
+def _hurt_peer(draw: st.DrawFn, peer: Peer) -> Peer:
     fate = draw(st.sampled_from(["fine", "fine", "fine", "fine", "silent", "lost", "full"]))
     if fate == "full":
-        return replace(member, free_bytes=draw(st.integers(0, 40)))
-    return replace(member, answers=fate not in ("silent", "lost"), lost=fate == "lost")
+        return replace(peer, free_bytes=draw(st.integers(0, 40)))
+    return replace(peer, answers=fate not in ("silent", "lost"), lost=fate == "lost")
 
 
-def _hurt_shard(draw: st.DrawFn, one: Shard, up: set[PeerId], peers: int) -> Shard:
+def _hurt_shard(draw: st.DrawFn, shard: Shard, up: set[PeerId], peers: int) -> Shard:
     replicas = []
-    for held in one.replicas:
+    for held in shard.replicas:
         well = held.peer in up and draw(st.integers(0, 4)) > 0
         state = ReplicaState.ACTIVE if well else draw(st.sampled_from(UNSOUND))
         stale = not well and held.peer in up and draw(st.booleans())
         replicas.append(Replica(held.peer, state, sound=well, stale=stale))
     disputed = "vectors-0 and vectors-1 name different holders" if draw(st.integers(0, 9)) == 0 else ""
-    hurt = replace(one, replicas=tuple(replicas), disputed=disputed)
-    if one.ref[0] != "c":
+    hurt = replace(shard, replicas=tuple(replicas), disputed=disputed)
+    if shard.ref[0] != "c":
         return hurt
     allowed = frozenset(PeerId(number) for number in range(peers) if number != 1)
-    return replace(hurt, key=one.ref[1] % 2, allowed=allowed if one.ref[1] % 2 else None)
+    return replace(hurt, key=shard.ref[1] % 2, allowed=allowed if shard.ref[1] % 2 else None)
 
 
-def _with_transfer(draw: st.DrawFn, before: Layout, one: Shard) -> Layout:
-    free = [member.id for member in before.peers if member.id not in one.holders]
-    if not free or not one.sound:
+def _with_transfer(draw: st.DrawFn, before: Layout, shard: Shard) -> Layout:
+    free = [peer.id for peer in before.peers if peer.id not in shard.holders]
+    if not free or not shard.sound:
         return before
-    source = draw(st.sampled_from(sorted(one.sound)))
-    return begun(before, one.ref, source, draw(st.sampled_from(free)), keeps_source=draw(st.booleans()))
+    source = draw(st.sampled_from(sorted(shard.sound)))
+    return begun(before, shard.ref, source, draw(st.sampled_from(free)), keeps_source=draw(st.booleans()))
 
 
 def begun(before: Layout, ref: ShardRef, source: PeerId, target: PeerId, *, keeps_source: bool) -> Layout:
@@ -147,27 +147,28 @@ def finish(before: Layout, running: RunningTransfer) -> Layout:
 
 
 def fail(before: Layout, running: RunningTransfer) -> Layout:
-    """The layout after the transfer was aborted: a replication leaves a Dead replica, that nobody heals."""
+    """The layout after the transfer was aborted: a replication leaves a Dead replica that Qdrant does not heal."""
     step = AbortTransfer(running.ref, running.source, running.target, ("", ""), "")
     after = apply(before, step)
     return replace(
-        after, shards=tuple(_stale(one, running) if one.ref == running.ref else one for one in after.shards)
+        after,
+        shards=tuple(_stale(shard, running) if shard.ref == running.ref else shard for shard in after.shards),
     )
 
 
-def _stale(one: Shard, running: RunningTransfer) -> Shard:
-    replicas = (replace(r, stale=not r.sound) if r.peer == running.target else r for r in one.replicas)
-    return replace(one, replicas=tuple(replicas))
+def _stale(shard: Shard, running: RunningTransfer) -> Shard:
+    replicas = (replace(r, stale=not r.sound) if r.peer == running.target else r for r in shard.replicas)
+    return replace(shard, replicas=tuple(replicas))
 
 
 def of(before: Layout, ref: ShardRef) -> Shard:
     """One shard of the layout."""
-    return next(one for one in before.shards if one.ref == ref)
+    return next(shard for shard in before.shards if shard.ref == ref)
 
 
 def holders(before: Layout) -> dict[ShardRef, frozenset[PeerId]]:
     """Who holds what."""
-    return {one.ref: one.holders for one in before.shards}
+    return {shard.ref: shard.holders for shard in before.shards}
 
 
 def steps_of(steps: Sequence[object]) -> list[PlacementStep]:
@@ -191,7 +192,7 @@ def only_block(before: Layout, policy: Policy | None = None) -> Blocked:
 def silent(number: int) -> Layout:
     """Three peers, docs/0 on the first two, one of them silent."""
     peers = [peer(n, answers=n != number) for n in range(3)]
-    one = shard("docs/0", [0, 1])
+    docs = shard("docs/0", [0, 1])
     return layout(
-        peers, replace(one, replicas=tuple(replace(r, sound=r.peer != number) for r in one.replicas))
+        peers, replace(docs, replicas=tuple(replace(r, sound=r.peer != number) for r in docs.replicas))
     )

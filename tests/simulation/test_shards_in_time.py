@@ -1,4 +1,4 @@
-"""What depends on time, with both loops running: the window for levelling, and the wait for a lost peer."""
+"""What depends on time, with both loops running: the window for balancing, and the wait for a lost peer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ async def form(story: Calm, replicas: int = 3) -> None:
     await story.eventually(lambda: story.is_at_factor(2) and len(story.members()) == replicas, 200)
 
 
-def test_levelling_waits_for_the_window_and_ends_with_it() -> None:
+def test_balancing_waits_for_the_window_and_ends_with_it() -> None:
     """A new peer gets nothing before 00:04; then its share; a peer that comes at 00:06 waits for tomorrow."""
 
     async def script(story: Calm) -> None:
@@ -25,7 +25,7 @@ def test_levelling_waits_for_the_window_and_ends_with_it() -> None:
         await story.eventually(lambda: bool(story.waits("OutsideWindow")))
         await story.until(OPENS - 1)
         assert story.imbalance() == 4, "the new peer has nothing"
-        assert all("levelling" in step for step in story.waits("OutsideWindow"))
+        assert all("balancing" in step for step in story.waits("OutsideWindow"))
         await story.eventually(lambda: story.imbalance() <= 1)
         assert OPENS < story.clock.seconds() < CLOSES
         await story.eventually(lambda: not story.status.get("blocked"))

@@ -164,11 +164,11 @@ REFUSED: dict[str, tuple[PlacementStep, Observed, str]] = {
         look({0: (0, 1)}, points={(0, 1): None}),
         "replica on peer 101 is not sound",
     ),
-    "target holds it": (copy(MoveShard, A, B), look({0: (0, 1)}), "peer 101 holds the shard already"),
+    "target holds it": (copy(MoveShard, A, B), look({0: (0, 1)}), "peer 101 already holds the shard"),
     "target holds it in one view": (
         copy(ReplicateShard, A, C),
         says(look({0: (0, 1)}), "vectors-2", collection(2, {0: (0, 1, 2)})),
-        "peer 102 holds the shard already",
+        "peer 102 already holds the shard",
     ),
     "target is silent": (
         copy(MoveShard, A, C),
@@ -178,26 +178,30 @@ REFUSED: dict[str, tuple[PlacementStep, Observed, str]] = {
     "target is in a transfer": (
         copy(ReplicateShard, B, C),
         with_transfer(look({0: (0, 1)})),
-        "another transfer of the shard runs",
+        "another transfer of the shard is running",
     ),
     "shard is gone": (
         MoveShard(("old", ShardId(0)), A, C, "snapshot", PODS, 1, "test"),
         look({0: (0, 1)}),
-        "no peer knows the shard",
+        "no peer lists the shard",
     ),
-    "drop of one of two": (drop(A), look({0: (0, 1)}), "only 1 sound replicas would be left"),
-    "drop of the last": (drop(A), look({0: (0,)}, factor=1), "only 0 sound replicas would be left"),
+    "drop of one of two": (drop(A), look({0: (0, 1)}), "only 1 sound replica would remain"),
+    "drop of the last": (drop(A), look({0: (0,)}, factor=1), "only 0 sound replicas would remain"),
     "drop beside a dummy": (
         drop(A),
         look({0: (0, 1)}, factor=1, points={(0, 1): None}),
-        "only 0 sound replicas would be left",
+        "only 0 sound replicas would remain",
     ),
     "drop of a disputed one": (
         drop(A),
         says(look({0: (0, 1, 2)}, factor=1), "vectors-2", collection(2, {0: (0, 2)}, factor=1)),
         "contradict",
     ),
-    "drop during a transfer": (drop(B), with_transfer(look({0: (0, 1)})), "a transfer of the shard runs"),
+    "drop during a transfer": (
+        drop(B),
+        with_transfer(look({0: (0, 1)})),
+        "a transfer of the shard is running",
+    ),
     "no majority": (
         drop(A),
         silence(look({0: (0, 1, 2)}), "vectors-1", "vectors-2"),
@@ -206,7 +210,7 @@ REFUSED: dict[str, tuple[PlacementStep, Observed, str]] = {
     "abort of nothing": (
         AbortTransfer(REF, A, C, PODS, "test"),
         look({0: (0, 1)}),
-        "that transfer is over",
+        "the transfer has ended",
     ),
 }
 

@@ -59,7 +59,8 @@ DO = re.compile(
     r"\b(set|add|create|name a|lower|raise|delete|bring|save|put|write|make|choose|correct|remove|keep|restore)\b"
 )
 WAIT = re.compile(
-    r"\b(first|wait\w*|still|yet|already|again|heals|on its way|does not run|not finished|until|transfers run)\b",
+    r"\b(first|wait\w*|still|yet|already|again|heals|on its way|is running|does not run|not finished|until|"
+    r"transfers run)\b",
     re.IGNORECASE,
 )
 

@@ -20,7 +20,7 @@ from qdrant_operator.domain.placement.steps import (
     PlacementStep,
     ReplicateShard,
 )
-from qdrant_operator.domain.placement.target.level import band
+from qdrant_operator.domain.placement.target.balance import band
 from qdrant_operator.domain.qdrant.views import PeerId
 from tests.domain.layouts import clusters, fail, finish, healthy, holders, of, start, steps_of
 
@@ -31,7 +31,7 @@ LONGEST = 200
 
 
 def prefixes(before: Layout) -> Iterator[tuple[Layout, PlacementStep]]:
-    """As the loop goes: plan, carry out the first step, look again."""
+    """As the loop does: plan, carry out the first step, read the cluster again."""
     for _ in range(LONGEST):
         plan = plan_placement(before, Policy())
         if not plan.steps:
@@ -42,10 +42,10 @@ def prefixes(before: Layout) -> Iterator[tuple[Layout, PlacementStep]]:
     raise AssertionError("the plan does not end")
 
 
-def zones_of(before: Layout, one: Shard) -> int:
+def zones_of(before: Layout, shard: Shard) -> int:
     """Zones in which the shard has a sound replica."""
-    zones = {member.id: member.zone for member in before.peers}
-    return len({zones[held] for held in one.sound})
+    zones = {peer.id: peer.zone for peer in before.peers}
+    return len({zones[held] for held in shard.sound})
 
 
 def settled(before: Layout) -> Layout:
@@ -58,31 +58,35 @@ def settled(before: Layout) -> Layout:
 @MANY
 @given(clusters())
 def test_safe(before: Layout) -> None:
-    """No step takes sound replicas below what is wanted or there, doubles one, or aims at a peer it must not use."""
+    """No step leaves fewer sound replicas than are wanted or exist, duplicates one, or targets a forbidden peer."""
     for at, step in prefixes(before):
-        one, after = of(at, step.shard), of(apply(at, step), step.shard)
-        assert len(after.sound) >= min(max(1, one.factor), len(one.sound))
-        assert after.sound or not one.sound
+        shard, after = of(at, step.shard), of(apply(at, step), step.shard)
+        assert len(after.sound) >= min(max(1, shard.factor), len(shard.sound))
+        assert after.sound or not shard.sound
         assert len(after.replicas) == len(after.holders)
-        assert not one.disputed
-        assert step_is_legal(at, one, step)
+        assert not shard.disputed
+        assert step_is_legal(at, shard, step)
 
 
-def step_is_legal(at: Layout, one: Shard, step: PlacementStep) -> bool:
+def step_is_legal(at: Layout, shard: Shard, step: PlacementStep) -> bool:
     """Qdrant would accept it, and what Qdrant does not check is so as well."""
-    peers = {member.id: member for member in at.peers}
-    busy = any(transfer.ref == one.ref for transfer in at.transfers)
+    peers = {peer.id: peer for peer in at.peers}
+    busy = any(transfer.ref == shard.ref for transfer in at.transfers)
     match step:
         case ReplicateShard() | MoveShard():
             target = peers[step.target]
-            room = target.free_bytes is None or target.free_bytes > one.bytes * 1.5
+            room = target.free_bytes is None or target.free_bytes > shard.bytes * 1.5
             fit = target.answers and not target.leaving and not target.lost and room
-            allowed = one.allowed is None or step.target in one.allowed
+            allowed = shard.allowed is None or step.target in shard.allowed
             return (
-                step.source in one.sound and step.target not in one.holders and fit and allowed and not busy
+                step.source in shard.sound
+                and step.target not in shard.holders
+                and fit
+                and allowed
+                and not busy
             )
         case DropReplica():
-            return step.peer in one.holders and not busy
+            return step.peer in shard.holders and not busy
         case AbortTransfer():
             return busy
 
@@ -91,13 +95,13 @@ def step_is_legal(at: Layout, one: Shard, step: PlacementStep) -> bool:
 @given(healthy())
 def test_zones_never_get_worse(before: Layout) -> None:
     """A step leaves a shard in as many zones as before, unless the zone has no peer that stays or the factor falls."""
-    staying = {member.zone for member in before.peers if not member.leaving}
-    gone = {member.zone for member in before.peers} - staying
+    staying = {peer.zone for peer in before.peers if not peer.leaving}
+    gone = {peer.zone for peer in before.peers} - staying
     for at, step in prefixes(before):
-        one, after = of(at, step.shard), of(apply(at, step), step.shard)
-        zones = {member.id: member.zone for member in at.peers}
-        lost = {zones[held] for held in one.sound} & gone
-        most = min(zones_of(at, one) - len(lost), one.factor)
+        shard, after = of(at, step.shard), of(apply(at, step), step.shard)
+        zones = {peer.id: peer.zone for peer in at.peers}
+        lost = {zones[held] for held in shard.sound} & gone
+        most = min(zones_of(at, shard) - len(lost), shard.factor)
         assert zones_of(at, after) >= most
 
 
@@ -110,7 +114,7 @@ def test_resumable(before: Layout, data: st.DataObject) -> None:
         steps = steps_of(plan_placement(before, policy).steps)
         if before.transfers and (not steps or data.draw(st.booleans())):
             running = data.draw(st.sampled_from(before.transfers))
-            works = next(member.answers for member in before.peers if member.id == running.target)
+            works = next(peer.answers for peer in before.peers if peer.id == running.target)
             failing = not works or data.draw(st.integers(0, 5)) == 0
             before = (fail if failing else finish)(before, running)
         elif steps:
@@ -123,21 +127,21 @@ def test_resumable(before: Layout, data: st.DataObject) -> None:
 
 
 def assert_as_wanted(before: Layout) -> None:
-    """At its factor on peers that stay, or blocked by name; levelled where nothing else waits."""
+    """At its factor on peers that stay, or blocked by name; balanced where nothing else waits."""
     plan = plan_placement(before, Policy())
-    stays = {member.id for member in before.peers if not member.leaving and not member.lost}
-    for one in before.shards:
-        may = stays if one.allowed is None else stays & one.allowed
-        named = any(one.label in blocked.message for blocked in plan.blocked)
+    stays = {peer.id for peer in before.peers if not peer.leaving and not peer.lost}
+    for shard in before.shards:
+        may = stays if shard.allowed is None else stays & shard.allowed
+        named = any(shard.label in blocked.message for blocked in plan.blocked)
         assert named or (
-            len(one.sound) == max(1, one.factor) and one.sound == one.holders and one.holders <= may
+            len(shard.sound) == max(1, shard.factor) and shard.sound == shard.holders and shard.holders <= may
         )
 
 
 @SOME
 @given(healthy())
 def test_resumable_to_the_same_placement(before: Layout) -> None:
-    """Planned anew after every step, the way leads to the very placement that the first plan had in mind."""
+    """Planned again after every step, the steps lead to the same placement as the first plan."""
     end = before
     ends = []
     for at, _ in prefixes(before):
@@ -146,7 +150,7 @@ def test_resumable_to_the_same_placement(before: Layout) -> None:
         for step in plan.steps:
             end = apply(end, step)
         ends.append(holders(end))
-    assert all(one == ends[0] for one in ends)
+    assert all(shard == ends[0] for shard in ends)
 
 
 @MANY
@@ -157,25 +161,29 @@ def test_deterministic(before: Layout, random: object) -> None:
     peers, shards, transfers = list(before.peers), list(before.shards), list(before.transfers)
     for items in (peers, shards, transfers):
         shuffle(items)
-    turned = [replace(one, replicas=one.replicas[::-1]) for one in shards]
+    turned = [replace(shard, replicas=shard.replicas[::-1]) for shard in shards]
     other = Layout(tuple(peers), tuple(turned), tuple(transfers), before.unsettled, before.waits)
     assert plan_placement(other, Policy()) == plan_placement(before, Policy())
 
 
 @MANY
 @given(clusters(), st.sampled_from(Mode))
-def test_sayable(before: Layout, mode: Mode) -> None:
-    """Each step and each wait has words, and each shard that is not as wanted is named by one of them."""
+def test_every_shard_is_named(before: Layout, mode: Mode) -> None:
+    """Each step and each blocked step has a text, and each shard that is not as wanted is named by one of them."""
     plan = plan_placement(before, Policy(mode))
     words = [str(step) for step in plan.steps] + [f"{b.step} {b.message}" for b in plan.blocked]
     assert all(words)
     assert all(blocked.step and blocked.message for blocked in plan.blocked)
-    stays = {member.id for member in before.peers if not member.leaving and not member.lost}
-    for one in before.shards:
-        may = stays if one.allowed is None else stays & one.allowed
-        fine = len(one.sound) == max(1, one.factor) and one.sound == one.holders <= may and not one.disputed
-        moving = any(transfer.ref == one.ref for transfer in before.transfers)
-        assert (fine and not moving) or any(one.label in text for text in words), one
+    stays = {peer.id for peer in before.peers if not peer.leaving and not peer.lost}
+    for shard in before.shards:
+        may = stays if shard.allowed is None else stays & shard.allowed
+        fine = (
+            len(shard.sound) == max(1, shard.factor)
+            and shard.sound == shard.holders <= may
+            and not shard.disputed
+        )
+        moving = any(transfer.ref == shard.ref for transfer in before.transfers)
+        assert (fine and not moving) or any(shard.label in text for text in words), shard
 
 
 @MANY
@@ -211,24 +219,24 @@ def test_whole_plan_is_what_the_loop_does(before: Layout) -> None:
 @SOME
 @given(healthy(zones=2, most_shards=4))
 def test_frugal_bytes_are_the_optimum(before: Layout) -> None:
-    """Among all settled placements no one is reached with fewer bytes; found here by looking at every one."""
-    stays = [member for member in before.peers if not member.leaving]
-    assume(len(stays) <= 4 and all(one.factor <= len(stays) for one in before.shards))
-    choices = [list(combinations([member.id for member in stays], one.factor)) for one in before.shards]
+    """No settled placement is reached with fewer bytes; checked here by enumeration of all placements."""
+    stays = [peer for peer in before.peers if not peer.leaving]
+    assume(len(stays) <= 4 and all(shard.factor <= len(stays) for shard in before.shards))
+    choices = [list(combinations([peer.id for peer in stays], shard.factor)) for shard in before.shards]
     ranked = min((_rank(before, chosen), _cost(before, chosen)) for chosen in product(*choices))
     end = settled(before)
-    reached = [tuple(sorted(one.holders)) for one in sorted(end.shards, key=lambda one: one.ref)]
+    reached = [tuple(sorted(shard.holders)) for shard in sorted(end.shards, key=lambda shard: shard.ref)]
     assert _rank(before, reached) == ranked[0]
     assert moved_bytes(whole_plan(before, Policy()).steps) == ranked[1]
 
 
 def _rank(before: Layout, chosen: object) -> tuple[int, int, int]:
-    """The aims above bytes: zones, groups, totals beyond the band; smaller is better."""
-    zones = {member.id: member.zone for member in before.peers}
-    stays = [member.id for member in before.peers if not member.leaving]
+    """The objectives above bytes: zones, groups, totals beyond the band; smaller is better."""
+    zones = {peer.id: peer.zone for peer in before.peers}
+    stays = [peer.id for peer in before.peers if not peer.leaving]
     placed = list(zip(before.shards, chosen, strict=True))  # type: ignore[call-overload]
     spread = sum(n * n for _, held in placed for n in Counter(zones[p] for p in held).values())
-    counts = Counter((one.ref[0], p) for one, held in placed for p in held)
+    counts = Counter((shard.ref[0], p) for shard, held in placed for p in held)
     totals = Counter(p for _, held in placed for p in held)
     low, high = band(totals.total(), len(stays))
     beyond = sum(max(0, totals[p] - high) + max(0, low - totals[p]) for p in stays)
@@ -237,11 +245,11 @@ def _rank(before: Layout, chosen: object) -> tuple[int, int, int]:
 
 def _cost(before: Layout, chosen: object) -> int:
     placed = zip(before.shards, chosen, strict=True)  # type: ignore[call-overload]
-    return sum(one.bytes * len(set(held) - one.holders) for one, held in placed)
+    return sum(shard.bytes * len(set(held) - shard.holders) for shard, held in placed)
 
 
 @MANY
 @given(healthy(zones=1))
-def test_settled_is_level(before: Layout) -> None:
+def test_settled_is_balanced(before: Layout) -> None:
     """Without zones every collection ends with peers that differ by one replica at most."""
     assert imbalance(settled(before)) <= 1 or plan_placement(settled(before), Policy()).blocked

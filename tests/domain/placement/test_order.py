@@ -7,43 +7,50 @@ from hypothesis import strategies as st
 
 from bench.placement.moves import Transfer, makespan
 from qdrant_operator.domain.placement.model import Policy
+from qdrant_operator.domain.placement.schedule.local_search import Limits, PlannedTransfer, improve_order
 from qdrant_operator.domain.placement.schedule.queues import FEW
-from qdrant_operator.domain.placement.schedule.rehearsal import Leg, Stage, rehearsed
 from qdrant_operator.domain.qdrant.views import PeerId, ShardId
 from tests.domain.layouts import layout, peer, shard, steps
 
 
-def leg(number: int, source: int, target: int, size: int, after: int = 0) -> Leg:
+def planned(number: int, source: int, target: int, size: int, after: int = 0) -> PlannedTransfer:
     """A transfer of shard docs/<number>."""
-    return Leg(("docs", ShardId(number)), after, PeerId(source), PeerId(target), size)
+    return PlannedTransfer(("docs", ShardId(number)), after, PeerId(source), PeerId(target), size)
 
 
-def span(legs: list[Leg], stage: Stage) -> int:
-    """When the last of these ends, as the bench reckons."""
-    moved = [Transfer(one.shard, one.source or PeerId(0), one.target, one.size) for one in legs]
-    return makespan(moved, Policy(per_cluster=stage.per_cluster, per_peer=stage.per_peer))
+def span(transfers: list[PlannedTransfer], limits: Limits) -> int:
+    """When the last of these ends, by the benchmark's own schedule."""
+    moved = [Transfer(move.shard, move.source or PeerId(0), move.target, move.size) for move in transfers]
+    return makespan(moved, Policy(per_cluster=limits.per_cluster, per_peer=limits.per_peer))
 
 
 def test_the_longest_goes_first() -> None:
     """Two at a time: the one that is as long as both others begins, so that nothing is alone at the end."""
-    legs = [leg(0, 0, 10, 5), leg(1, 1, 11, 5), leg(2, 2, 12, 10)]
-    stage = Stage((), per_cluster=2, per_peer=1)
-    assert span(legs, stage) == 15
-    assert span(rehearsed(legs, stage), stage) == 10
+    transfers = [planned(0, 0, 10, 5), planned(1, 1, 11, 5), planned(2, 2, 12, 10)]
+    limits = Limits((), per_cluster=2, per_peer=1)
+    assert span(transfers, limits) == 15
+    assert span(improve_order(transfers, limits), limits) == 10
 
 
 def test_a_shard_that_moves_twice_goes_first() -> None:
-    """Its second leg cannot begin before the first is done: begun last, it would be alone for a whole leg."""
-    legs = [leg(0, 0, 10, 6), leg(1, 1, 11, 6), leg(2, 2, 12, 6), leg(2, 3, 13, 6, after=1)]
-    assert legs[2] in rehearsed(legs, Stage((), per_cluster=2, per_peer=1))[:2]
+    """Its second transfer starts after its first: started last, the second would run alone."""
+    transfers = [
+        planned(0, 0, 10, 6),
+        planned(1, 1, 11, 6),
+        planned(2, 2, 12, 6),
+        planned(2, 3, 13, 6, after=1),
+    ]
+    assert transfers[2] in improve_order(transfers, Limits((), per_cluster=2, per_peer=1))[:2]
 
 
-def test_what_runs_is_reckoned_with() -> None:
-    """A peer that still receives takes its turn later: what needs the other peers for long does not wait for it."""
-    legs = [leg(0, 0, 10, 4), leg(1, 1, 11, 2), leg(2, 1, 12, 6)]
-    alone, beside = (Stage(running, per_cluster=2, per_peer=1) for running in ((), (leg(9, 8, 10, 9),)))
-    assert rehearsed(legs, alone)[0] == legs[0]
-    assert span(rehearsed(legs, beside), alone) == 8
+def test_running_transfers_count() -> None:
+    """A peer that still receives starts later: long transfers between other peers do not wait for it."""
+    transfers = [planned(0, 0, 10, 4), planned(1, 1, 11, 2), planned(2, 1, 12, 6)]
+    alone, while_running = (
+        Limits(running, per_cluster=2, per_peer=1) for running in ((), (planned(9, 8, 10, 9),))
+    )
+    assert improve_order(transfers, alone)[0] == transfers[0]
+    assert span(improve_order(transfers, while_running), alone) == 8
 
 
 @settings(max_examples=60, deadline=None)
@@ -52,15 +59,15 @@ def test_what_runs_is_reckoned_with() -> None:
     st.integers(1, 3),
     st.integers(1, 2),
 )
-def test_a_rehearsed_order_never_ends_later(
+def test_an_improved_order_never_ends_later(
     moves: list[tuple[int, int, int]], per_cluster: int, per_peer: int
 ) -> None:
-    """By the bench's own reckoning, which shares no code with the rehearsal."""
-    legs = [leg(number, *move) for number, move in enumerate(moves)]
-    stage = Stage((), per_cluster, per_peer)
-    order = rehearsed(legs, stage)
-    assert sorted(order, key=str) == sorted(legs, key=str)
-    assert span(order, stage) <= span(legs, stage)
+    """By the benchmark's own schedule, which shares no code with the local search."""
+    transfers = [planned(number, *move) for number, move in enumerate(moves)]
+    limits = Limits((), per_cluster, per_peer)
+    order = improve_order(transfers, limits)
+    assert sorted(order, key=str) == sorted(transfers, key=str)
+    assert span(order, limits) <= span(transfers, limits)
 
 
 def test_two_replicas_that_leave_keep_both_senders_busy() -> None:
@@ -74,7 +81,7 @@ def test_two_replicas_that_leave_keep_both_senders_busy() -> None:
 
 
 def test_of_many_a_shard_that_moves_twice_goes_first() -> None:
-    """Beyond what is rehearsed: among equal shards the one with two moves ahead of it begins."""
+    """With too many for the local search: among equal shards the one that needs two moves starts first."""
     peers = [peer(0, leaving=True), peer(1, leaving=True), *(peer(number) for number in range(2, 8))]
     many = [shard(f"docs/{number}", [number % 2]) for number in range(FEW + 2)]
     before = layout(peers, *many, shard("docs/99", [0, 1]))

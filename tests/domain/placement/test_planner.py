@@ -25,8 +25,8 @@ def test_nothing_moves_when_settled() -> None:
     assert (plan.steps, plan.blocked) == ((), ())
 
 
-def test_repairs_before_it_drains_and_levels() -> None:
-    """A shard with one of two replicas comes before the drain, and levelling is not even begun."""
+def test_repairs_before_it_drains_and_balances() -> None:
+    """A shard with one of two replicas comes before the drain, and balancing does not start."""
     before = layout(
         [peer(0), peer(1), peer(2, leaving=True), peer(3)],
         shard("docs/0", [0], factor=2),
@@ -53,17 +53,17 @@ def test_a_leaving_peer_whose_replica_is_unsound_is_no_source() -> None:
     assert holders(apply_all(before, whole.steps)) == {("docs", 0): {0, 2}}
 
 
-def test_a_lost_peer_counts_for_nothing() -> None:
-    """Its replica is made anew elsewhere, at once."""
+def test_a_lost_peers_replicas_do_not_count() -> None:
+    """Its replica is recreated elsewhere, at once."""
     before = silent(1)
     lost = replace(before, peers=(peer(0), peer(1, answers=False, lost=True), peer(2)))
     assert steps(lost) == ["replicate docs/0 from vectors-0 to vectors-2 (1 of 2 replicas are sound)"]
 
 
-def test_a_stale_replica_is_dropped_and_made_anew() -> None:
-    """Dead for long with nobody healing it: dropped while a sound one is elsewhere, then replicated."""
-    one = shard("docs/0", {0: ACTIVE, 1: DEAD})
-    stale = replace(one, replicas=(one.replicas[0], replace(one.replicas[1], stale=True)))
+def test_a_stale_replica_is_dropped_and_recreated() -> None:
+    """Dead for long and not healed by Qdrant: dropped while a sound one is elsewhere, then replicated."""
+    docs = shard("docs/0", {0: ACTIVE, 1: DEAD})
+    stale = replace(docs, replicas=(docs.replicas[0], replace(docs.replicas[1], stale=True)))
     assert [str(step) for step in whole_plan(layout(2, stale), Policy()).steps] == [
         "drop docs/0 on vectors-1 (it is Dead and 1 of 2 replicas are sound)",
         "replicate docs/0 from vectors-0 to vectors-1 (1 of 2 replicas are sound)",
@@ -97,7 +97,7 @@ def test_small_collections_do_not_pile_up() -> None:
     assert sorted(next(iter(held)) for held in holders(end).values()) in ([0, 0, 1, 1], [0, 0, 0, 1])
 
 
-def test_levels_with_the_smallest_replicas() -> None:
+def test_balances_with_the_smallest_replicas() -> None:
     """A new peer gets its share, and the smallest replicas that make it."""
     sizes = (50, 10, 90, 20)
     before = layout(2, *(shard(f"docs/{n}", [0], bytes=size) for n, size in enumerate(sizes)))
@@ -137,16 +137,16 @@ def test_an_aborted_target_is_given_another() -> None:
     assert steps(before) == ["replicate docs/0 from vectors-0 to vectors-2 (1 of 2 replicas are sound)"]
 
 
-def test_the_window_is_for_levelling_only() -> None:
+def test_the_window_is_for_balancing_only() -> None:
     """Repair, drain and factor do not wait for it."""
     before = layout([peer(0), peer(1, leaving=True), peer(2)], shard("docs/0", [1]))
-    assert steps(before, Policy(may_level=False)) == [
+    assert steps(before, Policy(may_balance=False)) == [
         "move docs/0 from vectors-1 to vectors-0 (vectors-1 is leaving)"
     ]
 
 
-def test_drain_only_never_levels() -> None:
-    """DrainOnly leaves an uneven cluster as it is, without a word."""
+def test_drain_only_never_balances() -> None:
+    """DrainOnly leaves an uneven cluster as it is, and nothing is blocked."""
     before = layout(2, shard("docs/0", [0]), shard("docs/1", [0]))
     plan = plan_placement(before, Policy(Mode.DRAIN_ONLY))
     assert (plan.steps, plan.blocked) == ((), ())
@@ -167,22 +167,22 @@ def test_a_disputed_shard_keeps_its_transfer() -> None:
 
 
 def test_a_surplus_replica_on_a_silent_peer_is_not_dropped() -> None:
-    """What a silent peer holds is unknown, and unknown is not nothing."""
-    one = shard("docs/0", [0, 1, 2], factor=2)
-    unsound = replace(one, replicas=tuple(replace(r, sound=r.peer != 1) for r in one.replicas))
+    """The state of its replica is unknown until the peer answers."""
+    docs = shard("docs/0", [0, 1, 2], factor=2)
+    unsound = replace(docs, replicas=tuple(replace(r, sound=r.peer != 1) for r in docs.replicas))
     before = layout([peer(0), peer(1, answers=False), peer(2)], unsound)
     assert only_block(before).guard is ClusterGuard.PEERS_UNREACHABLE
 
 
 def test_a_stale_mark_on_a_sound_replica_means_nothing() -> None:
-    """Sound is sound: a replica that healed late is not dropped for its past."""
-    one = shard("docs/0", [0, 1])
-    marked = replace(one, replicas=tuple(replace(r, stale=True) for r in one.replicas))
+    """A replica that healed late is sound like any other and is not dropped."""
+    docs = shard("docs/0", [0, 1])
+    marked = replace(docs, replicas=tuple(replace(r, stale=True) for r in docs.replicas))
     assert plan_placement(layout(3, marked), Policy()).steps == ()
 
 
-def test_levelling_waits_for_repair() -> None:
-    """While one shard lacks a replica another collection's levelling does not start, whatever the budget."""
+def test_balancing_waits_for_repair() -> None:
+    """While one shard lacks a replica another collection's balancing does not start, whatever the budget."""
     uneven = [shard(f"logs/{n}", [0]) for n in range(3)]
     before = layout(2, shard("docs/0", [0], factor=2), *uneven)
     lavish = Policy(per_cluster=9, per_peer=9)
@@ -197,7 +197,7 @@ def test_a_drain_does_not_wait_with_a_third_holder() -> None:
     assert steps(before) == ["move docs/0 from vectors-1 to vectors-2 (vectors-1 is leaving)"]
 
 
-def test_room_that_a_running_transfer_will_take_is_no_room() -> None:
+def test_space_that_a_running_transfer_will_use_is_not_free() -> None:
     """A transfer into the peer runs; a second one of its size would not fit beside it."""
     shards = [shard(f"docs/{n}", [0], factor=2, bytes=100) for n in range(2)]
     before = layout([peer(0), peer(1, free_bytes=250)], *shards)

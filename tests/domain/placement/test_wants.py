@@ -1,4 +1,4 @@
-"""What QdrantCollections ask of placement: by collection and key, the older claim heard, the unreadable skipped."""
+"""What QdrantCollections ask of placement, by collection and key: the older claim counts, unreadable specs do not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def declared(name: str, keys: list[Any], /, *, made: str = "2026-01-02", **spec:
 
 
 def test_each_key_says_its_factor_and_its_peers() -> None:
-    """Factor, pods and zone stand by the collection's name in Qdrant; 7 and "7" are two keys."""
+    """Factor, pods and zone are found by the collection's name in Qdrant; 7 and "7" are two keys."""
     keys = [
         {"key": "eu", "replicationFactor": 3, "peers": {"zone": "eu-1"}},
         {"key": 7, "peers": {"pods": ["vectors-0", "vectors-2"]}},
@@ -34,15 +34,15 @@ def test_each_key_says_its_factor_and_its_peers() -> None:
     }
 
 
-def test_the_older_claim_is_heard() -> None:
-    """Two objects for one collection: the keys of the younger count for nothing, whatever order they come in."""
+def test_the_older_claim_counts() -> None:
+    """Two objects for one collection: the keys of the younger do not count, in whatever order they are listed."""
     older = declared("docs", [{"key": "a"}], made="2026-01-01")
     younger = declared("copy", [{"key": "b"}], name="docs")
     assert wants([younger, older]) == wants([older, younger]) == {("docs", "a"): KeyWant()}
 
 
 def test_unreadable_specs_and_collections_without_keys_ask_for_nothing() -> None:
-    """A spec that no schema let through is skipped and the others are heard."""
+    """A spec that the schema rejects is skipped and the others count."""
     broken = declared("broken", [{"key": True}])
     plain = declared("plain", [], sharding={"method": "Auto"})
     bare = declared("bare", [], sharding=None)

@@ -47,7 +47,7 @@ class Shards(Model):
     """How replicas are placed and moved."""
 
     placement: Literal["Auto", "DrainOnly", "Manual"] = "Auto"
-    """Auto: repair, drain, replicate and level. DrainOnly: all but levelling. Manual: nothing moves."""
+    """Auto: repair, drain, replicate and balance. DrainOnly: all but balancing. Manual: nothing moves."""
     zone_key: Annotated[str, Field(max_length=316)] | None = None
     """Label of the pods that names their zone, for example topology.kubernetes.io/zone (Kubernetes 1.35 copies
     it from the node). Absent: zones are not looked at."""

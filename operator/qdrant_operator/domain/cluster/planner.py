@@ -119,12 +119,12 @@ def _form(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
         return forming
     layout = build_layout(observed, roles(desired, observed))
     lost = after_returns(plan_lost(desired, observed, layout), observed)
-    policy = replace(policy_of(desired, observed), mode=_no_levelling(desired))
+    policy = replace(policy_of(desired, observed), mode=_no_balancing(desired))
     shards = after_returns(plan_placement(layout, policy), observed)
     return forming + lost + (NOTHING if lost.steps else shards) + plan_membership(desired, observed, layout)
 
 
-def _no_levelling(desired: DesiredCluster) -> Mode:
+def _no_balancing(desired: DesiredCluster) -> Mode:
     mode = Mode(desired.spec.shards.placement)
     return Mode.DRAIN_ONLY if mode is Mode.AUTO else mode
 
@@ -199,7 +199,7 @@ def policy_of(desired: DesiredCluster, observed: Observed) -> Policy:
         per_cluster=spec.transfers.per_cluster,
         per_peer=spec.transfers.per_peer,
         method=Method(spec.transfers.method),
-        may_level=spec.window is None or is_open(spec.window, observed.now),
+        may_balance=spec.window is None or is_open(spec.window, observed.now),
     )
 
 

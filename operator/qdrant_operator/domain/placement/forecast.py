@@ -1,6 +1,7 @@
-"""The whole way to the settled placement: plan, take every step on paper, and plan again.
+"""All steps to the settled placement: plan, apply every step to the layout, and plan again.
 
-The loop never uses it: it carries out one step and looks. People and benchmarks want to see the total.
+The loop never uses it: it carries out one step and reads the cluster again. The command line and the benchmarks show
+the total.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from qdrant_operator.domain.placement.steps import (
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState
 
 ROUNDS = 1000
-"""A plan that is not done after so many rounds would be a defect: every shard is done after a few."""
+"""Rounds after which a plan counts as endless, which would be a defect: every shard is settled after a few."""
 
 
 def whole_plan(layout: Layout, policy: Policy) -> PlacementPlan:
-    """Every step to the settled placement, in order, as if all went well; what is blocked is what still waits then.
+    """Every step to the settled placement in order, if no step fails; `blocked` is what still waits at the end.
 
-    Budgets shape when transfers run and not which, so they are lifted here; transfers that run now complete first.
+    Budgets decide when transfers run, not which, so they do not apply here; running transfers complete first.
 
     Raises:
         RuntimeError: the plan does not end, which would be a defect of the planner.
@@ -48,12 +49,12 @@ def whole_plan(layout: Layout, policy: Policy) -> PlacementPlan:
 
 
 def apply(layout: Layout, step: PlacementStep) -> Layout:
-    """The layout once the step is done and its transfer has arrived."""
+    """The layout once the step and its transfer are done."""
     return apply_all(layout, (step,))
 
 
 def apply_all(layout: Layout, steps: Iterable[PlacementStep]) -> Layout:
-    """The layout once these steps are done; others than placement's change nothing."""
+    """The layout once these steps are done; steps that are not placement's change nothing."""
     shards = {shard.ref: shard for shard in layout.shards}
     transfers = list(layout.transfers)
     free: dict[PeerId, int] = {}
@@ -67,7 +68,7 @@ def apply_all(layout: Layout, steps: Iterable[PlacementStep]) -> Layout:
 
 
 def complete(layout: Layout) -> Layout:
-    """The layout once the transfers between members that answer have arrived."""
+    """The layout once the running transfers to peers that answer and stay are done."""
     answering = {peer.id for peer in layout.peers if peer.answers and not peer.lost and not peer.leaving}
     arriving = [t for t in layout.transfers if t.target in answering]
     shards = {shard.ref: shard for shard in layout.shards}
@@ -91,14 +92,15 @@ def _after(shard: Shard, step: PlacementStep, transfers: list[RunningTransfer]) 
 
 
 def _aborted(shard: Shard, step: AbortTransfer, transfers: list[RunningTransfer]) -> Shard:
-    """What an aborted replication leaves behind is Dead; an aborted move leaves nothing."""
+    """An aborted replication leaves a Dead replica on its target; an aborted move leaves nothing."""
     ended = [t for t in transfers if (t.ref, t.source, t.target) == (step.shard, step.source, step.target)]
     for transfer in ended:
         transfers.remove(transfer)
     if not any(transfer.keeps_source for transfer in ended):
         return _left(shard, step.target)
     dead = Replica(step.target, ReplicaState.DEAD, sound=False)
-    return replace(shard, replicas=tuple(dead if r.peer == step.target else r for r in shard.replicas))
+    replicas = (dead if replica.peer == step.target else replica for replica in shard.replicas)
+    return replace(shard, replicas=tuple(replicas))
 
 
 def _arrived(shard: Shard, peer: PeerId) -> Shard:
@@ -119,11 +121,9 @@ def _count(free: dict[PeerId, int], before: Shard, after: Shard) -> None:
 
 
 def _with_free(peer: Peer, more: int) -> Peer:
-    return (
-        peer
-        if peer.free_bytes is None or not more
-        else replace(peer, free_bytes=max(0, peer.free_bytes + more))
-    )
+    if peer.free_bytes is None or not more:
+        return peer
+    return replace(peer, free_bytes=max(0, peer.free_bytes + more))
 
 
 def moved_bytes(steps: Iterable[PlacementStep]) -> int:

@@ -1,6 +1,6 @@
 """What placement is decided on: peers, shards and running transfers as plain, fast values.
 
-No I/O. A `Layout` is one agreed picture: whatever peers contradict each other about stands in `Shard.disputed`.
+No I/O. A `Layout` is one agreed view of the cluster: what peers contradict each other about is in `Shard.disputed`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ class Mode(StrEnum):
     """spec.shards.placement: how much the operator may move by its own decision."""
 
     AUTO = "Auto"
-    """Repair, drain, replicate and level."""
+    """Repair, drain, replicate and balance."""
     DRAIN_ONLY = "DrainOnly"
-    """Repair, drain and replicate; never level."""
+    """Repair, drain and replicate; never balance."""
     MANUAL = "Manual"
-    """Nothing moves; what would be done is said in status.blocked."""
+    """Nothing moves; status.blocked lists what Auto would do."""
 
 
 class Method(StrEnum):
@@ -33,21 +33,21 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A member of the cluster, as placement sees it."""
+    """A peer of the cluster, as placement sees it."""
 
     id: PeerId
     pod: str
-    """Name of its pod, for texts; `peer <id>` where no pod is known."""
+    """Name of its pod, for messages; `peer <id>` where no pod is known."""
     answers: bool = True
-    """Its own view could be read in this look."""
+    """Its own view was read in this pass."""
     leaving: bool = False
-    """Wanted out: it is drained and gets nothing."""
+    """It is being removed: it is drained and receives nothing."""
     lost: bool = False
-    """Its volume is gone for good and replacing it was consented to: its replicas count for nothing."""
+    """Its volume is gone and its replacement is allowed: its replicas do not count."""
     zone: str = ""
     """Failure domain; empty where none is known."""
     free_bytes: int | None = None
-    """Free space of its volume; None where unknown (no guard then)."""
+    """Free space of its volume; None: unknown, and not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Replica:
     sound: bool
     """Active in every answering view, on a peer that answers, with a plausible count."""
     stale: bool = False
-    """Not sound for so long, without a transfer, that nobody will heal it: it is dropped and made anew."""
+    """Not sound for so long, without a transfer, that Qdrant will not heal it: it is dropped and recreated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,11 @@ class Shard:
     bytes: int = 0
     """Size of its largest sound replica."""
     key: ShardKey | None = None
-    """Shard key, with custom sharding; shards of a key are levelled among themselves."""
+    """Shard key, with custom sharding; shards of a key are balanced among themselves."""
     allowed: frozenset[PeerId] | None = None
     """Peers that may hold it (placement of its shard key); None: all."""
     disputed: str = ""
-    """Why no destructive step may be planned for it now: views contradict each other, resharding runs."""
+    """Why no destructive step may be planned for it now: views contradict each other, or resharding runs."""
 
     @property
     def collection(self) -> str:
@@ -89,12 +89,12 @@ class Shard:
 
     @property
     def label(self) -> str:
-        """The shard as users read it: collection/shard."""
+        """The shard in messages: collection/shard."""
         return f"{self.ref[0]}/{self.ref[1]}"
 
     @property
     def holders(self) -> frozenset[PeerId]:
-        """Peers that any view calls a holder."""
+        """Peers that hold a replica in any view."""
         return frozenset(replica.peer for replica in self.replicas)
 
     @property
@@ -130,20 +130,20 @@ class Policy:
     per_peer: int = 1
     """Transfers at a time into one peer, and out of one peer."""
     method: Method = Method.SNAPSHOT
-    may_level: bool = True
+    may_balance: bool = True
     """Inside the maintenance window, or there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One picture of a cluster's peers and shards."""
+    """A cluster's peers and shards at one time."""
 
     peers: tuple[Peer, ...]
-    """Members, ordered by id."""
+    """Ordered by id."""
     shards: tuple[Shard, ...]
     """Ordered by collection and shard id."""
     transfers: tuple[RunningTransfer, ...] = ()
     unsettled: str = ""
-    """Why nothing at all may be planned: no leader with a quorum, consensus stopped or behind. Empty: fine."""
+    """Why no step may be planned at all: no leader with a quorum, consensus stopped or behind. Empty: steps may."""
     waits: frozenset[tuple[ShardRef, PeerId]] = field(default=frozenset())
-    """Shards and targets whose last transfer was aborted a moment ago: back off, choose another or wait."""
+    """Shards and targets whose last transfer was aborted recently: another target is chosen, or they wait."""

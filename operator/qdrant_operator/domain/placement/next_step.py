@@ -1,7 +1,7 @@
-"""What one shard needs next on its way to its target: one step, or what it waits for.
+"""The next step of one shard towards its target; none where it has to wait.
 
-Pure. Every rule that keeps data safe stands here: a replica goes only while enough sound ones remain, a target
-never holds the shard already, and one shard does one thing at a time.
+Pure. Every rule that keeps data safe is here: a replica is dropped only while enough sound ones remain, a transfer's
+target never holds the shard already, and a shard has one transfer at a time.
 """
 
 from __future__ import annotations
@@ -11,183 +11,203 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from qdrant_operator.domain.placement.classify import Case, Census
+from qdrant_operator.domain.placement.classify import Classification, ShardReplicas
 from qdrant_operator.domain.placement.steps import AbortTransfer, DropReplica
 from qdrant_operator.domain.qdrant.views import PeerId
 
 
-class Aim(IntEnum):
-    """Why a shard changes, in the order in which it is served."""
+class Priority(IntEnum):
+    """Why a shard changes, most urgent first."""
 
     REPAIR = 0
     DRAIN = 1
     REPLICATE = 2
-    LEVEL = 3
+    BALANCE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A wanted transfer; its source is chosen when it may start."""
+    """A planned transfer; its source is chosen when it may start."""
 
-    case: Case
-    aim: Aim
+    replicas: ShardReplicas
+    priority: Priority
     sources: tuple[PeerId, ...]
     target: PeerId
     moves: bool
-    """The source gives its replica up."""
+    """The source drops its replica when the transfer is done."""
     why: str
-    instead: tuple[Copy, ...] = ()
-    """Beginnings that are as good: other pairs of source and target of the same move."""
+    alternatives: tuple[Copy, ...] = ()
+    """Other pairs of source and target of the same move that are as good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """A replica to drop, or a transfer to abort: done at once, without a budget."""
+    """A replica to drop, or a transfer to abort: done at once, no budget applies."""
 
-    case: Case
-    aim: Aim
+    replicas: ShardReplicas
+    priority: Priority
     step: DropReplica | AbortTransfer
 
 
-Wish = Copy | Remove
+Action = Copy | Remove
+"""What a shard may need next."""
 
 
-def next_wish(case: Case, target: frozenset[PeerId], census: Census) -> Wish | None:
-    """The step that the shard takes next; None when it is there, or has to wait."""
-    if case.shard.disputed:
+def next_action(
+    replicas: ShardReplicas, target: frozenset[PeerId], classification: Classification
+) -> Action | None:
+    """What the shard needs next; None when it is settled, or has to wait."""
+    if replicas.shard.disputed:
         return None
-    if case.running:
-        return _abort(case, census)
-    if case.fixed:
+    if replicas.running:
+        return _abort(replicas, classification)
+    if replicas.fixed:
         return None
-    return _drop(case, target, census) or _copy(case, target, census)
+    return _drop(replicas, target, classification) or _copy(replicas, target, classification)
 
 
-def _abort(case: Case, census: Census) -> Wish | None:
-    for transfer in case.running:
-        why = _why_abort(case, transfer.source, transfer.target, census)
+def _abort(replicas: ShardReplicas, classification: Classification) -> Action | None:
+    for transfer in replicas.running:
+        why = _why_abort(replicas, transfer.source, transfer.target, classification)
         if why:
-            pods = (census.pod(transfer.source), census.pod(transfer.target))
-            step = AbortTransfer(case.shard.ref, transfer.source, transfer.target, pods, why)
-            return Remove(case, Aim.REPAIR, step)
+            pods = (classification.pod(transfer.source), classification.pod(transfer.target))
+            step = AbortTransfer(replicas.shard.ref, transfer.source, transfer.target, pods, why)
+            return Remove(replicas, Priority.REPAIR, step)
     return None
 
 
-def _why_abort(case: Case, source: PeerId, target: PeerId, census: Census) -> str:
-    if not census.may_hold(case.shard, target):
-        return why_not_there(case, target, census)
-    giver = census.peers.get(source)
-    return f"{census.pod(source)} is lost" if giver is None or giver.lost else ""
+def _why_abort(
+    replicas: ShardReplicas, source: PeerId, target: PeerId, classification: Classification
+) -> str:
+    if not classification.may_hold(replicas.shard, target):
+        return why_not_there(replicas, target, classification)
+    known = classification.peers.get(source)
+    return f"{classification.pod(source)} is lost" if known is None or known.lost else ""
 
 
-def why_not_there(case: Case, peer: PeerId, census: Census) -> str:
+def why_not_there(replicas: ShardReplicas, peer: PeerId, classification: Classification) -> str:
     """Why the peer may not keep the shard."""
-    known = census.peers.get(peer)
+    known = classification.peers.get(peer)
     if known is None or known.lost:
-        return f"{census.pod(peer)} is lost"
+        return f"{classification.pod(peer)} is lost"
     if known.leaving:
         return f"{known.pod} is leaving"
-    return f"shard key {case.shard.key} is not placed on {known.pod}"
+    return f"shard key {replicas.shard.key} is not placed on {known.pod}"
 
 
-def _drop(case: Case, target: frozenset[PeerId], census: Census) -> Wish | None:
-    """Worthless replicas first, then those whose zone has others, then those that have to go, then by id."""
-    obsolete = (case.shard.holders - target).union(case.void)
-    leftover = [peer for peer in sorted(obsolete) if _may_drop(case, peer, census)]
-    if not leftover:
+def _drop(
+    replicas: ShardReplicas, target: frozenset[PeerId], classification: Classification
+) -> Action | None:
+    obsolete = (replicas.shard.holders - target).union(replicas.discarded)
+    droppable = [peer for peer in obsolete if _may_drop(replicas, peer, classification)]
+    if not droppable:
         return None
-    zones = _zones(case.sound, census)
-    going = (*case.going, *case.void)
-    order = sorted(
-        leftover,
-        key=lambda p: (
-            p in case.sound,
-            -zones[census.peers[p].zone] if p in case.sound else 0,
-            p not in going,
-            p,
-        ),
-    )
-    aim, why = _why_drop(case, order[0], census)
-    return Remove(case, aim, DropReplica(case.shard.ref, order[0], census.pod(order[0]), why))
+    zones = _zones(replicas.sound, classification)
+    first = min(droppable, key=lambda peer: _drop_order(replicas, peer, zones, classification))
+    priority, why = _why_drop(replicas, first, classification)
+    step = DropReplica(replicas.shard.ref, first, classification.pod(first), why)
+    return Remove(replicas, priority, step)
 
 
-def _may_drop(case: Case, peer: PeerId, census: Census) -> bool:
-    """Enough sound replicas remain; one that is not sound may yet be needed, or heal, until then.
+def _drop_order(
+    replicas: ShardReplicas, peer: PeerId, zones: Counter[str], classification: Classification
+) -> tuple[bool, int, bool, PeerId]:
+    """Unsound replicas first, then those whose zone has others, then those that have to be removed, then by id."""
+    sound = peer in replicas.sound
+    in_zone = zones[classification.peers[peer].zone] if sound else 0
+    required = peer in replicas.to_remove or peer in replicas.discarded
+    return sound, -in_zone, not required, peer
 
-    Qdrant drops nothing on an id that is no member: the id itself is cleared, see `stray_replicas`.
+
+def _may_drop(replicas: ShardReplicas, peer: PeerId, classification: Classification) -> bool:
+    """Enough sound replicas remain; until then one that is not sound stays, as it may be needed or heal.
+
+    Qdrant drops no replica of an id that is not a peer; such ids are purged instead, see `orphaned_replicas`.
     """
-    if peer not in census.peers:
+    if peer not in classification.peers:
         return False
-    remain = len(case.sound) - (peer in case.sound)
-    if peer in case.sound or remain >= case.wanted:
-        silent = peer in case.coming and not census.peers[peer].answers
-        return remain >= case.wanted and not silent
-    return remain >= 1 and peer in case.void and _answers(peer, census)
+    remain = len(replicas.sound) - (peer in replicas.sound)
+    if peer in replicas.sound or remain >= replicas.wanted:
+        silent = peer in replicas.recovering and not classification.peers[peer].answers
+        return remain >= replicas.wanted and not silent
+    return remain >= 1 and peer in replicas.discarded and _answers(peer, classification)
 
 
-def _answers(peer: PeerId, census: Census) -> bool:
-    known = census.peers.get(peer)
+def _answers(peer: PeerId, classification: Classification) -> bool:
+    known = classification.peers.get(peer)
     return known is not None and known.answers and not known.lost
 
 
-def _why_drop(case: Case, peer: PeerId, census: Census) -> tuple[Aim, str]:
-    sound = f"{len(case.sound)} of {case.wanted} replicas are sound"
-    if peer in case.going:
-        return Aim.DRAIN, why_not_there(case, peer, census)
-    if peer in case.void and not _answers(peer, census):
-        return Aim.REPAIR, why_not_there(case, peer, census)
-    if peer not in case.sound:
-        return Aim.REPAIR, f"it is {state_of(case, peer)} and {sound}"
-    return Aim.REPLICATE, f"{len(case.sound)} sound replicas, {case.wanted} wanted"
+def _why_drop(replicas: ShardReplicas, peer: PeerId, classification: Classification) -> tuple[Priority, str]:
+    sound = f"{len(replicas.sound)} of {replicas.wanted} replicas are sound"
+    if peer in replicas.to_remove:
+        return Priority.DRAIN, why_not_there(replicas, peer, classification)
+    if peer in replicas.discarded and not _answers(peer, classification):
+        return Priority.REPAIR, why_not_there(replicas, peer, classification)
+    if peer not in replicas.sound:
+        return Priority.REPAIR, f"it is {state_of(replicas, peer)} and {sound}"
+    return Priority.REPLICATE, f"{len(replicas.sound)} sound replicas, {replicas.wanted} wanted"
 
 
-def state_of(case: Case, peer: PeerId) -> str:
-    """The state of a replica in Qdrant's word."""
-    return next((str(r.state) for r in case.shard.replicas if r.peer == peer), "absent")
+def state_of(replicas: ShardReplicas, peer: PeerId) -> str:
+    """The state of a replica as Qdrant names it."""
+    return next((str(r.state) for r in replicas.shard.replicas if r.peer == peer), "absent")
 
 
-def _copy(case: Case, target: frozenset[PeerId], census: Census) -> Wish | None:
-    adds = sorted(target - case.shard.holders)
+def _copy(
+    replicas: ShardReplicas, target: frozenset[PeerId], classification: Classification
+) -> Action | None:
+    adds = sorted(target - replicas.shard.holders)
     if not adds:
         return None
-    waited_for = [peer for peer in case.coming if peer in target]
-    if len(case.sound) + len(waited_for) < case.wanted:
-        return _replicate(case, adds, census)
-    leaving = [peer for peer in case.sound if peer not in target]
-    return _move(case, leaving, adds, census) if leaving else None
+    recovering = [peer for peer in replicas.recovering if peer in target]
+    if len(replicas.sound) + len(recovering) < replicas.wanted:
+        return _replicate(replicas, adds, classification)
+    leaving = [peer for peer in replicas.sound if peer not in target]
+    return _move(replicas, leaving, adds, classification) if leaving else None
 
 
-def _replicate(case: Case, adds: Collection[PeerId], census: Census) -> Wish:
-    """To the zone that has fewest of its replicas."""
-    zones = _zones(case.sound, census) if len(adds) > 1 else Counter[str]()
-    chosen = min(adds, key=lambda peer: (zones[census.peers[peer].zone], peer))
-    broken = case.void or any(peer not in case.sound for peer in case.going)
-    aim = Aim.REPAIR if broken or len(case.sound) == 1 else Aim.REPLICATE
-    why = f"{len(case.sound)} of {case.wanted} replicas are sound"
-    return Copy(case, aim, case.sound, chosen, moves=False, why=why)
+def _replicate(replicas: ShardReplicas, adds: Collection[PeerId], classification: Classification) -> Action:
+    """To the zone that has the fewest sound replicas of the shard."""
+    zones = _zones(replicas.sound, classification) if len(adds) > 1 else Counter[str]()
+    chosen = min(adds, key=lambda peer: (zones[classification.peers[peer].zone], peer))
+    broken = replicas.discarded or any(peer not in replicas.sound for peer in replicas.to_remove)
+    priority = Priority.REPAIR if broken or len(replicas.sound) == 1 else Priority.REPLICATE
+    why = f"{len(replicas.sound)} of {replicas.wanted} replicas are sound"
+    return Copy(replicas, priority, replicas.sound, chosen, moves=False, why=why)
 
 
-def _move(case: Case, leaving: Collection[PeerId], adds: Collection[PeerId], census: Census) -> Wish:
-    """The pair that spreads the shard best over zones; what has to go goes before what is levelled."""
+def _move(
+    replicas: ShardReplicas,
+    leaving: Collection[PeerId],
+    adds: Collection[PeerId],
+    classification: Classification,
+) -> Action:
+    """The pair of peers that spreads the shard best over zones; draining comes before balancing."""
     pairs = [(source, target) for source in leaving for target in adds]
     if len(pairs) == 1:
-        return _moved(case, pairs[0], census)
-    ranks = {pair: (pair[0] not in case.going, _spread(case, pair, census)) for pair in pairs}
-    best, *others = (_moved(case, pair, census) for pair in pairs if ranks[pair] == min(ranks.values()))
-    return replace(best, instead=tuple(others))
+        return _moved(replicas, pairs[0], classification)
+    ranks = {
+        pair: (pair[0] not in replicas.to_remove, _spread(replicas, pair, classification)) for pair in pairs
+    }
+    lowest = min(ranks.values())
+    best, *others = (_moved(replicas, pair, classification) for pair in pairs if ranks[pair] == lowest)
+    return replace(best, alternatives=tuple(others))
 
 
-def _moved(case: Case, pair: tuple[PeerId, PeerId], census: Census) -> Copy:
+def _moved(replicas: ShardReplicas, pair: tuple[PeerId, PeerId], classification: Classification) -> Copy:
     source, target = pair
-    if source in case.going:
-        return Copy(case, Aim.DRAIN, (source,), target, moves=True, why=why_not_there(case, source, census))
-    return Copy(case, Aim.LEVEL, (source,), target, moves=True, why="levelling")
+    if source in replicas.to_remove:
+        why = why_not_there(replicas, source, classification)
+        return Copy(replicas, Priority.DRAIN, (source,), target, moves=True, why=why)
+    return Copy(replicas, Priority.BALANCE, (source,), target, moves=True, why="balancing")
 
 
-def _spread(case: Case, pair: tuple[PeerId, PeerId], census: Census) -> int:
-    after = [peer for peer in case.sound if peer != pair[0]] + [pair[1]]
-    return sum(count * count for count in _zones(after, census).values())
+def _spread(replicas: ShardReplicas, pair: tuple[PeerId, PeerId], classification: Classification) -> int:
+    """How unevenly zones hold the shard after this move: the sum of squares of their counts."""
+    after = [peer for peer in replicas.sound if peer != pair[0]] + [pair[1]]
+    return sum(count * count for count in _zones(after, classification).values())
 
 
-def _zones(peers: Iterable[PeerId], census: Census) -> Counter[str]:
-    return Counter(census.peers[peer].zone for peer in peers)
+def _zones(peers: Iterable[PeerId], classification: Classification) -> Counter[str]:
+    return Counter(classification.peers[peer].zone for peer in peers)

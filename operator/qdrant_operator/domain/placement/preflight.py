@@ -1,11 +1,12 @@
-"""Is a planned step still right? Asked of freshly read views just before the step is sent.
+"""Check a planned step against freshly read views, just before it is sent.
 
-Pure. A plan is made on a look that may be older than somebody's last write; what these checks let pass is right
-on the newest views there are. An empty answer means: go.
+Pure. A plan may be older than the last write of another client; a step that passes these checks is right on the
+newest views there are. An empty answer means that the step may be sent.
 """
 
 from __future__ import annotations
 
+from qdrant_operator.domain.common.text import counted
 from qdrant_operator.domain.placement.model import Layout, Shard
 from qdrant_operator.domain.placement.steps import AbortTransfer, DropReplica, MoveShard, PlacementStep
 from qdrant_operator.domain.qdrant.soundness import ShardRef
@@ -13,15 +14,15 @@ from qdrant_operator.domain.qdrant.views import PeerId
 
 
 def why_not(step: PlacementStep, layout: Layout) -> str:
-    """Why a step on shards must not be sent now; empty: it may."""
+    """Why a placement step must not be sent now; empty: it may."""
     if layout.unsettled:
         return layout.unsettled
     if isinstance(step, AbortTransfer):
         listed = {(t.ref, t.source, t.target) for t in layout.transfers}
-        return "" if (step.shard, step.source, step.target) in listed else "that transfer is over"
+        return "" if (step.shard, step.source, step.target) in listed else "the transfer has ended"
     shard = find(layout, step.shard)
     if shard is None:
-        return "no peer knows the shard any more"
+        return "no peer lists the shard any more"
     if isinstance(step, DropReplica):
         return _why_not_drop(step, shard, layout)
     return _why_not_copy(step.source, step.target, shard, layout) or (
@@ -38,11 +39,12 @@ def _why_not_copy(source: PeerId, target: PeerId, shard: Shard, layout: Layout) 
     if source not in shard.sound:
         return f"the replica on peer {source} is not sound"
     if target in shard.holders:
-        return f"peer {target} holds the shard already"
+        return f"peer {target} already holds the shard"
     if not any(peer.id == target and peer.answers for peer in layout.peers):
         return f"peer {target} does not answer"
-    busy = any(t.ref == shard.ref and {t.source, t.target} & {source, target} for t in layout.transfers)
-    return "another transfer of the shard runs" if busy else ""
+    ends = {source, target}
+    busy = any(t.ref == shard.ref and ends & {t.source, t.target} for t in layout.transfers)
+    return "another transfer of the shard is running" if busy else ""
 
 
 def _why_not_drop(step: DropReplica, shard: Shard, layout: Layout) -> str:
@@ -51,19 +53,21 @@ def _why_not_drop(step: DropReplica, shard: Shard, layout: Layout) -> str:
     if step.peer not in shard.holders:
         return f"peer {step.peer} holds no replica any more"
     if any(t.ref == shard.ref for t in layout.transfers):
-        return "a transfer of the shard runs"
+        return "a transfer of the shard is running"
     rest = shard.sound - {step.peer}
     if not rest or len(rest) < min(shard.factor, len(shard.sound)):
-        return f"only {len(rest)} sound replicas would be left"
+        return f"only {counted(len(rest), 'sound replica')} would remain"
     return ""
 
 
 def held(layout: Layout, peer: PeerId) -> tuple[str, ...]:
     """Shards that any view puts on a peer, now or when a running transfer ends."""
+    held_now = {shard.label for shard in layout.shards if peer in shard.holders}
     moving = {f"{t.collection}/{t.shard}" for t in layout.transfers if peer in (t.source, t.target)}
-    return tuple(sorted({shard.label for shard in layout.shards if peer in shard.holders} | moving))
+    return tuple(sorted(held_now | moving))
 
 
 def lost_with(layout: Layout, peer: PeerId) -> tuple[str, ...]:
-    """Shards whose only sound replica, or only hope, is a peer."""
-    return tuple(s.label for s in layout.shards if peer in s.holders and not s.sound - {peer})
+    """Shards that have no sound replica without this peer's."""
+    held_there = [shard for shard in layout.shards if peer in shard.holders]
+    return tuple(shard.label for shard in held_there if not shard.sound - {peer})

@@ -1,4 +1,4 @@
-"""The steps of placement: transfers of shards, and replicas that are dropped. Their text is what users read."""
+"""The steps of placement: transfers of shards, aborted transfers and dropped replicas; users read their text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qdrant_operator.domain.qdrant.views import PeerId
 
 @dataclass(frozen=True, slots=True)
 class ReplicateShard:
-    """Make one more replica of a shard on a peer that holds none; the source keeps its own."""
+    """Create another replica of a shard on a peer that holds none; the source keeps its own."""
 
     shard: ShardRef
     source: PeerId
@@ -45,7 +45,7 @@ class MoveShard:
 
 @dataclass(frozen=True, slots=True)
 class DropReplica:
-    """Delete a replica that is one too many, or worth nothing."""
+    """Delete a replica that is surplus, or not usable."""
 
     shard: ShardRef
     peer: PeerId
@@ -58,7 +58,7 @@ class DropReplica:
 
 @dataclass(frozen=True, slots=True)
 class AbortTransfer:
-    """End a transfer that leads nowhere wanted."""
+    """Abort a transfer whose target may not hold the shard, or whose source is lost."""
 
     shard: ShardRef
     source: PeerId
@@ -72,7 +72,7 @@ class AbortTransfer:
 
 
 PlacementStep = ReplicateShard | MoveShard | DropReplica | AbortTransfer
-"""What placement can do."""
+"""Any step of placement."""
 PlacementPlan = Plan[PlacementStep]
 
 

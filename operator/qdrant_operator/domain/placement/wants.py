@@ -1,12 +1,12 @@
 """What QdrantCollections ask of placement beyond Qdrant's own configuration: factor and peers of shard keys.
 
-Qdrant keeps one replication factor for a whole collection and no placement at all, so these stand in the specs
-alone. Pure. A spec that cannot be read asks for nothing: its own loop tells of it.
+Qdrant keeps one replication factor for a whole collection and no placement at all, so only the specs have these.
+Pure. A spec that cannot be read asks for nothing: the collection's own loop reports it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -24,31 +24,32 @@ class KeyWant:
     factor: int | None = None
     """Replicas of each of its shards; None: the collection's replication factor."""
     pods: frozenset[str] | None = None
-    """Names of the pods whose peers may hold it; None: not limited so."""
+    """Names of the pods whose peers may hold it; None: any."""
     zone: str | None = None
-    """Zone whose peers may hold it; None: not limited so."""
+    """Zone whose peers may hold it; None: any."""
 
 
 def wants(collections: Iterable[Manifest]) -> Mapping[tuple[str, ShardKey], KeyWant]:
     """Wants by name of the collection in Qdrant and shard key, from the QdrantCollections of one cluster.
 
-    Where two objects claim the same collection, the older one is heard, as by the collection's own loop; an
-    object that is being deleted is heard until it is gone.
+    Where two objects claim the same collection, the older one counts, as in the collection's own loop; an object
+    that is being deleted counts until it is gone.
     """
-    heard = (_readable(one) for one in eldest(collections))
-    return {(name, one.key): _want(one) for name, spec in filter(None, heard) for one in _keys(spec)}
+    found: dict[tuple[str, ShardKey], KeyWant] = {}
+    for manifest in eldest(collections):
+        name, keys = _readable(manifest)
+        found.update({(name, key.key): _want(key) for key in keys})
+    return found
 
 
-def _readable(manifest: Manifest) -> tuple[str, CollectionSpec] | None:
+def _readable(manifest: Manifest) -> tuple[str, Sequence[ShardingKey]]:
+    """The collection's name and the shard keys of its spec; no keys where the spec cannot be read."""
     try:
-        return collection_name(manifest), CollectionSpec.model_validate(manifest["spec"])
+        name, spec = collection_name(manifest), CollectionSpec.model_validate(manifest["spec"])
     except ValidationError:
-        return None
-
-
-def _keys(spec: CollectionSpec) -> Iterator[ShardingKey]:
-    if spec.sharding and spec.sharding.method == "Custom":
-        yield from spec.sharding.keys
+        return "", ()
+    custom = spec.sharding is not None and spec.sharding.method == "Custom"
+    return name, spec.sharding.keys if spec.sharding and custom else ()
 
 
 def _want(key: ShardingKey) -> KeyWant:

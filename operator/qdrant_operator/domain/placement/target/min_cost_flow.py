@@ -1,9 +1,9 @@
-"""The cheapest settled placement, exactly: a minimum-cost flow, improved along negative cycles.
+"""The cheapest settled placement, exactly: a minimum-cost flow, found by cancelling negative cycles.
 
 A unit flows from a shard through a zone and a peer's share of the group to the peer. Sums of squares make even
-counts cheapest, and weights so large that nothing below can outbid them put the aims in order: zones, groups, the
-band of totals, bytes moved, replicas moved, and last the evenness of totals. Python's integers have no limit, so
-this is exact. The cost is quadratic, so it is done for small layouts only; large ones keep the straight moves.
+counts cheapest. Weights order the objectives, each larger than all that follow together: zones, groups, the band of
+totals, bytes moved, replicas moved, and last the evenness of totals. Python's integers have no limit, so this is
+exact. The work is quadratic, so it is done for small layouts only; large ones keep the moves of `balance`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from qdrant_operator.domain.placement.classify import Case
-from qdrant_operator.domain.placement.target.assignment import Board
-from qdrant_operator.domain.placement.target.level import band
+from qdrant_operator.domain.placement.classify import ShardReplicas
+from qdrant_operator.domain.placement.target.assignment import Assignment
+from qdrant_operator.domain.placement.target.balance import band
 from qdrant_operator.domain.qdrant.views import PeerId
 
 PAIRS = 600
@@ -25,7 +25,7 @@ SINK: Node = ("sink",)
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What one unit of each aim costs; each outweighs all that stand after it."""
+    """Cost of one unit of each objective; each is larger than all that follow together."""
 
     add: int
     zone: int
@@ -38,75 +38,75 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Arc:
-    """A unit may go from one node to another; between shard (or its zone) and peer it changes a seat."""
+    """A unit may flow from one node to another; between a shard's zone and a peer it adds or removes a replica."""
 
     start: Node
     end: Node
     cost: int
-    seat: tuple[Case, PeerId, bool] | None = None
-    """Shard, peer, and whether the seat is taken (True) or given up."""
+    slot: tuple[ShardReplicas, PeerId, bool] | None = None
+    """Shard, peer, and whether the replica is added (True) or removed."""
 
 
-def cheapen(board: Board, cases: Sequence[Case], *, levelled: bool) -> None:
-    """Change seats until no other placement is better; not `levelled`: as few new seats as possible first."""
-    if len(board.census.cases) * len(board.total) > PAIRS or len(board.total) < 2:
+def cheapen(assignment: Assignment, shards: Sequence[ShardReplicas], *, balanced: bool) -> None:
+    """Change the assignment until none is cheaper; not `balanced`: as few new replicas as possible come first."""
+    if len(assignment.classification.shards) * len(assignment.total) > PAIRS or len(assignment.total) < 2:
         return
-    weights = _weights(board, cases, levelled=levelled)
-    while cycle := _negative_cycle(tuple(_arcs(board, cases, weights))):
-        _follow(board, cycle)
+    weights = _weights(assignment, shards, balanced=balanced)
+    while cycle := _negative_cycle(tuple(_arcs(assignment, shards, weights))):
+        _follow(assignment, cycle)
 
 
-def _weights(board: Board, cases: Sequence[Case], *, levelled: bool) -> Weights:
-    replicas = sum(board.total.values()) + 1
-    squares = 2 * replicas * replicas
-    total = 2 << (len(board.census.cases) * len(board.total))
+def _weights(assignment: Assignment, shards: Sequence[ShardReplicas], *, balanced: bool) -> Weights:
+    count = sum(assignment.total.values()) + 1
+    squares = 2 * count * count
+    total = 2 << (len(assignment.classification.shards) * len(assignment.total))
     move = total * squares
-    byte = move * replicas
-    over = byte * (sum(case.shard.bytes * case.wanted for case in cases) + 1) + move * replicas
-    group = over * 2 * replicas * (len(board.total) + 1)
+    byte = move * count
+    over = byte * (sum(replicas.shard.bytes * replicas.wanted for replicas in shards) + 1) + move * count
+    group = over * 2 * count * (len(assignment.total) + 1)
     zone = group * squares
-    return Weights(0 if levelled else zone * squares, zone, group, over, byte, move, total)
+    return Weights(0 if balanced else zone * squares, zone, group, over, byte, move, total)
 
 
-def _arcs(board: Board, cases: Sequence[Case], weights: Weights) -> Iterator[Arc]:
-    for index, case in enumerate(board.census.cases):
-        if not case.fixed:
-            yield from _shard_arcs(board, case, weights, 1 << (index * len(board.total)))
-    for group in dict.fromkeys(case.group for case in cases):
-        counts = board.counts[group]
-        for peer in board.total:
+def _arcs(assignment: Assignment, shards: Sequence[ShardReplicas], weights: Weights) -> Iterator[Arc]:
+    for index, replicas in enumerate(assignment.classification.shards):
+        if not replicas.fixed:
+            yield from _shard_arcs(assignment, replicas, weights, 1 << (index * len(assignment.total)))
+    for group in dict.fromkeys(replicas.group for replicas in shards):
+        counts = assignment.counts[group]
+        for peer in assignment.total:
             count = counts.get(peer, 0)
             yield Arc((group, peer), (peer,), weights.group * (2 * count + 1))
             if count:
                 yield Arc((peer,), (group, peer), -weights.group * (2 * count - 1))
-    limits = band(sum(board.total.values()), len(board.total))
-    for peer, total in board.total.items():
+    limits = band(sum(assignment.total.values()), len(assignment.total))
+    for peer, total in assignment.total.items():
         yield Arc((peer,), SINK, _slope(total, limits, weights))
         if total:
             yield Arc(SINK, (peer,), -_slope(total - 1, limits, weights))
 
 
 def _slope(total: int, limits: tuple[int, int], weights: Weights) -> int:
-    """Price of one replica more on a peer that holds so many."""
+    """Cost of one more replica on a peer that holds `total`."""
     low, high = limits
     beyond = max(0, total + 1 - high) - max(0, low - total)
     return weights.band * beyond + weights.total * (2 * total + 1)
 
 
-def _shard_arcs(board: Board, case: Case, weights: Weights, own: int) -> Iterator[Arc]:
-    ref, held = case.shard.ref, board.held[case.shard.ref]
+def _shard_arcs(assignment: Assignment, replicas: ShardReplicas, weights: Weights, own: int) -> Iterator[Arc]:
+    ref, held = replicas.shard.ref, assignment.held[replicas.shard.ref]
     zones: dict[str, int] = {}
-    new = weights.add + weights.byte * case.shard.bytes + weights.move
-    for index, peer in enumerate(board.total):
-        zone = board.zone[peer]
+    new = weights.add + weights.byte * replicas.shard.bytes + weights.move
+    for index, peer in enumerate(assignment.total):
+        zone = assignment.zone[peer]
         zones.setdefault(zone, 0)
-        price = (own << index) + (0 if peer in case.stays else new)
+        price = (own << index) + (0 if peer in replicas.retained else new)
         if peer in held:
             zones[zone] += 1
-            if peer not in case.coming:
-                yield Arc((case.group, peer), (ref, zone), -price, (case, peer, False))
-        elif peer not in case.coming and board.may_put(case, peer):
-            yield Arc((ref, zone), (case.group, peer), price, (case, peer, True))
+            if peer not in replicas.recovering:
+                yield Arc((replicas.group, peer), (ref, zone), -price, (replicas, peer, False))
+        elif peer not in replicas.recovering and assignment.may_add(replicas, peer):
+            yield Arc((ref, zone), (replicas.group, peer), price, (replicas, peer, True))
     for zone, count in zones.items():
         yield Arc((ref,), (ref, zone), weights.zone * (2 * count + 1))
         if count:
@@ -114,7 +114,7 @@ def _shard_arcs(board: Board, case: Case, weights: Weights, own: int) -> Iterato
 
 
 def _negative_cycle(arcs: Sequence[Arc]) -> list[Arc]:
-    """Bellman and Ford's rounds; a loop among the arcs that were last followed is a negative cycle."""
+    """Bellman-Ford; a loop among the arcs that were last followed is a negative cycle."""
     number: dict[Node, int] = {}
     ends = [
         (number.setdefault(a.start, len(number)), number.setdefault(a.end, len(number)), a.cost) for a in arcs
@@ -133,7 +133,7 @@ def _negative_cycle(arcs: Sequence[Arc]) -> list[Arc]:
 
 
 def _loop(by: Sequence[int], ends: Sequence[tuple[int, int, int]]) -> list[int]:
-    """Arcs of a loop in the tree of last arcs, if there is one."""
+    """Arcs of a loop in the tree of last arcs; empty: there is none."""
     seen = [0] * len(by)
     for first in range(len(by)):
         node = first
@@ -153,11 +153,11 @@ def _around(by: Sequence[int], ends: Sequence[tuple[int, int, int]], first: int)
     return loop
 
 
-def _follow(board: Board, cycle: Sequence[Arc]) -> None:
-    """Give up seats before others are taken: a shard never has two on one peer."""
-    seats = [arc.seat for arc in cycle if arc.seat is not None]
-    for case, peer, taken in sorted(seats, key=lambda seat: seat[2]):
-        if taken:
-            board.put(case, peer)
+def _follow(assignment: Assignment, cycle: Sequence[Arc]) -> None:
+    """Removals come first: a shard never has two replicas on one peer."""
+    slots = [arc.slot for arc in cycle if arc.slot is not None]
+    for replicas, peer, added in sorted(slots, key=lambda slot: slot[2]):
+        if added:
+            assignment.add(replicas, peer)
         else:
-            board.take(case, peer)
+            assignment.remove(replicas, peer)
