@@ -1,4 +1,4 @@
-"""The command line: `qdrant-operator run`, `status`, `plan`, `simulate`, `crds`, `snapshot`."""
+"""The command line: `qdrant-operator run`, `status`, `plan`, `crds`, `snapshot`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from qdrant_operator import __version__
 from qdrant_operator.api.crds import crd_files
 from qdrant_operator.commands import arguments
-from qdrant_operator.commands.simulate import add_simulate
 from qdrant_operator.domain.common.errors import Refused, Retryable
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     arguments.add_status(commands.add_parser("status", help="draw a cluster's peers and shards"))
     arguments.add_plan(commands.add_parser("plan", help="what the operator would do now, and why not"))
-    add_simulate(commands.add_parser("simulate", help="a cluster in memory under faults, seed by seed"))
     _add_crds(commands.add_parser("crds", help="print, write or check the CustomResourceDefinitions"))
     _add_snapshot(commands.add_parser("snapshot", help="the data path of backups"))
     return parser
