@@ -14,15 +14,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from qdrant_operator.domain.common.backoff import Backoff
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.reconcile.context import Reconciler
 from qdrant_operator.reconcile.defects import reference
 from qdrant_operator.reconcile.ports import Kubernetes
 
-BACKOFF_FIRST = 1.0
-BACKOFF_LAST = 60.0
-"""Seconds between tries after an error: doubled from the first to the last, each with 20 % of jitter."""
+BACKOFF = Backoff(first=1.0, longest=60.0)
+"""Pauses after failed passes over one object, with 20 % of jitter."""
 
 logger = logging.getLogger(__name__)
 Key = tuple[Kind, str, str]
@@ -128,12 +128,12 @@ class Runner:
             return "retry", self._after(key, flight, error, error.after)
         except Refused as error:
             await self._defect(key, flight, error)
-            return "refused", self._after(key, flight, error, BACKOFF_LAST)
+            return "refused", self._after(key, flight, error, BACKOFF.longest)
         except Exception as error:
             extra = {"kind": kind.kind, "object": f"{namespace}/{name}", "reference": reference(error)}
             logger.exception("Pass failed", extra=extra)
             await self._defect(key, flight, error)
-            return "error", self._after(key, flight, error, BACKOFF_FIRST)
+            return "error", self._after(key, flight, error, BACKOFF.first)
         flight.failures = flight.defects = 0
         return "ok", again.after
 
@@ -145,8 +145,8 @@ class Runner:
     def _after(self, key: Key, flight: _Flight, error: Exception, least: float) -> float:
         kind, namespace, name = key
         flight.failures += 1
-        growth = BACKOFF_FIRST * 2 ** min(flight.failures - 1, 10)
-        pause: float = max(least, min(growth, BACKOFF_LAST)) * random.uniform(0.8, 1.2)  # noqa: S311 (jitter)
+        jitter = random.uniform(0.8, 1.2)  # noqa: S311 (no secret)
+        pause = BACKOFF.pause(flight.failures, jitter=jitter, at_least=least)
         logger.info(
             "Looking again later",
             extra={

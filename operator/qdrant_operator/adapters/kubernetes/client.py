@@ -22,6 +22,7 @@ from qdrant_operator.adapters.kubernetes.transport import (
     selector,
 )
 from qdrant_operator.domain.common.errors import Conflict
+from qdrant_operator.domain.common.expiring import Expiring
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.common.names import FIELD_MANAGER
 
@@ -46,7 +47,7 @@ class HttpKubernetes:
         self._transport = transport
         self._store = store
         self._monotonic = monotonic
-        self._secrets: dict[tuple[str, str], tuple[float, Manifest]] = {}
+        self._secrets: Expiring[tuple[str, str], Manifest] = Expiring(SECRET_SECONDS)
         store.listen(self._on_change)
 
     def cached(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
@@ -67,19 +68,22 @@ class HttpKubernetes:
 
     async def read(self, kind: Kind, namespace: str, name: str, *, fresh: bool = False) -> Manifest | None:
         """One object, live; None when it does not exist. A Secret is up to `SECRET_SECONDS` old unless `fresh`."""
-        if kind is Kind.SECRET and not fresh and (known := self._known_secret(namespace, name)):
+        if (
+            kind is Kind.SECRET
+            and not fresh
+            and (known := self._secrets.get((namespace, name), self._monotonic()))
+        ):
             return known
         before = self._store.one(kind, namespace, name)
         try:
             found = await self._transport.get(kind, path_of(kind, namespace, name))
         except NotFound:
-            self._secrets.pop((namespace, name), None)
+            self._secrets.drop((namespace, name))
             self._forget(kind, before)
-            self._secrets.pop((namespace, name), None)
             return None
         self._store.put(kind, found)
         if kind is Kind.SECRET:
-            self._remember_secret(namespace, name, found)
+            self._secrets.put((namespace, name), found, self._monotonic())
         return found
 
     async def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
@@ -191,7 +195,7 @@ class HttpKubernetes:
         )
         self._store.put(kind, answer)
         if kind is Kind.SECRET:
-            self._secrets.pop((answer["metadata"]["namespace"], answer["metadata"]["name"]), None)
+            self._secrets.drop((answer["metadata"]["namespace"], answer["metadata"]["name"]))
         return answer
 
     async def _raise_unless_replaced(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
@@ -208,20 +212,10 @@ class HttpKubernetes:
             meta = before["metadata"]
             self._store.gone(kind, meta["namespace"], meta["name"], meta["uid"])
 
-    def _remember_secret(self, namespace: str, name: str, found: Manifest) -> None:
-        """Contents of Secrets stay in memory no longer than they are believed."""
-        now = self._monotonic()
-        self._secrets = {key: one for key, one in self._secrets.items() if now - one[0] < SECRET_SECONDS}
-        self._secrets[namespace, name] = (now, found)
-
-    def _known_secret(self, namespace: str, name: str) -> Manifest | None:
-        since, secret = self._secrets.get((namespace, name), (-SECRET_SECONDS, None))
-        return secret if self._monotonic() - since < SECRET_SECONDS else None
-
     def _on_change(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> None:
         meta = (new or old or {}).get("metadata")
         if kind is Kind.SECRET and meta:
-            self._secrets.pop((meta["namespace"], meta["name"]), None)
+            self._secrets.drop((meta["namespace"], meta["name"]))
 
 
 async def list_all(

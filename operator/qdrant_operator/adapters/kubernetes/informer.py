@@ -21,6 +21,7 @@ import aiohttp
 from qdrant_operator.adapters.kubernetes.client import list_all
 from qdrant_operator.adapters.kubernetes.store import OURS, OWNED, Store, version, watch_labels
 from qdrant_operator.adapters.kubernetes.transport import Transport, fail, path_of, selector
+from qdrant_operator.domain.common.backoff import Backoff
 from qdrant_operator.domain.common.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 
@@ -29,9 +30,9 @@ SERVER_SECONDS: Final = 290
 SILENT_SECONDS: Final = 150.0
 """A watch that says nothing for so long is dead: the server sends a bookmark every minute or so."""
 _CONNECT_SECONDS: Final = 10.0
-_BACKOFF: Final = (0.5, 10.0)
-"""First and longest pause in seconds after a failure, doubled in between, jittered. While a kind is not watched the
-loop sees it as it was: after an outage of the API server nothing is put back for so long at most."""
+BACKOFF: Final = Backoff(first=0.5, longest=10.0)
+"""Pauses after failures, with 50 % of jitter so that the watches do not retry together. While a kind is not watched,
+the cache shows old objects: after an outage of the API server it is behind by the longest pause at most."""
 _EXPIRED: Final = 410
 _AHEAD: Final = "Too large resource version"
 """The server's words (apimachinery, `NewTooLargeResourceVersionError`) when its versions went back."""
@@ -122,7 +123,7 @@ class Informers:
                 _log.exception("watch of %s failed, listing again", watched.kind.plural)
                 seen = None
             if failures:
-                await asyncio.sleep(backoff(failures))
+                await asyncio.sleep(pause(failures))
 
     async def _list(self, watched: Watched) -> str:
         query = selector(watch_labels(watched.kind))
@@ -177,11 +178,9 @@ class Informers:
             raise Unreachable(str(error)) from error
 
 
-def backoff(failures: int) -> float:
-    """Pause in seconds after this many failures in a row, jittered so that watches do not march in step."""
-    first, longest = _BACKOFF
-    pause: float = min(longest, first * 2 ** min(failures - 1, 10))
-    return pause * random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
+def pause(failures: int) -> float:
+    """Seconds to wait after this many failures of one watch in a row."""
+    return BACKOFF.pause(failures, jitter=random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
 
 
 async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
