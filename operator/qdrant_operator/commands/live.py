@@ -7,8 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from qdrant_operator.adapters.kubernetes.client import HttpKubernetes
-from qdrant_operator.adapters.kubernetes.contexts import current_namespace, in_pod
-from qdrant_operator.adapters.kubernetes.credentials import load_api_server, open_session
+from qdrant_operator.adapters.kubernetes.credentials import (
+    current_namespace,
+    in_pod,
+    load_api_server,
+    open_session,
+)
 from qdrant_operator.adapters.kubernetes.store import OWNED, Store, watch_labels
 from qdrant_operator.adapters.kubernetes.transport import Transport
 from qdrant_operator.adapters.qdrant.proxy import ProxiedPeers

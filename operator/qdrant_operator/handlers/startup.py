@@ -23,10 +23,11 @@ import kopf
 from qdrant_operator.adapters.clock import SystemClock
 from qdrant_operator.adapters.health import HttpServer, LoopLag
 from qdrant_operator.adapters.kubernetes.client import HttpKubernetes
-from qdrant_operator.adapters.kubernetes.credentials import ApiServer, load_api_server, open_session
+from qdrant_operator.adapters.kubernetes.credentials import load_api_server, open_session
 from qdrant_operator.adapters.kubernetes.events import Events
 from qdrant_operator.adapters.kubernetes.informer import Informers
 from qdrant_operator.adapters.kubernetes.lease import LeaderLease, LeadershipLost
+from qdrant_operator.adapters.kubernetes.login import ApiServer
 from qdrant_operator.adapters.kubernetes.store import Store
 from qdrant_operator.adapters.kubernetes.transport import Transport
 from qdrant_operator.adapters.metrics import ClusterReporter, Metrics

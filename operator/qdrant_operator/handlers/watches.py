@@ -7,7 +7,8 @@ from typing import Any
 
 import kopf
 
-from qdrant_operator.adapters.kubernetes.credentials import ApiServer, open_session
+from qdrant_operator.adapters.kubernetes.credentials import open_session
+from qdrant_operator.adapters.kubernetes.login import ApiServer
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.handlers.wakeups import OWN_KINDS
