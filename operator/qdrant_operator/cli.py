@@ -108,22 +108,19 @@ def _snapshot_verify(options: argparse.Namespace) -> int:
 
 def _tools() -> Tools:
     from qdrant_operator.adapters.object_storage import S3Storage  # noqa: PLC0415
+    from qdrant_operator.adapters.qdrant.http import unmeasured  # noqa: PLC0415
     from qdrant_operator.adapters.qdrant.rest import QdrantRest  # noqa: PLC0415
     from qdrant_operator.jobs.backup.ports import Tools  # noqa: PLC0415
 
     @asynccontextmanager
     async def peers() -> AsyncIterator[QdrantRest]:
-        client = QdrantRest(_unmeasured)
+        client = QdrantRest(unmeasured)
         try:
             yield client
         finally:
             await client.close()
 
     return Tools(peers, S3Storage)
-
-
-def _unmeasured(_operation: str, _outcome: str, _seconds: float) -> None:
-    """A Job serves no metrics."""
 
 
 def _crds(options: argparse.Namespace) -> int:

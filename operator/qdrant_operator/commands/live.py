@@ -15,6 +15,8 @@ from qdrant_operator.adapters.kubernetes.credentials import (
 )
 from qdrant_operator.adapters.kubernetes.store import OWNED, Store, watch_labels
 from qdrant_operator.adapters.kubernetes.transport import Transport
+from qdrant_operator.adapters.leadership import never
+from qdrant_operator.adapters.qdrant.http import unmeasured
 from qdrant_operator.adapters.qdrant.proxy import ProxiedPeers
 from qdrant_operator.adapters.qdrant.rest import QdrantRest
 from qdrant_operator.commands.readonly import ReadsObjects, ReadsPeers
@@ -61,15 +63,15 @@ async def opened(target: Target) -> AsyncIterator[Source]:
     async with open_session(server) as session:
         store = Store()
         # A second safeguard beside `readonly`: this process never holds the Lease, so its transport sends no write.
-        kubernetes = HttpKubernetes(Transport(session, server.url, is_holder=_never), store)
+        kubernetes = HttpKubernetes(Transport(session, server.url, is_holder=never), store)
         for kind in LISTED:
             await kubernetes.list(kind, namespace, watch_labels(kind))
         await kubernetes.list(Kind.COLLECTION, namespace, {})
         through = target.peers_through or ("pod-ip" if in_pod(target.kubeconfig) else "api-server")
         peers = (
-            QdrantRest(_unmeasured)
+            QdrantRest(unmeasured)
             if through == "pod-ip"
-            else ProxiedPeers(session, server.url, _finder(store, namespace, target.name), _unmeasured)
+            else ProxiedPeers(session, server.url, _finder(store, namespace, target.name), unmeasured)
         )
         try:
             yield Source(namespace, kubernetes, peers)
@@ -86,11 +88,3 @@ def _finder(store: Store, namespace: str, cluster: str) -> Callable[[str], tuple
         raise Retryable(f"the pod with uid {uid} is gone")
 
     return find
-
-
-def _never() -> bool:
-    return False
-
-
-def _unmeasured(_operation: str, _outcome: str, _seconds: float) -> None:
-    """A command serves no metrics."""

@@ -77,7 +77,7 @@ class Events:
                 await self._write(about, kind, reason, _shortened(message), now)
         except (Retryable, Refused, TimeoutError) as error:
             name = about["metadata"]["name"]
-            _log.warning("event %s about %s was not written: %s", reason, name, error or "no answer in time")
+            _log.warning("Event %s about %s was not written: %s", reason, name, error or "no answer in time")
 
     async def _write(self, about: Manifest, kind: str, reason: str, note: str, now: datetime) -> None:
         key = (about["metadata"]["uid"], reason, note)
