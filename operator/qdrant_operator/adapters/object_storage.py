@@ -13,15 +13,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
-from obstore.exceptions import (
-    AlreadyExistsError,
-    BaseError,
-    PermissionDeniedError,
-    UnauthenticatedError,
-)
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from qdrant_operator.adapters.capped import TooLarge, list_capped, read_capped
+from qdrant_operator.adapters.object_storage_errors import ObjectNotFound, translated
 from qdrant_operator.domain.backup.storage import S3Credentials, S3Place, StoredObject
 from qdrant_operator.domain.common.errors import Refused, Unreachable
 
@@ -86,7 +82,7 @@ class S3Storage:
 
         try:
             return await self._call(f"read {key}", whole())
-        except _Absent:
+        except ObjectNotFound:
             return None
 
     async def list(self, prefix: str) -> tuple[StoredObject, ...]:
@@ -149,7 +145,7 @@ class S3Storage:
         """
         try:
             result = await self._call(f"read {key}", obstore.get_async(self._store, key))
-        except _Absent as error:
+        except ObjectNotFound as error:
             raise Refused("ObjectNotFound", f"{self._place.url(key)} does not exist") from error
         chunks = aiter(result.stream(min_chunk_size=READ_BYTES))
         while (chunk := await self._translated(f"read {key}", anext(chunks, None))) is not None:
@@ -171,11 +167,7 @@ class S3Storage:
         except AlreadyExistsError:
             raise
         except (BaseError, FileNotFoundError) as error:
-            raise _error(self._place, what, error) from error
-
-
-class _Absent(Exception):  # noqa: N818 (an answer, not an error)
-    """The bucket exists, the object does not."""
+            raise translated(self._place, what, error) from error
 
 
 class _Interruptible:
@@ -235,44 +227,6 @@ async def _objects(pages: AsyncIterable[Sequence[Any]]) -> AsyncIterator[StoredO
 
 def _stored(meta: Any) -> StoredObject:
     return StoredObject(meta["path"], meta["size"], meta["last_modified"])
-
-
-def _error(place: S3Place, what: str, error: Exception) -> Exception:
-    """The translated error. obstore reports some statuses by type and others only in its text."""
-    text = str(error)
-    where = f"bucket {place.bucket!r} at {place.endpoint or 'AWS'}"
-    if "NoSuchBucket" in text:
-        return Refused("BucketNotFound", f"{where} does not exist: create it, or correct storage.s3.bucket")
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _status(text) in (401, 403):
-        return Refused(
-            "CredentialsRefused", f"{where} refused to {what}: {_server_code(text)}; {_remedy(place)}"
-        )
-    if isinstance(error, FileNotFoundError):
-        return _Absent(text)
-    return Unreachable(f"{where} could not {what}: {_first_line(text)}", after=15.0)
-
-
-def _remedy(place: S3Place) -> str:
-    if place.secret is None:
-        return (
-            "give the pod an identity with access to the bucket, or name a Secret in storage.s3.credentials"
-        )
-    return f"check the keys in Secret {place.secret!r} and the permissions of that account"
-
-
-def _status(text: str) -> int | None:
-    _, marker, rest = text.partition("non-2xx status code: ")
-    return int(rest[:3]) if marker and rest[:3].isdigit() else None
-
-
-def _server_code(text: str) -> str:
-    """The `Code` of S3's error document."""
-    _, marker, rest = text.partition("<Code>")
-    return rest.partition("</Code>")[0] if marker else str(_status(text) or _first_line(text))
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0][:500] if text.strip() else "no reason given"
 
 
 def _only(credentials: S3Credentials) -> Callable[[], S3Credential]:

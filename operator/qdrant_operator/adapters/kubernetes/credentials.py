@@ -20,7 +20,7 @@ from qdrant_operator.adapters.kubernetes.service_account import (
 from qdrant_operator.domain.common.errors import Refused
 
 CONNECTIONS = 64
-"""Connections per session. Watches hold theirs for good: give them a session of their own (limit 0)."""
+"""Connections per session. Watches hold theirs permanently: they need a session of their own (limit 0)."""
 
 
 async def load_api_server(kubeconfig: str | None = None, context: str | None = None) -> ApiServer:
