@@ -10,16 +10,12 @@ RUN python -m venv /app \
     && /app/bin/pip install --no-cache-dir --disable-pip-version-check --no-compile --no-deps --only-binary :all: \
         --require-hashes -r /src/constraints-runtime.txt
 COPY dist/qdrant_operator-*.whl /src/
-# Byte code is written here, because nothing can be written where the image runs. What no process of ours loads stays
-# behind: pip, the Kubernetes client's generated calls and models (80 MB; its package imports them on first use), other
-# packages' tests and C sources, and what their libraries hold for debuggers (25 MB).
+# Byte code is written here, because the image's file system is read-only where it runs. Installed packages stay as their
+# wheels have them, but for symbols that only debuggers read (25 MB); docs/design/0010 says why the Kubernetes client is
+# not among them. pip stays behind.
 RUN /app/bin/pip install --no-cache-dir --disable-pip-version-check --no-compile --no-deps /src/*.whl \
     && /app/bin/pip check \
     && /app/bin/pip uninstall --yes --quiet pip \
-    && find /app/lib -path '*/kubernetes/*client/api/*.py' ! -name __init__.py -delete \
-    && find /app/lib -path '*/kubernetes/*client/models/*.py' ! -name __init__.py -delete \
-    && find /app/lib \( -name '*_test.py' -o -name 'test_*.py' -o -path '*/tests/*' -o -name '*.py[xi]' -o -name '*.pxd' \
-        -o -name '*.[ch]' \) -type f -delete \
     && find /app/lib -name '*.so' -exec strip --strip-unneeded {} + \
     && python -m compileall -q -j 0 /app/lib
 

@@ -180,7 +180,7 @@ def test_plan_through_the_api_server(shop: Kubectl) -> None:
     shop.settled(replicas=3)
     assert "nothing" in _operator(shop, "plan", NAME)
     wish = _operator(shop, "plan", NAME, "--what-if", "replicas=5")
-    assert "WHEN vectors-3, vectors-4 HAVE JOINED" in wish, wish
+    assert "AFTER vectors-3, vectors-4 JOINED" in wish, wish
 
 
 def test_image_is_small(built: images.Images) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `qdrant-operator run`, `status`, `plan`, `simulate`, `crds`, `snapshot`."""
+"""The command line: `qdrant-operator run`, `status`, `plan`, `crds`, `snapshot`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from qdrant_operator import __version__
 from qdrant_operator.api.crds import crd_files
 from qdrant_operator.commands import arguments
-from qdrant_operator.commands.simulate import add_simulate
 from qdrant_operator.domain.common.errors import Refused, Retryable
 
 if TYPE_CHECKING:
@@ -21,45 +20,47 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
     command: int = options.command(options)
     return command
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="qdrant-operator", description="Qdrant on Kubernetes.")
+    about = "Runs Qdrant clusters, collections and backups on Kubernetes."
+    parser = argparse.ArgumentParser(prog="qdrant-operator", description=about)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the operator; settings come from QDRANT_OPERATOR_* variables")
     run.set_defaults(command=_run)
-    arguments.add_status(commands.add_parser("status", help="draw a cluster's peers and shards"))
-    arguments.add_plan(commands.add_parser("plan", help="what the operator would do now, and why not"))
-    add_simulate(commands.add_parser("simulate", help="a cluster in memory under faults, seed by seed"))
+    arguments.add_status(commands.add_parser("status", help="show a cluster's peers and shards"))
+    arguments.add_plan(
+        commands.add_parser("plan", help="show the next steps and the blocked ones, with reasons")
+    )
     _add_crds(commands.add_parser("crds", help="print, write or check the CustomResourceDefinitions"))
-    _add_snapshot(commands.add_parser("snapshot", help="the data path of backups"))
+    _add_snapshot(commands.add_parser("snapshot", help="take a snapshot in a Job, or verify a stored one"))
     return parser
 
 
 def _add_crds(crds: argparse.ArgumentParser) -> None:
     how = crds.add_mutually_exclusive_group()
-    how.add_argument("--write", action="store_true", help="write the generated files below --root")
+    how.add_argument("--write", action="store_true", help="write the generated files to --root")
     how.add_argument(
-        "--check", action="store_true", help="fail when a file below --root is not the generated one"
+        "--check", action="store_true", help="fail if a file in --root differs from the generated one"
     )
-    crds.add_argument("--root", type=Path, default=Path(), help="checkout of the project (default: here)")
+    crds.add_argument(
+        "--root", type=Path, default=Path(), help="checkout of the project (default: current directory)"
+    )
     crds.set_defaults(command=_crds)
 
 
 def _add_snapshot(snapshot: argparse.ArgumentParser) -> None:
     commands = snapshot.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="take the snapshot that the environment describes (in a Job)")
+    run = commands.add_parser("run", help="take the snapshot described by environment variables (in a Job)")
     run.set_defaults(command=_snapshot_run)
-    verify = commands.add_parser(
-        "verify", help="read a stored snapshot back and compare every byte's SHA-256"
-    )
-    verify.add_argument("location", help="its folder, as status.location says: s3://bucket/path/")
-    verify.add_argument("--endpoint", help="URL of an S3 server other than AWS")
+    verify = commands.add_parser("verify", help="read a stored snapshot and compare the SHA-256 of each file")
+    verify.add_argument("location", help="folder of the snapshot, from status.location: s3://bucket/path/")
+    verify.add_argument("--endpoint", help="URL of the S3 server, if it is not AWS")
     verify.add_argument("--region", default="us-east-1", help="region of the bucket (default: %(default)s)")
     verify.set_defaults(command=_snapshot_verify)
 
@@ -88,7 +89,7 @@ def _snapshot_run(_options: argparse.Namespace) -> int:
 
 
 def _snapshot_verify(options: argparse.Namespace) -> int:
-    """Credentials come from SNAPSHOT_S3_* variables, as in a Job, or from the process's own identity."""
+    """Credentials come from SNAPSHOT_S3_* variables, as in a Job, or from the identity of the process."""
     from qdrant_operator.adapters.process import end_process  # noqa: PLC0415
     from qdrant_operator.domain.backup.storage import S3Place  # noqa: PLC0415
     from qdrant_operator.jobs.backup.main import credentials, verify  # noqa: PLC0415
@@ -107,22 +108,19 @@ def _snapshot_verify(options: argparse.Namespace) -> int:
 
 def _tools() -> Tools:
     from qdrant_operator.adapters.object_storage import S3Storage  # noqa: PLC0415
+    from qdrant_operator.adapters.qdrant.http import unmeasured  # noqa: PLC0415
     from qdrant_operator.adapters.qdrant.rest import QdrantRest  # noqa: PLC0415
     from qdrant_operator.jobs.backup.ports import Tools  # noqa: PLC0415
 
     @asynccontextmanager
     async def peers() -> AsyncIterator[QdrantRest]:
-        client = QdrantRest(_unmeasured)
+        client = QdrantRest(unmeasured)
         try:
             yield client
         finally:
             await client.close()
 
     return Tools(peers, S3Storage)
-
-
-def _unmeasured(_operation: str, _outcome: str, _seconds: float) -> None:
-    """A Job serves no metrics."""
 
 
 def _crds(options: argparse.Namespace) -> int:
@@ -141,7 +139,7 @@ def _crds(options: argparse.Namespace) -> int:
 def _check(root: Path, files: dict[str, str]) -> int:
     stale = [path for path, text in files.items() if _text(root / path) != text]
     for path in stale:
-        print(f"{path} is not what the models say: run `make crds`", file=sys.stderr)
+        print(f"{path} differs from the generated file: run `make crds`", file=sys.stderr)
     return 1 if stale else 0
 
 

@@ -87,7 +87,7 @@ def test_a_paused_cluster_is_seen_and_left_alone(tmp_path: Path, capsys: pytest.
     """Nothing would be done, and the reason is on the page."""
     file = saved(tmp_path, wanting(settled(), replicas=5, paused=True))
     _, out, _ = answer(capsys, "plan", "--from", file)
-    assert "spec.paused is true: the operator only observes." in out
+    assert "spec.paused is true: the operator changes nothing." in out
     assert out.endswith("NOW\n  nothing\n")
     assert json.loads(answer(capsys, "plan", "--from", file, "--output", "json")[1])["steps"] == []
 
@@ -115,8 +115,8 @@ def test_json_says_what_text_says(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["plan"], "name a QdrantCluster, or a saved state with --from FILE"),
-        (["status"], "name a QdrantCluster, or a saved state with --from FILE"),
+        (["plan"], "give the name of a QdrantCluster, or a saved state with --from FILE"),
+        (["status"], "give the name of a QdrantCluster, or a saved state with --from FILE"),
         (["plan", "vectors", "--what-if", "replicas"], "write FIELD=VALUE, for example replicas=5"),
         (["plan", "vectors"], "~/.kube/config gives no access"),
         (["plan", "--from", "/nowhere/state.json"], "No such file or directory: '/nowhere/state.json'"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qdrant_operator.commands import recording
-from qdrant_operator.commands.inspect import Seen, replayed
+from qdrant_operator.commands.inspect import Inspection, inspect_cluster, replayed
 from qdrant_operator.commands.readonly import ReadOnlyKubernetes, ReadOnlyQdrant
 from qdrant_operator.commands.recording import RecordedKubernetes, RecordedPeers, Recording
 from qdrant_operator.commands.what_if import NOTHING, parse
@@ -31,13 +31,11 @@ def with_secret(found: Recording, name: str, values: dict[str, str]) -> Recordin
     return replace(found, objects=(*kept, (Kind.SECRET, fresh)))
 
 
-async def recorded_again(found: Recording) -> tuple[Seen, str]:
+async def recorded_again(found: Recording) -> tuple[Inspection, str]:
     """Look at a state as at a cluster, and save what was read."""
     kubernetes = ReadOnlyKubernetes(RecordedKubernetes(found), NOTHING)
     qdrant = ReadOnlyQdrant(RecordedPeers(found), NOTHING)
-    from qdrant_operator.commands import inspect as sight
-
-    seen = await sight.see(kubernetes, qdrant, "default", "vectors", NOW)
+    seen = await inspect_cluster(kubernetes, qdrant, "default", "vectors", NOW)
     taken = recording.record("default", "vectors", NOW, kubernetes, qdrant)
     plain = await replayed(taken, NOTHING)
     return seen, recording.rehashed(recording.dump(taken), seen.decision.desired, plain.decision.desired)
@@ -81,7 +79,7 @@ async def test_a_file_holds_no_key_and_hashes_still_agree() -> None:
     assert again.decision.desired.credentials != seen.decision.desired.credentials
 
 
-def carried_out(found: Recording, seen: Seen) -> Recording:
+def carried_out(found: Recording, seen: Inspection) -> Recording:
     """The same after every object was applied and every pod restarted from the new template."""
     wanted = {(d.kind, d.name): d.manifest for d in seen.decision.changes.drift}
     template = wanted[Kind.STATEFUL_SET, "vectors"]["spec"]["template"]["metadata"]["annotations"]
@@ -110,7 +108,7 @@ async def test_a_changed_key_is_still_another_one() -> None:
 )
 def test_other_files_are_refused(text: str) -> None:
     """The sentence names the file and what makes such files."""
-    with pytest.raises(Refused, match=r"^notes.json is not a state that `plan --record` saved: ") as refused:
+    with pytest.raises(Refused, match=r"^notes.json is not a file that --record wrote: ") as refused:
         recording.load(text, "notes.json")
     assert refused.value.reason == "RecordingUnreadable"
 
@@ -146,5 +144,5 @@ async def test_a_spec_that_cannot_be_is_refused_in_words() -> None:
 
 async def test_a_peer_that_was_not_asked_is_unknown() -> None:
     """A recorded state never makes up an empty peer."""
-    with pytest.raises(Retryable, match="not asked when this was recorded"):
+    with pytest.raises(Retryable, match="not recorded"):
         await RecordedPeers(recorded()).observe(Endpoint("http://10.0.0.9:6333", "pod-9"))

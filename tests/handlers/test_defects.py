@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 
+from qdrant_operator.domain.common.backoff import Backoff
 from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.kinds import Kind, Manifest
@@ -177,7 +178,7 @@ async def test_a_report_that_fails_does_not_end_the_flight(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The next failed pass tries to tell again."""
-    monkeypatch.setattr(runner_module, "BACKOFF_FIRST", 0.01)
+    monkeypatch.setattr(runner_module, "BACKOFF", Backoff(first=0.01, longest=60.0))
     async with place(Kind.CLUSTER, phase="Ready") as there:
         there.loop.fails = lambda: ValueError("always")
 

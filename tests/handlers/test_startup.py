@@ -47,13 +47,13 @@ async def test_work_that_must_last_ends_the_process_however_it_fails(
 ) -> None:
     """Not the loss of the Lease alone: a record that cannot be read, or a session that is closed, ends it as well."""
     with pytest.raises(Ended):
-        await startup._or_end(failing(error)(), "it cannot last")
+        await startup._or_exit(failing(error)(), "it cannot last")
     assert exits == [3]
 
 
 async def test_a_stop_is_no_failure(exits: list[int]) -> None:
     """Cancelled at SIGTERM: the process ends in order."""
-    task = asyncio.create_task(startup._or_end(asyncio.Event().wait(), "it cannot last"))
+    task = asyncio.create_task(startup._or_exit(asyncio.Event().wait(), "it cannot last"))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -266,7 +266,7 @@ def test_keys_that_are_not_right(sandbox: Sandbox, kube: Kube, home: str) -> Non
     kube.create(manifests.secret("wrong", **wrong), home)
     kube.create(_about(SNAPSHOT, "vectors", "wrong", sandbox.s3.endpoint, "locked"), home)
     said = kube.wait_reason(SNAPSHOT, home, "bad", "Ready", "CredentialsRefused")
-    assert "check the keys in Secret 'wrong' and the rights of that account" in said
+    assert "check the keys in Secret 'wrong' and the permissions of that account" in said
     assert "wrong-and-private" not in kube.tell(SNAPSHOT, home, "bad")
     _drop_without_job(kube, home)
     kube.delete(Kind.SECRET, home, "wrong")

@@ -1,4 +1,4 @@
-"""Metrics of backups, computed from the caches when they are scraped: nothing is remembered, so nothing is stale."""
+"""Metrics of backups, computed from the caches at each scrape, so that they are never stale."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from qdrant_operator.domain.backup.retention import Phase
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 
 Objects = Callable[[Kind], Iterable[Manifest]]
-"""Gives all known objects of a kind."""
+"""Returns all known objects of a kind."""
 _Cluster = tuple[str, str]
 """Namespace and name."""
 
 
 def nothing_known(_kind: Kind) -> Iterable[Manifest]:
-    """The source before there is one."""
+    """No objects: the source before `watch_backups`."""
     return ()
 
 
 class BackupMetrics(Collector):
-    """The newest backup of each QdrantCluster that exists, and whether each schedule is Ready."""
+    """The newest backup of each existing QdrantCluster, and whether each schedule is Ready."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start without a source of objects."""
         self.objects: Objects = nothing_known
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """One sample for each cluster that has a backup, and for each schedule that was looked at."""
+        """One sample for each cluster with a backup, and for each schedule with a Ready condition."""
         completed = GaugeMetricFamily(
             "qdrant_operator_snapshot_completed_timestamp_seconds",
-            "When the newest complete snapshot of the cluster was completed (Unix time).",
+            "Completion time of the newest complete snapshot of the cluster (Unix time).",
             labels=["namespace", "cluster"],
         )
         size = GaugeMetricFamily(
@@ -47,7 +47,7 @@ class BackupMetrics(Collector):
         return [completed, size, self._schedules()]
 
     def _newest(self) -> dict[_Cluster, Manifest]:
-        clusters = {_address(one): one for one in self.objects(Kind.CLUSTER)}
+        clusters = {_address(cluster): cluster for cluster in self.objects(Kind.CLUSTER)}
         newest: dict[_Cluster, Manifest] = {}
         for snapshot in self.objects(Kind.SNAPSHOT):
             of = (snapshot["metadata"]["namespace"], str(snapshot["spec"]["clusterRef"]["name"]))
@@ -60,26 +60,26 @@ class BackupMetrics(Collector):
     def _schedules(self) -> GaugeMetricFamily:
         ready = GaugeMetricFamily(
             "qdrant_operator_schedule_ready",
-            "1 while the schedule is Ready, 0 while it is not: a due time was missed, or snapshots fail.",
+            "1 while the schedule is Ready; 0 when a due time was missed, snapshots fail or the cluster is missing.",
             labels=["namespace", "name"],
         )
         for schedule in sorted(self.objects(Kind.SCHEDULE), key=_address):
-            for word in _ready(schedule):
-                ready.add_metric(_address(schedule), float(word == "True"))
+            for status in _ready(schedule):
+                ready.add_metric(_address(schedule), float(status == "True"))
         return ready
 
 
 def _counts(snapshot: Manifest, cluster: Manifest) -> bool:
-    """A backup that is there, of this very cluster and not of an earlier one of its name."""
+    """A complete backup of this cluster, not of an earlier one with the same name."""
     status = snapshot.get("status") or {}
-    good = bool(status.get("completedAt")) and Phase.read(status.get("phase")).good
-    if not good or "deletionTimestamp" in snapshot["metadata"]:
+    complete = bool(status.get("completedAt")) and Phase.read(status.get("phase")).good
+    if not complete or "deletionTimestamp" in snapshot["metadata"]:
         return False
     if uid := status.get("clusterUid"):
         return bool(uid == cluster["metadata"]["uid"])
-    # Its status was written by a release that did not record the cluster.
-    made = snapshot["metadata"]["creationTimestamp"]
-    return bool(made >= cluster["metadata"]["creationTimestamp"])
+    # The status was written by a release that did not record the uid of the cluster.
+    created = snapshot["metadata"]["creationTimestamp"]
+    return bool(created >= cluster["metadata"]["creationTimestamp"])
 
 
 def _ready(schedule: Manifest) -> Iterator[str]:

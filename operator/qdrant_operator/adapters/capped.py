@@ -1,7 +1,7 @@
-"""Bytes from servers that are not ours, read up to a limit.
+"""Bytes from other servers, read up to a limit.
 
-A peer, a store or whoever answers at their address may send without end; memory of the operator is shared by all
-clusters. Every adapter reads foreign bytes through it. Knows nothing of HTTP: it takes whatever gives chunks or items.
+A peer, an object store or another server at their address may send without end, and all clusters share the memory of
+the operator. Every adapter reads answers through this module, which takes any iterator of chunks or items.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ T = TypeVar("T")
 MIB = 2**20
 
 
-class TooLarge(Exception):  # noqa: N818 (what it was)
-    """Somebody sent more than is read; the message says who and how much is."""
+class TooLarge(Exception):  # noqa: N818 (describes the answer)
+    """An answer exceeds the limit; the message has its source and the limit."""
 
 
 async def read_capped(chunks: AsyncIterable[bytes], limit: int, what: str) -> bytes:
-    """All bytes of `chunks`, at most `limit` of them; `what` sends them, for the error.
+    """All bytes of `chunks`, at most `limit`; `what` is their source, for the error.
 
     Raises:
-        TooLarge: there are more; nothing further was read.
+        TooLarge: there are more; the rest was not read.
     """
     content = bytearray()
     async for chunk in chunks:
         if len(content) + len(chunk) > limit:
-            raise TooLarge(f"{what}: more than {_size(limit)}, and no more is read")
+            raise TooLarge(f"{what}: the answer exceeds the limit of {_size(limit)}")
         content += chunk
     return bytes(content)
 
 
 async def list_capped(items: AsyncIterable[T], limit: int, what: str) -> tuple[T, ...]:
-    """All of `items`, at most `limit` of them.
+    """All of `items`, at most `limit`.
 
     Raises:
-        TooLarge: there are more; nothing further was read.
+        TooLarge: there are more; the rest was not read.
     """
     found: list[T] = []
     async for item in items:
         if len(found) == limit:
-            raise TooLarge(f"{what}: more than {limit} entries, and no more is read")
+            raise TooLarge(f"{what}: the answer exceeds the limit of {limit} entries")
         found.append(item)
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""The real clock: the only place in the operator that asks the machine what time it is."""
+"""The system clock. Decisions take the time from this port only."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ class SystemClock:
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
-        """Pause for this many seconds; 0 or less only gives others a turn."""
+        """Pause for this many seconds; with 0 or less, other tasks run once."""
         await asyncio.sleep(max(0.0, seconds))

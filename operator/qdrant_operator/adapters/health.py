@@ -1,6 +1,6 @@
-"""Health and metrics over HTTP: /healthz restarts a stuck process, /readyz opens the rollout, /metrics tells.
+"""Health and metrics over HTTP: /healthz for the liveness probe, /readyz for the readiness probe, and /metrics.
 
-Answers from memory only: a probe must not depend on the API server or on Qdrant.
+Answers come from memory only: a probe must not depend on the API server or on Qdrant.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 Check = Callable[[], str | None]
-"""What is wrong, in words; None when nothing is."""
+"""Returns what is wrong; None when nothing is."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LAG_LIMIT: Final = 30.0
 """Seconds the event loop may be late before the process counts as stuck."""
-_BEAT: Final = 1.0
+_INTERVAL: Final = 1.0
 
 
 class LoopLag:
@@ -33,14 +33,14 @@ class LoopLag:
         self._worst = 0.0
 
     async def run(self) -> None:
-        """Beat once a second until cancelled."""
+        """Measure once a second until cancelled."""
         while True:
-            self._due = self._monotonic() + _BEAT
-            await asyncio.sleep(_BEAT)
+            self._due = self._monotonic() + _INTERVAL
+            await asyncio.sleep(_INTERVAL)
             self._worst = max(self._monotonic() - self._due, self._worst * 0.9)
 
     def trouble(self) -> str | None:
-        """A sentence when the loop was lately (some seconds) or is now later than `LAG_LIMIT`."""
+        """A message while the loop is later than `LAG_LIMIT`, or was within the last seconds."""
         lag = max(self._worst, self._monotonic() - self._due)
         return f"the event loop is {lag:.0f} s late" if lag > LAG_LIMIT else None
 
@@ -57,7 +57,7 @@ class HttpServer:
         self._runner = web.AppRunner(application, access_log=None)
 
     async def start(self, host: str, port: int) -> int:
-        """Listen at this address, or at all when it is empty; the port that was opened (for `port` 0: a free one)."""
+        """Listen at this address, at all of them when it is empty; returns the port (a free one for `port` 0)."""
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port) if host else web.SockSite(self._runner, everywhere(port))
         await site.start()
@@ -69,7 +69,7 @@ class HttpServer:
 
 
 def everywhere(port: int) -> socket.socket:
-    """A socket at every address of this machine, of IPv6 and of IPv4; of IPv4 alone where the kernel has no IPv6."""
+    """A socket at all addresses of this machine, IPv6 and IPv4; only IPv4 where the kernel has no IPv6."""
     if socket.has_dualstack_ipv6():
         try:
             return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)

@@ -1,7 +1,7 @@
-"""Metrics: what the loop did and what holds it back, for Prometheus, and the loop's `Reporter`.
+"""Prometheus metrics of the loop, and its `Reporter`.
 
-One registry per instance, none global: two operators in one test process do not mix. A series is removed when
-what it tells of is gone, so that no alert fires for a ghost.
+Each instance has its own registry, so that two operators in one test process do not mix. The series of an object are
+removed with the object, so that no alert fires for an object that does not exist.
 """
 
 from __future__ import annotations
@@ -36,13 +36,16 @@ class Metrics:
     def _passes(self) -> None:
         self._duration = Histogram(
             "qdrant_operator_reconcile_duration_seconds",
-            "Time of one pass over one object.",
+            "Duration of one reconciliation of one object.",
             ["kind"],
             buckets=_PASS_SECONDS,
             registry=self.registry,
         )
         self._results = Counter(
-            "qdrant_operator_reconcile", "Passes by result.", ["kind", "result"], registry=self.registry
+            "qdrant_operator_reconcile",
+            "Reconciliations by result.",
+            ["kind", "result"],
+            registry=self.registry,
         )
         self._steps = Counter(
             "qdrant_operator_steps",
@@ -52,25 +55,25 @@ class Metrics:
         )
         self._calls = Histogram(
             "qdrant_operator_qdrant_call_duration_seconds",
-            "Time of one request to a peer.",
+            "Duration of one request to a peer.",
             ["operation", "outcome"],
             buckets=_CALL_SECONDS,
             registry=self.registry,
         )
 
     def _facts(self) -> None:
-        self._holds = Gauge(
+        self._blocked_steps = Gauge(
             "qdrant_operator_blocked",
-            "1 while the guard holds a step of the object back.",
+            "1 while the guard blocks a step of the object.",
             ["kind", "namespace", "name", "guard"],
             registry=self.registry,
         )
         self._leader = Gauge(
-            "qdrant_operator_leader", "1 while this process holds the lease.", registry=self.registry
+            "qdrant_operator_leader", "1 while this process holds the Lease.", registry=self.registry
         )
 
     def reconciled(self, kind: str, result: str, seconds: float) -> None:
-        """Count a pass over an object of `kind` that ended with `result` and took this many seconds."""
+        """Count a reconciliation of an object of `kind` with its `result` and its duration in seconds."""
         self._duration.labels(kind).observe(seconds)
         self._results.labels(kind, result).inc()
 
@@ -79,38 +82,38 @@ class Metrics:
         self._steps.labels(kind, step, outcome).inc()
 
     def called(self, operation: str, outcome: str, seconds: float) -> None:
-        """Observe one request to a peer."""
+        """Count a request to a peer with its outcome and its duration in seconds."""
         self._calls.labels(operation, outcome).observe(seconds)
 
     def blocked(self, kind: str, namespace: str, name: str, guards: Iterable[str]) -> None:
-        """Show exactly these guards for the object; those of the last time are removed."""
+        """Set the guards that block steps of the object; series of other guards are removed."""
         subject = (kind, namespace, name)
         now = tuple(sorted(set(guards)))
         for guard in self._blocked.pop(subject, ()):
             if guard not in now:
-                self._holds.remove(*subject, guard)
+                self._blocked_steps.remove(*subject, guard)
         for guard in now:
-            self._holds.labels(*subject, guard).set(1)
+            self._blocked_steps.labels(*subject, guard).set(1)
         if now:
             self._blocked[subject] = now
 
     def on_change(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> None:
-        """Listen to the store: what tells of an object ends with the object."""
+        """Listener of the store: removes the series of an object that is deleted."""
         if old is None or new is not None:
             return
         meta = old["metadata"]
         self.blocked(kind.kind, meta["namespace"], meta["name"], ())
 
     def leading(self, holder: bool) -> None:
-        """Tell whether this process holds the lease."""
+        """Set whether this process holds the Lease."""
         self._leader.set(1 if holder else 0)
 
     def watch_ages(self, ages: Callable[[], Mapping[tuple[str, str], float]]) -> None:
-        """Report at each scrape what `ages` says: (kind, namespace) → seconds since its watch spoke."""
+        """Serve the ages of the watches at each scrape: (kind, namespace) → seconds since the last message."""
         self.registry.register(_WatchAges(ages))
 
     def watch_backups(self, objects: Objects) -> None:
-        """Report at each scrape what the objects that `objects` gives say of backups."""
+        """Serve metrics of backups at each scrape, computed from the objects that `objects` returns."""
         self._backups.objects = objects
 
     def page(self) -> bytes:
@@ -125,7 +128,7 @@ class _WatchAges(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily]:
         family = GaugeMetricFamily(
             "qdrant_operator_watch_age_seconds",
-            "Seconds since the watch of a kind last said anything, bookmarks included.",
+            "Seconds since the last message of the watch of a kind, bookmarks included.",
             labels=["kind", "namespace"],
         )
         for labels, seconds in self._ages().items():
@@ -142,7 +145,7 @@ class ClusterReporter:
         self._events = events
 
     async def event(self, about: Manifest, *, kind: str, reason: str, message: str) -> None:
-        """Emit a Kubernetes Event (`kind` Normal or Warning), folded when it repeats."""
+        """Write a Kubernetes Event (`kind` Normal or Warning); a repeated one is counted in its series."""
         await self._events.emit(about, kind=kind, reason=reason, message=message)
 
     def step(self, kind: str, step: str, outcome: str) -> None:
@@ -150,5 +153,5 @@ class ClusterReporter:
         self._metrics.step(kind, step, outcome)
 
     def blocked(self, kind: str, namespace: str, name: str, guards: tuple[str, ...]) -> None:
-        """Tell which guards hold something back now (empty: none)."""
+        """Report the guards that block steps now (empty: none)."""
         self._metrics.blocked(kind, namespace, name, guards)

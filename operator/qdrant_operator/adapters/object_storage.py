@@ -1,27 +1,23 @@
-"""S3 as the `ObjectStorage` port: streams in, streams out, and errors told apart by who must act.
+"""S3 as the `ObjectStorage` port. Errors are `Refused` when a user must act, `Unreachable` when a retry may succeed.
 
-May not decide anything. An upload holds a few parts in memory, whatever the size of the object, and an upload
-that fails or is cut is aborted, so that no hidden parts stay in the bucket.
+No decisions are made here. An upload holds a few parts in memory, whatever the size of the object. An upload that
+fails or is cancelled is aborted, so that no incomplete parts stay in the bucket.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
-from obstore.exceptions import (
-    AlreadyExistsError,
-    BaseError,
-    PermissionDeniedError,
-    UnauthenticatedError,
-)
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from qdrant_operator.adapters.capped import TooLarge, list_capped, read_capped
+from qdrant_operator.adapters.object_storage_errors import ObjectNotFound, translated
 from qdrant_operator.domain.backup.storage import S3Credentials, S3Place, StoredObject
 from qdrant_operator.domain.common.errors import Refused, Unreachable
 
@@ -30,28 +26,28 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
-"""Longest silence within one request."""
+"""Longest time without data within one request."""
 RETRY_SECONDS = 60.0
-"""How long one request is repeated before it fails; obstore waits between."""
+"""How long a failed request is retried; obstore waits between the attempts."""
 CALL_SECONDS = 30.0
-"""Limit of a call that moves little: listing a page, reading or writing a small object."""
+"""Time limit of a small call: listing a page, reading or writing a small object."""
 READ_BYTES = 2**20
-"""Least size of a chunk when an object is read."""
+"""Smallest chunk when an object is read."""
 IN_FLIGHT = 2
-"""Parts of one upload that are sent at a time."""
+"""Parts of one upload that are sent concurrently."""
 LISTED = 1000
-"""Objects per page of a listing: S3's own limit."""
+"""Objects per page of a listing: the limit of S3."""
 MOST_LISTED = 200_000
-"""Most objects that are listed. A backup has one for each shard; a store that lists without end must not fill us."""
+"""Most objects that are listed. A backup has one for each shard; an endless listing must not fill the memory."""
 SMALL_BYTES = 64 * 2**20
-"""Most bytes of an object that is read whole: a manifest takes some 400 bytes for each shard."""
+"""Most bytes of an object that is read at once: a manifest has about 400 bytes for each shard."""
 
 T = TypeVar("T")
 
 
 @contextmanager
 def _bounded() -> Iterator[None]:
-    """A store that sends without end is refused."""
+    """Refuse an answer that exceeds a limit."""
     try:
         yield
     except TooLarge as error:
@@ -62,12 +58,12 @@ class S3Storage:
     """One bucket; implements `reconcile.ports.ObjectStorage` and `snapshots.ports.Storage`."""
 
     def __init__(self, place: S3Place, credentials: S3Credentials | None, *, patient: bool = True) -> None:
-        """Open nothing yet. `patient`: repeat failed requests for a minute; else fail within seconds."""
+        """Send nothing yet. `patient`: retry failed requests for a minute; otherwise fail within seconds."""
         self._place = place
         self._store = _store(place, credentials, patient=patient)
 
     async def probe(self) -> None:
-        """Prove that the bucket is there and lets us in."""
+        """Check that the bucket exists and allows listing."""
 
         async def first() -> None:
             async for _ in obstore.list(self._store, self._place.prefix or None, chunk_size=1):
@@ -76,7 +72,7 @@ class S3Storage:
         await self._call("list", first())
 
     async def read(self, key: str) -> bytes | None:
-        """A small object, None when there is none; `Refused("AnswerTooLarge")` when it is not small."""
+        """A small object; None when it does not exist, `Refused("AnswerTooLarge")` when it is too large."""
 
         async def whole() -> bytes:
             result = await obstore.get_async(self._store, key)
@@ -86,31 +82,30 @@ class S3Storage:
 
         try:
             return await self._call(f"read {key}", whole())
-        except _Absent:
+        except ObjectNotFound:
             return None
 
     async def list(self, prefix: str) -> tuple[StoredObject, ...]:
-        """Objects whose key begins with this folder (a slash at its end); a listing without end is refused."""
+        """Objects in this folder (with a slash at its end); a listing beyond `MOST_LISTED` is refused."""
 
         async def every() -> tuple[StoredObject, ...]:
-            pages = obstore.list(self._store, prefix, chunk_size=LISTED)
-            objects = (_stored(one) async for page in pages for one in page)
+            objects = _objects(obstore.list(self._store, prefix, chunk_size=LISTED))
             with _bounded():
                 return await list_capped(objects, MOST_LISTED, self._place.url(prefix))
 
         return await self._call(f"list {prefix}", every())
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Delete; what is gone already is success."""
+        """Delete objects; one that does not exist counts as deleted."""
         for start in range(0, len(keys), LISTED):
             await self._call("delete", obstore.delete_async(self._store, [*keys[start : start + LISTED]]))
 
     async def write(self, key: str, content: bytes) -> None:
-        """Write a small object, over an older one if need be."""
+        """Write a small object; an existing one is replaced."""
         await self._call(f"write {key}", obstore.put_async(self._store, key, content, use_multipart=False))
 
     async def write_new(self, key: str, content: bytes) -> None:
-        """Write a small object that must not exist; `Refused("AlreadyExists")` when it does."""
+        """Write a small object; `Refused("AlreadyExists")` when it exists."""
         put = obstore.put_async(self._store, key, content, mode="create")
         try:
             await self._call(f"write {key}", put)
@@ -118,9 +113,9 @@ class S3Storage:
             raise Refused("AlreadyExists", f"{self._place.url(key)} exists already") from error
 
     async def upload(self, key: str, chunks: AsyncIterator[bytes], part_bytes: int) -> None:
-        """Stream an object of any size: memory stays within a few parts.
+        """Upload an object of any size; memory is limited to a few parts.
 
-        An error that `chunks` raises comes out as it is; the upload is aborted then, and when we are cancelled.
+        An error that `chunks` raises is raised as it is. The upload is aborted then, and on cancellation.
         """
         source = _Interruptible(chunks)
         put = obstore.put_async(
@@ -133,9 +128,9 @@ class S3Storage:
         )
         upload = asyncio.ensure_future(_awaited(put))
         try:
-            await self._told(f"upload {key}", asyncio.shield(upload))
+            await self._translated(f"upload {key}", asyncio.shield(upload))
         except asyncio.CancelledError:
-            # Dropping the future would leave the parts behind: ending the source makes obstore abort them.
+            # Cancelling the future would leave parts in the bucket; when the source ends, obstore aborts the upload.
             await source.end()
             await _settled(upload)
             raise
@@ -150,37 +145,33 @@ class S3Storage:
         """
         try:
             result = await self._call(f"read {key}", obstore.get_async(self._store, key))
-        except _Absent as error:
+        except ObjectNotFound as error:
             raise Refused("ObjectNotFound", f"{self._place.url(key)} does not exist") from error
         chunks = aiter(result.stream(min_chunk_size=READ_BYTES))
-        while (chunk := await self._told(f"read {key}", anext(chunks, None))) is not None:
+        while (chunk := await self._translated(f"read {key}", anext(chunks, None))) is not None:
             yield bytes(chunk)
 
     async def _call(self, what: str, call: Awaitable[T]) -> T:
         limit = RETRY_SECONDS + CALL_SECONDS
         try:
-            return await with_timeout(limit, self._told(what, call))
+            return await with_timeout(limit, self._translated(what, call))
         except TimeoutError as error:
             raise Unreachable(
                 f"{what} in bucket {self._place.bucket!r}: no answer in {limit:.0f} s"
             ) from error
 
-    async def _told(self, what: str, call: Awaitable[T]) -> T:
-        """Await, and say in our words what failed."""
+    async def _translated(self, what: str, call: Awaitable[T]) -> T:
+        """Await, and translate the errors of obstore."""
         try:
             return await call
         except AlreadyExistsError:
             raise
         except (BaseError, FileNotFoundError) as error:
-            raise _explained(self._place, what, error) from error
-
-
-class _Absent(Exception):  # noqa: N818 (an answer, not an error)
-    """The bucket is there, the object is not."""
+            raise translated(self._place, what, error) from error
 
 
 class _Interruptible:
-    """An iterator of chunks that can be ended with an error from outside."""
+    """An iterator of chunks that another task can end with an error."""
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
@@ -188,7 +179,7 @@ class _Interruptible:
         self._ended = False
 
     async def end(self) -> None:
-        """No chunk is being read when this returns, and none will be."""
+        """End the iterator; no chunk is read after this returns."""
         self._ended = True
         if self._next and not self._next.done():
             self._next.cancel()
@@ -208,7 +199,7 @@ class _Interruptible:
 
 
 async def with_timeout(seconds: float, call: Awaitable[T]) -> T:
-    """Await with a limit, and never lose a cancellation.
+    """Await with a time limit; a cancellation is never lost.
 
     Raises:
         TimeoutError: no answer within `seconds`.
@@ -218,7 +209,7 @@ async def with_timeout(seconds: float, call: Awaitable[T]) -> T:
 
 
 async def _settled(work: asyncio.Future[Any]) -> None:
-    """Wait for the end of work whose outcome no longer matters."""
+    """Wait for the end of work whose result is not needed."""
     await asyncio.wait({work}, timeout=CALL_SECONDS)
     if work.done() and not work.cancelled():
         work.exception()
@@ -228,48 +219,18 @@ async def _awaited(call: Awaitable[T]) -> T:
     return await call
 
 
+async def _objects(pages: AsyncIterable[Sequence[Any]]) -> AsyncIterator[StoredObject]:
+    async for page in pages:
+        for meta in page:
+            yield _stored(meta)
+
+
 def _stored(meta: Any) -> StoredObject:
     return StoredObject(meta["path"], meta["size"], meta["last_modified"])
 
 
-def _explained(place: S3Place, what: str, error: Exception) -> Exception:
-    """The error in our words. obstore tells some statuses by type and others only in its text."""
-    text = str(error)
-    where = f"bucket {place.bucket!r} at {place.endpoint or 'AWS'}"
-    if "NoSuchBucket" in text:
-        return Refused("BucketNotFound", f"{where} does not exist: create it, or correct storage.s3.bucket")
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _status(text) in (401, 403):
-        return Refused(
-            "CredentialsRefused", f"{where} refused to {what}: {_server_words(text)}; {_remedy(place)}"
-        )
-    if isinstance(error, FileNotFoundError):
-        return _Absent(text)
-    return Unreachable(f"{where} could not {what}: {_first_line(text)}", after=15.0)
-
-
-def _remedy(place: S3Place) -> str:
-    if place.secret is None:
-        return "give the pod an identity that may use the bucket, or name a Secret in storage.s3.credentials"
-    return f"check the keys in Secret {place.secret!r} and the rights of that account"
-
-
-def _status(text: str) -> int | None:
-    _, marker, rest = text.partition("non-2xx status code: ")
-    return int(rest[:3]) if marker and rest[:3].isdigit() else None
-
-
-def _server_words(text: str) -> str:
-    """The `Code` of S3's error document."""
-    _, marker, rest = text.partition("<Code>")
-    return rest.partition("</Code>")[0] if marker else str(_status(text) or _first_line(text))
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0][:500] if text.strip() else "no reason given"
-
-
 def _only(credentials: S3Credentials) -> Callable[[], S3Credential]:
-    """These keys and nothing else."""
+    """Exactly these keys."""
     keys: S3Credential = {
         "access_key_id": credentials.access_key,
         "secret_access_key": credentials.secret_key,
@@ -286,14 +247,14 @@ def _store(place: S3Place, credentials: S3Credentials | None, *, patient: bool) 
     return S3Store(
         place.bucket,
         config=config,
-        # As plain settings the keys would be completed from our own environment: a session token that is set there
-        # would be sent to the user's endpoint.
+        # obstore completes keys in plain settings from the environment of the operator: a session token that is set
+        # there would be sent to the endpoint of the user.
         credential_provider=_only(credentials) if credentials else None,
         client_options={
             "allow_http": (place.endpoint or "").startswith("http://"),
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
             "read_timeout": timedelta(seconds=READ_SECONDS),
-            # No limit for a whole request: a slow link needs long for a large part, or to read a large object.
+            # In effect no limit for a whole request: a slow link needs long for a large part or a large object.
             "timeout": timedelta(hours=24),
         },
         retry_config={

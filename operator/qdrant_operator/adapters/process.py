@@ -1,7 +1,7 @@
-"""How a process that has used object storage ends.
+"""Ends a process that has used object storage.
 
-obstore's threads may still be handing back their last answer when Python takes the interpreter down, and the
-process then aborts: 7 of 40 short runs ended with SIGABRT although their work was done, none of 40 this way.
+obstore's threads may still return their last answer while Python shuts the interpreter down, and the process then
+aborts: 7 of 40 short runs ended with SIGABRT although their work was complete, and none of 40 with this function.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NoReturn
 
 
 def end_process(code: int) -> NoReturn:
-    """End with this exit code at once, after what was said has been written; nothing else is cleaned up."""
+    """Exit at once with this code, after logs and output are flushed; no other cleanup runs."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

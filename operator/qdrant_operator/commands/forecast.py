@@ -1,7 +1,7 @@
-"""What would follow until everything is placed, beyond the steps of this moment.
+"""Forecast: the steps on shards that follow the current ones, until the layout is as desired.
 
-The loop decides anew after every step, so this is what it would do if nothing else happened: the planner's own
-whole plan, on a layout in which the peers that are only wanted have joined already, empty.
+The loop plans again after every step, so this is what it would do if nothing else changed: the whole plan of the
+planner, for a layout in which the peers that are still to be added have joined, empty.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from qdrant_operator.commands.inspect import Seen
+from qdrant_operator.commands.inspect import Inspection
 from qdrant_operator.domain.cluster.planner import policy_of
 from qdrant_operator.domain.cluster.steps import Step
 from qdrant_operator.domain.common import names
@@ -21,29 +21,29 @@ from qdrant_operator.domain.qdrant.views import PeerId
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Steps on shards until the layout is as wanted."""
+    """Steps on shards until the layout is as desired."""
 
     when: str
-    """Heading: what must have happened before."""
+    """Heading: what must happen before."""
     steps: tuple[Step, ...]
 
 
-def forecast(seen: Seen) -> Forecast:
-    """Everything that placement would still do; no steps where nothing would follow, or while it is paused."""
-    desired, observed = seen.decision.desired, seen.decision.observed
-    if desired.spec.paused or seen.layout.unsettled:
+def forecast(found: Inspection) -> Forecast:
+    """All remaining steps of placement; none while the cluster is paused or its layout is unsettled."""
+    desired, observed = found.decision.desired, found.decision.observed
+    if desired.spec.paused or found.layout.unsettled:
         return Forecast("", ())
     wanted = [names.pod_name(desired.name, ordinal) for ordinal in range(desired.spec.replicas)]
-    layout, joining = with_joining(seen.layout, wanted)
+    layout, joining = with_joining(found.layout, wanted)
     steps = whole_plan(layout, policy_of(desired, observed)).steps
     kept = tuple(
-        one for one in steps if isinstance(one, MoveShard | ReplicateShard | DropReplica | AbortTransfer)
+        step for step in steps if isinstance(step, MoveShard | ReplicateShard | DropReplica | AbortTransfer)
     )
-    return Forecast(f"WHEN {', '.join(joining)} HAVE JOINED" if joining else "UNTIL ALL IS PLACED", kept)
+    return Forecast(f"AFTER {', '.join(joining)} JOINED" if joining else "ALL REMAINING STEPS", kept)
 
 
 def with_joining(layout: Layout, wanted: list[str]) -> tuple[Layout, list[str]]:
-    """The layout with an empty peer for every wanted pod that is no member yet, and the names of these."""
+    """The layout with an empty peer for every desired pod without one, and the names of these pods."""
     present = {peer.pod for peer in layout.peers}
     joining = [pod for pod in wanted if pod not in present]
     peers, highest = list(layout.peers), max((peer.id for peer in layout.peers), default=0)
@@ -53,6 +53,6 @@ def with_joining(layout: Layout, wanted: list[str]) -> tuple[Layout, list[str]]:
 
 
 def _emptiest_zone(peers: list[Peer]) -> str:
-    """Where a spread over zones would put the next pod; empty where zones are not looked at."""
+    """The zone that a topology spread gives the next pod; empty without zones."""
     counts = Counter(peer.zone for peer in peers)
     return min(sorted(counts), key=lambda zone: counts[zone], default="")

@@ -1,4 +1,4 @@
-"""One look and one plan by the loop's own code, on a running cluster or on a recorded state."""
+"""One observation and one plan by the code of the loop, on a running cluster or on a recorded state."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from qdrant_operator.reconcile.ports import Clock, Reporter
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the loop would know and do now."""
+class Inspection:
+    """What the loop would observe and plan now."""
 
     subject: Manifest
     look: Observation
@@ -42,7 +42,7 @@ class Seen:
 
 
 class _Clock:
-    """The moment of the look, again and again."""
+    """Always the moment of the observation."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
@@ -51,67 +51,68 @@ class _Clock:
         return self._now
 
 
-class _Nobody:
-    """Nothing is reported: no Events, no metrics."""
+class _NoReporter:
+    """Reports nothing: a command writes no Events and serves no metrics."""
 
 
-async def live(target: Target, what_if: WhatIf, now: datetime, *, record: bool) -> tuple[Seen, str]:
-    """Look at a running cluster; with `record` also the text of a file with all that was read, else nothing.
+async def live(target: Target, what_if: WhatIf, now: datetime, *, record: bool) -> tuple[Inspection, str]:
+    """Inspect a running cluster; with `record`, also return the text of a file with all that was read.
 
     Raises:
-        Refused: no such cluster, no rights, or a spec that cannot be followed.
+        Refused: no such cluster, missing permissions, or an unusable spec.
         Retryable: the API server does not answer.
     """
-    async with opened(target) as sight:
-        kubernetes = ReadOnlyKubernetes(sight.kubernetes, what_if)
-        qdrant = ReadOnlyQdrant(sight.peers, what_if)
-        seen = await see(kubernetes, qdrant, sight.namespace, target.name, now)
+    async with opened(target) as source:
+        kubernetes = ReadOnlyKubernetes(source.kubernetes, what_if)
+        qdrant = ReadOnlyQdrant(source.peers, what_if)
+        seen = await inspect_cluster(kubernetes, qdrant, source.namespace, target.name, now)
         what_if.check(_collections(seen.look))
         if not record:
             return seen, ""
-        taken = recording.record(sight.namespace, target.name, now, kubernetes, qdrant)
+        taken = recording.record(source.namespace, target.name, now, kubernetes, qdrant)
     plain = await replayed(taken, what_if)
     return seen, recording.rehashed(recording.dump(taken), seen.decision.desired, plain.decision.desired)
 
 
-async def replayed(taken: recording.Recording, what_if: WhatIf) -> Seen:
+async def replayed(taken: recording.Recording, what_if: WhatIf) -> Inspection:
     """The same on a recorded state, at the moment it was recorded.
 
     Raises:
-        Refused: the spec (as changed) cannot be followed.
+        Refused: the spec, as changed, is unusable.
     """
     kubernetes = ReadOnlyKubernetes(recording.RecordedKubernetes(taken), what_if)
     qdrant = ReadOnlyQdrant(recording.RecordedPeers(taken), what_if)
-    seen = await see(kubernetes, qdrant, taken.namespace, taken.cluster, taken.taken_at)
+    seen = await inspect_cluster(kubernetes, qdrant, taken.namespace, taken.cluster, taken.taken_at)
     what_if.check(_collections(seen.look))
     return seen
 
 
-async def see(
+async def inspect_cluster(
     kubernetes: ReadOnlyKubernetes, qdrant: ReadOnlyQdrant, namespace: str, name: str, now: datetime
-) -> Seen:
-    """Look and plan as the loop does.
+) -> Inspection:
+    """Observe and plan as the loop does.
 
     Raises:
-        Refused: there is no such cluster, or its spec cannot be followed.
+        Refused: there is no such cluster, or its spec is unusable.
     """
     policy = kubernetes.cached_one(Kind.NETWORK_POLICY, namespace, names.network_policy(name))
     context = Context(
         kubernetes.port(),
         qdrant.port(),
         cast("Clock", _Clock(now)),
-        cast("Reporter", _Nobody()),
+        cast("Reporter", _NoReporter()),
         Options("", 0.0, 0.0, 0.0, operator_pods(policy)),
     )
     subject = await context.kubernetes.read(Kind.CLUSTER, namespace, name)
     if subject is None:
         raise Refused("ClusterNotFound", f"namespace {namespace!r} has no QdrantCluster {name!r}")
-    # Which transfers were aborted a moment ago only the operator's own memory knows.
+    # Recently aborted transfers are known only to the process of the operator.
     found = await look(context, subject)
     decision = decide(found.request, found.observed)
     layout = build_layout(decision.observed, roles(decision.desired, decision.observed))
-    return Seen(subject, found, decision, layout)
+    return Inspection(subject, found, decision, layout)
 
 
 def _collections(found: Observation) -> Sequence[str]:
-    return sorted({one.name for view in found.observed.peers.values() for one in view.collections})
+    views = found.observed.peers.values()
+    return sorted({collection.name for view in views for collection in view.collections})

@@ -1,6 +1,6 @@
-"""The outside world for eyes only: what the loop's look reads is passed on and remembered, the rest is refused.
+"""Read-only ports: reads of an observation are passed on and recorded, all other calls are refused.
 
-Both commands see the world through these two, so nothing they call can write.
+Both commands use these two ports only, so nothing that they call can write.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from qdrant_operator.reconcile.ports import Kubernetes, Qdrant
 Key = tuple[Kind, str, str]
 
 
-class Reads(Protocol):
+class ReadsObjects(Protocol):
     """The part of `reconcile.ports.Kubernetes` that reads."""
 
     def cached(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]: ...
@@ -30,8 +30,8 @@ class Reads(Protocol):
     async def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]: ...
 
 
-class Looks(Protocol):
-    """The part of `reconcile.ports.Qdrant` that a look at a cluster needs."""
+class ReadsPeers(Protocol):
+    """The part of `reconcile.ports.Qdrant` that an observation of a cluster needs."""
 
     async def observe(self, endpoint: Endpoint) -> PeerView: ...
 
@@ -39,15 +39,15 @@ class Looks(Protocol):
 
 
 class ReadOnlyKubernetes:
-    """Passes reads on, remembers every object that it handed out, and shows it with the wished changes."""
+    """Passes reads on, records each object, and returns it with the changes of --what-if."""
 
-    def __init__(self, inner: Reads, what_if: WhatIf) -> None:
+    def __init__(self, inner: ReadsObjects, what_if: WhatIf) -> None:
         """Read from `inner`."""
         self._inner, self._what_if = inner, what_if
         self.seen: dict[Key, Manifest] = {}
 
     def port(self) -> Kubernetes:
-        """This, as the loop's code wants it: what is missing here is refused by `__getattr__`."""
+        """This object as the port of the loop; `__getattr__` refuses what it does not have."""
         return cast("Kubernetes", self)
 
     def cached(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
@@ -82,10 +82,10 @@ class ReadOnlyKubernetes:
 
 
 class ReadOnlyQdrant:
-    """Passes looks on, remembers the answers by pod, and shows them with the wished changes."""
+    """Passes reads on, records the answers by pod, and returns them with the changes of --what-if."""
 
-    def __init__(self, inner: Looks, what_if: WhatIf) -> None:
-        """Look through `inner`."""
+    def __init__(self, inner: ReadsPeers, what_if: WhatIf) -> None:
+        """Read from `inner`."""
         self._inner, self._what_if = inner, what_if
         self.views: dict[str, View] = {}
         """By uid of the pod."""
@@ -93,7 +93,7 @@ class ReadOnlyQdrant:
         """Values of the cluster's consensus metadata."""
 
     def port(self) -> Qdrant:
-        """This, as the loop's code wants it: what is missing here is refused by `__getattr__`."""
+        """This object as the port of the loop; `__getattr__` refuses what it does not have."""
         return cast("Qdrant", self)
 
     async def observe(self, endpoint: Endpoint) -> PeerView:
@@ -116,6 +116,4 @@ class ReadOnlyQdrant:
 
 
 def _refused(what: str) -> Refused:
-    return Refused(
-        "ReadOnly", f"status and plan change nothing, and were asked to ({what}): this is a defect"
-    )
+    return Refused("ReadOnly", f"status and plan change nothing, but {what} was called: this is a defect")

@@ -1,8 +1,8 @@
-"""A recorded state: everything that one look at a cluster read, as one JSON file without any key.
+"""A recorded state: everything that one observation of a cluster read, as one JSON file without keys.
 
-The look is repeated on the file exactly as on the cluster: objects and views go in where adapters would answer.
-Secret values become placeholders. Hashes that were made from them (and would then no longer agree) are replaced
-by the hashes of the placeholders, so that what agreed still agrees and what differed still differs.
+The observation is repeated on the file as on the cluster: its objects and views replace the answers of the adapters.
+Secret values become placeholders, and hashes of them become hashes of the placeholders: what was equal stays equal,
+and what differed still differs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HASHES = (names.ANNOTATION_HASH, names.ANNOTATION_TEMPLATE, f"{names.GROUP}/conf
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What one look read."""
+    """What one observation read."""
 
     namespace: str
     cluster: str
@@ -49,10 +49,10 @@ class Recording:
 def record(
     namespace: str, cluster: str, now: datetime, kubernetes: ReadOnlyKubernetes, qdrant: ReadOnlyQdrant
 ) -> Recording:
-    """What these two have handed out, with placeholders for secret values."""
+    """What these two ports have returned, with placeholders for secret values."""
     objects = [(key[0], manifest) for key, manifest in sorted(kubernetes.seen.items(), key=_order)]
     placeholders: dict[str, str] = {}
-    plain = tuple((kind, _without_secrets(kind, one, placeholders)) for kind, one in objects)
+    plain = tuple((kind, _without_secrets(kind, manifest, placeholders)) for kind, manifest in objects)
     return Recording(namespace, cluster, now, plain, dict(qdrant.views), dict(qdrant.keys))
 
 
@@ -71,7 +71,7 @@ def _without_secrets(kind: Kind, manifest: Manifest, placeholders: dict[str, str
 
 
 def _placeholders(data: Mapping[str, str], known: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Equal values get equal placeholders; what our own Secrets say of hosts and ports is no secret."""
+    """Equal values get equal placeholders; hosts and ports in our own Secrets are not secret."""
     for key, value in data.items():
         if key in ("type", "provider", "host", "port", "grpc-port", "uri", "grpc-uri"):
             yield key, value
@@ -90,7 +90,7 @@ def rehashed(text: str, true: DesiredCluster, plain: DesiredCluster) -> str:
 
 
 def _hashes(desired: DesiredCluster) -> list[str]:
-    """Every hash that our objects carry, in an order that does not depend on values."""
+    """Every hash in the annotations of our objects, in an order that does not depend on values."""
     found: list[str] = []
     for manifest in wanted_objects(desired):
         whole = stamped(manifest)
@@ -125,12 +125,12 @@ def load(text: str, where: str) -> Recording:
         if int(document["formatVersion"]) > FORMAT:
             raise Refused(
                 "RecordingTooNew",
-                f"{where} has format {document['formatVersion']}, this release reads up to {FORMAT}: use a newer one",
+                f"{where} has format {document['formatVersion']}, this release reads up to {FORMAT}: upgrade it",
             )
         return _recording(document)
     except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
         raise Refused(
-            "RecordingUnreadable", f"{where} is not a state that `plan --record` saved: {error!r}"[:400]
+            "RecordingUnreadable", f"{where} is not a file that --record wrote: {error!r}"[:400]
         ) from error
 
 
@@ -140,17 +140,17 @@ def _recording(document: Mapping[str, Any]) -> Recording:
         namespace=document["namespace"],
         cluster=document["cluster"],
         taken_at=datetime.fromisoformat(document["takenAt"]),
-        objects=tuple((kinds[one["apiVersion"], one["kind"]], one) for one in document["objects"]),
+        objects=tuple((kinds[item["apiVersion"], item["kind"]], item) for item in document["objects"]),
         views={uid: VIEW.validate_python(view) for uid, view in document["views"].items()},
         keys=document["keys"],
     )
 
 
 class RecordedKubernetes:
-    """Answers reads from a recording: `commands.readonly.Reads`."""
+    """Answers reads from a recording: `commands.readonly.ReadsObjects`."""
 
     def __init__(self, recording: Recording) -> None:
-        """Take over its objects."""
+        """Answer from its objects."""
         self._store, self._objects = Store(), recording.objects
         for kind, manifest in recording.objects:
             self._store.put(kind, manifest)
@@ -166,27 +166,25 @@ class RecordedKubernetes:
     async def read(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """As the port."""
         found = await self.list(kind, namespace, {})
-        return next((one for one in found if one["metadata"]["name"] == name), None)
+        return next((manifest for manifest in found if manifest["metadata"]["name"] == name), None)
 
     async def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
         """As the port."""
-        return tuple(
-            one
-            for its_kind, one in self._objects
-            if its_kind is kind and one["metadata"]["namespace"] == namespace and has_labels(one, labels)
-        )
+        of_kind = [manifest for found, manifest in self._objects if found is kind]
+        here = [manifest for manifest in of_kind if manifest["metadata"]["namespace"] == namespace]
+        return tuple(manifest for manifest in here if has_labels(manifest, labels))
 
 
 class RecordedPeers:
-    """Answers looks from a recording: `commands.readonly.Looks`."""
+    """Answers reads of peers from a recording: `commands.readonly.ReadsPeers`."""
 
     def __init__(self, recording: Recording) -> None:
-        """Take over its views."""
+        """Answer from its views."""
         self._recording = recording
 
     async def observe(self, endpoint: Endpoint) -> PeerView:
         """As the port."""
-        view = self._recording.views.get(endpoint.identity, Silent("it was not asked when this was recorded"))
+        view = self._recording.views.get(endpoint.identity, Silent("not recorded: the peer was not queried"))
         if isinstance(view, Silent):
             raise Refused("Forbidden", view.reason) if view.key_refused else Unreachable(view.reason)
         return view

@@ -1,4 +1,4 @@
-"""`status`: peers and shards drawn as text. Pure: one `Picture` in, lines out."""
+"""`status`: peers and shards as text. Pure: one `Overview` in, lines out."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ LETTERS: Mapping[ReplicaState, str] = {
     ReplicaState.UNKNOWN: "?",
 }
 SOUND = "A"
-WORDS = {
+LEGEND = {
     SOUND: "sound",
     "a": "Active, not sound",
     **{letter: state.value for state, letter in LETTERS.items() if letter != "a"},
-    ">": "is copied from here",
-    "<": "is copied to here",
+    ">": "source of a transfer",
+    "<": "target of a transfer",
 }
 FIRST_COLUMNS = 34
-"""Room for shard, key and size beside the peers' columns."""
+"""Width of shard, key and size, left of the columns of the peers."""
 CELL = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What is drawn."""
+class Overview:
+    """What is shown."""
 
     namespace: str
     name: str
@@ -54,49 +54,49 @@ class Picture:
     layout: Layout
     plan: ClusterPlan
     notes: tuple[str, ...] = ()
-    """What the reader must know beside: a paused cluster, an operator that is behind."""
+    """Sentences below the title: the cluster is paused, or the operator has not reconciled the latest change."""
 
 
-def draw(picture: Picture, *, width: int, ink: Ink) -> str:
-    """The whole picture."""
+def render(overview: Overview, *, width: int, ink: Ink) -> str:
+    """The text of `status`."""
     sections = [
-        _head(picture, ink),
-        _peers(picture, ink),
-        *_collections(picture.layout, width, ink),
-        _transfers(picture.layout, ink),
-        _conditions(picture.conditions, ink),
-        list(plan_lines(picture.plan, ink, nothing="nothing")),
+        _head(overview, ink),
+        _peers(overview, ink),
+        *_collections(overview.layout, width, ink),
+        _transfers(overview.layout, ink),
+        _conditions(overview.conditions, ink),
+        list(plan_lines(overview.plan, ink, nothing="nothing")),
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
-def _head(picture: Picture, ink: Ink) -> list[str]:
-    facts = picture.facts
+def _head(overview: Overview, ink: Ink) -> list[str]:
+    facts = overview.facts
     parts = (
         str(facts.get("version") or "several or unknown versions"),
         str(facts["phase"]),
         f"{facts['peersReady']} peers ready",
         f"{facts['shardsSound']} replicas sound",
     )
-    title = ink(f"QdrantCluster {picture.namespace}/{picture.name}", BOLD)
-    return [f"{title}  {'  '.join(parts)}", *(ink(note, YELLOW) for note in picture.notes)]
+    title = ink(f"QdrantCluster {overview.namespace}/{overview.name}", BOLD)
+    return [f"{title}  {'  '.join(parts)}", *(ink(note, YELLOW) for note in overview.notes)]
 
 
-def _peers(picture: Picture, ink: Ink) -> list[str]:
-    told = {peer["pod"]: peer for peer in picture.facts["peers"]}
-    known = {peer.pod for peer in picture.layout.peers}
+def _peers(overview: Overview, ink: Ink) -> list[str]:
+    status = {peer["pod"]: peer for peer in overview.facts["peers"]}
+    known = {peer.pod for peer in overview.layout.peers}
     rows = [("#", "POD", "PEER", "ZONE", "STATE", "REPLICAS", "POINTS", "SIZE", "")]
-    for number, peer in columns(picture.layout).items():
-        rows.append(_peer_row(number, told.get(peer.pod, {}), peer, picture.facts))
-    for pod, facts in told.items():
+    for number, peer in columns(overview.layout).items():
+        rows.append(_peer_row(number, status.get(peer.pod, {}), peer, overview.facts))
+    for pod, facts in status.items():
         if pod not in known:
-            rows.append(("", pod, "", "", str(facts["state"]), "", "", "", "no member"))
+            rows.append(("", pod, "", "", str(facts["state"]), "", "", "", "no peer"))
     lines = table([[str(cell) for cell in row] for row in rows], right=frozenset({0, 5, 6, 7}))
     return [ink(lines[0], BOLD), *(_peer_ink(line, ink) for line in lines[1:])]
 
 
 def _peer_row(
-    number: str, told: Mapping[str, Any], peer: Peer, facts: Mapping[str, Any]
+    number: str, status: Mapping[str, Any], peer: Peer, facts: Mapping[str, Any]
 ) -> tuple[str, str, str, str, str, str, str, str, str]:
     roles = {
         "leader": facts.get("leader") == peer.pod,
@@ -104,27 +104,27 @@ def _peer_row(
         "lost": peer.lost,
         "does not answer": not peer.answers,
     }
-    copied = told.get("bytes")
+    copied = status.get("bytes")
     return (
         number,
         peer.pod,
         str(peer.id),
         peer.zone or "-",
-        str(told.get("state", "no pod")),
-        str(told.get("shards", "-")),
-        f"{told['points']:,}" if "points" in told else "-",
+        str(status.get("state", "no pod")),
+        str(status.get("shards", "-")),
+        f"{status['points']:,}" if "points" in status else "-",
         size(copied) if copied is not None else "-",
         ", ".join(role for role, holds in roles.items() if holds),
     )
 
 
 def _peer_ink(line: str, ink: Ink) -> str:
-    bad = any(word in line for word in ("lost", "does not answer", "no member", "Down", "Unreachable"))
+    bad = any(word in line for word in ("lost", "does not answer", "no peer", "Down", "Unreachable"))
     return ink(line, RED) if bad else line
 
 
 def columns(layout: Layout) -> dict[str, Peer]:
-    """A short name for every peer: the ordinal of its pod, or a letter where no pod is known."""
+    """A short name for every peer: the ordinal of its pod, or x1, x2, … where no pod is known."""
     named, nameless = {}, 0
     for peer in sorted(layout.peers, key=_by_pod):
         ordinal = peer.pod.rpartition("-")[2]
@@ -142,7 +142,7 @@ def _by_pod(peer: Peer) -> tuple[bool, int, int]:
 
 
 def _collections(layout: Layout, width: int, ink: Ink) -> Iterator[list[str]]:
-    """One grid for each collection; more peers than fit beside each other go below."""
+    """One grid for each collection; peers that do not fit into the width follow in a second grid."""
     moving = _ends(layout.transfers)
     wide = max((width - FIRST_COLUMNS) // CELL, 4)
     used: set[str] = set()
@@ -155,7 +155,7 @@ def _collections(layout: Layout, width: int, ink: Ink) -> Iterator[list[str]]:
         lines += [f"  {shard.label}: {shard.disputed}" for shard in shards if shard.disputed]
         yield lines
     if used:
-        yield [ink("  ".join(f"{mark} {word}" for mark, word in WORDS.items() if mark in used), DIM)]
+        yield [ink("  ".join(f"{mark} {word}" for mark, word in LEGEND.items() if mark in used), DIM)]
 
 
 def _factors(shards: Sequence[Shard]) -> str:
@@ -164,8 +164,9 @@ def _factors(shards: Sequence[Shard]) -> str:
 
 
 def _ends(transfers: Sequence[RunningTransfer]) -> Mapping[tuple[ShardRef, PeerId], str]:
-    sources = {(one.ref, one.source): ">" for one in transfers}
-    return {**sources, **{(one.ref, one.target): "<" for one in transfers}}
+    sources = {(transfer.ref, transfer.source): ">" for transfer in transfers}
+    targets = {(transfer.ref, transfer.target): "<" for transfer in transfers}
+    return {**sources, **targets}
 
 
 def _grid(
@@ -176,17 +177,20 @@ def _grid(
     ink: Ink,
 ) -> list[str]:
     keyed = any(shard.key is not None for shard in shards)
-    heads = ("shard", *(("key",) if keyed else ()), "size")
-    first = table(
-        [heads, *((str(s.ref[1]), *((str(s.key),) if keyed else ()), size(s.bytes)) for s in shards)],
-        right=frozenset({0, len(heads) - 1}),
-    )
+    heads = ("shard", "key", "size") if keyed else ("shard", "size")
+    rows = [_shard_row(shard, keyed=keyed) for shard in shards]
+    first = table([heads, *rows], right=frozenset({0, len(heads) - 1}))
     room = max(map(len, first))
     lines = [f"  {first[0].ljust(room)}  {''.join(name.rjust(CELL) for name in peers)}"]
     for shard, beginning in zip(shards, first[1:], strict=True):
         cells = (_cell(shard, peer.id, moving, used, ink) for peer in peers.values())
         lines.append(f"  {beginning.ljust(room)}  {''.join(cells)}".rstrip())
     return [ink(lines[0], DIM), *lines[1:]]
+
+
+def _shard_row(shard: Shard, *, keyed: bool) -> tuple[str, ...]:
+    number, copied = str(shard.ref[1]), size(shard.bytes)
+    return (number, str(shard.key), copied) if keyed else (number, copied)
 
 
 def _cell(
@@ -196,7 +200,7 @@ def _cell(
     used: set[str],
     ink: Ink,
 ) -> str:
-    replica = next((one for one in shard.replicas if one.peer == peer), None)
+    replica = next((replica for replica in shard.replicas if replica.peer == peer), None)
     mark = _letter(replica) if replica else "."
     way = moving.get((shard.ref, peer), "")
     used.update((mark, way))
@@ -213,21 +217,21 @@ def _transfers(layout: Layout, ink: Ink) -> list[str]:
     pods = {peer.id: peer.pod for peer in layout.peers}
     rows = [
         (
-            label(one.ref),
-            pods.get(one.source, str(one.source)),
+            label(transfer.ref),
+            pods.get(transfer.source, str(transfer.source)),
             "->",
-            pods.get(one.target, str(one.target)),
-            "copies" if one.keeps_source else "moves",
+            pods.get(transfer.target, str(transfer.target)),
+            "copies" if transfer.keeps_source else "moves",
         )
-        for one in layout.transfers
+        for transfer in layout.transfers
     ]
     return [ink("TRANSFERS", BOLD), *(f"  {line}" for line in table(rows))] if rows else []
 
 
 def _conditions(conditions: Sequence[Condition], ink: Ink) -> list[str]:
-    rows = [(one.type, _word(one.status), one.reason, one.message) for one in conditions]
+    rows = [(found.type, _truth(found.status), found.reason, found.message) for found in conditions]
     return [ink("CONDITIONS", BOLD), *(f"  {line}" for line in table(rows))] if rows else []
 
 
-def _word(status: bool | None) -> str:
+def _truth(status: bool | None) -> str:
     return "Unknown" if status is None else str(status)

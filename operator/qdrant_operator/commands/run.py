@@ -1,4 +1,4 @@
-"""`status` and `plan`: see, word, print. Ends with 0, or with 2 and a sentence on standard error."""
+"""`status` and `plan`: inspect, render, print. The exit code is 0, or 2 with one sentence on standard error."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from qdrant_operator.commands import recording
 from qdrant_operator.commands.forecast import Forecast, forecast
-from qdrant_operator.commands.inspect import Seen, live, replayed
+from qdrant_operator.commands.inspect import Inspection, live, replayed
 from qdrant_operator.commands.live import Target
-from qdrant_operator.commands.render import Picture, draw
+from qdrant_operator.commands.render import Overview, render
 from qdrant_operator.commands.text import Ink, plan_document, plan_lines, step_document, step_lines, total
 from qdrant_operator.commands.what_if import NOTHING, WhatIf, parse
 from qdrant_operator.domain.cluster.conditions import conditions
@@ -23,84 +24,88 @@ from qdrant_operator.domain.cluster.status import facts as status_facts
 from qdrant_operator.domain.common.errors import Refused, Retryable
 
 WIDTH = 110
-"""Columns where the output is no terminal."""
+"""Columns of output that does not go to a terminal."""
 SHOWN = 40
-"""Steps of the forecast that are listed; JSON has them all."""
+"""Most steps of the forecast that the text lists; JSON has all of them."""
+
+ToText = Callable[[Inspection, WhatIf], str]
+"""Renders what a command found."""
 
 
 def status(options: argparse.Namespace) -> int:
-    """Draw peers and shards."""
-    return _told(options, NOTHING, _status_text)
+    """Print peers and shards."""
+    return _print(options, NOTHING, _status_text)
 
 
 def plan(options: argparse.Namespace) -> int:
-    """Say what the loop would do now, and why not."""
+    """Print the steps that the loop would take now, and the blocked ones with their reasons."""
     try:
         what_if = parse(options.what_if)
     except Refused as error:
-        return complain(error.message)
-    return _told(options, what_if, _plan_json if options.output == "json" else _plan_text)
+        return fail(error.message)
+    return _print(options, what_if, _plan_json if options.output == "json" else _plan_text)
 
 
-def complain(sentence: str) -> int:
-    """Tell of a failure; the exit code."""
+def fail(sentence: str) -> int:
+    """Print an error; returns the exit code."""
     print(f"qdrant-operator: {sentence}", file=sys.stderr)
     return 2
 
 
-def _told(options: argparse.Namespace, what_if: WhatIf, words: Any) -> int:
+def _print(options: argparse.Namespace, what_if: WhatIf, to_text: ToText) -> int:
     try:
-        print(words(_seen(options, what_if), what_if), end="")
+        print(to_text(_inspected(options, what_if), what_if), end="")
     except Refused as error:
-        return complain(f"{error.reason}: {error.message}")
+        return fail(f"{error.reason}: {error.message}")
     except (Retryable, OSError) as error:
-        return complain(str(error))
+        return fail(str(error))
     return 0
 
 
-def _seen(options: argparse.Namespace, what_if: WhatIf) -> Seen:
+def _inspected(options: argparse.Namespace, what_if: WhatIf) -> Inspection:
     if options.recorded is not None:
         taken = recording.load(options.recorded.read_text(), str(options.recorded))
         return asyncio.run(replayed(taken, what_if))
     target = Target(
         options.name, options.namespace, options.kubeconfig, options.context, options.peers_through
     )
-    seen, text = asyncio.run(live(target, what_if, datetime.now(UTC), record=options.record is not None))
+    found, text = asyncio.run(live(target, what_if, datetime.now(UTC), record=options.record is not None))
     if options.record is not None:
         options.record.write_text(text)
-    return seen
+    return found
 
 
-def _status_text(seen: Seen, _what_if: WhatIf) -> str:
+def _status_text(found: Inspection, _what_if: WhatIf) -> str:
     tty = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if tty else WIDTH
-    return draw(picture(seen), width=width, ink=_ink())
+    return render(overview(found), width=width, ink=_ink())
 
 
-def picture(seen: Seen) -> Picture:
-    """What `status` draws of a look."""
-    desired = seen.decision.desired
-    return Picture(
+def overview(found: Inspection) -> Overview:
+    """What `status` shows of an inspection."""
+    desired = found.decision.desired
+    return Overview(
         namespace=desired.namespace,
         name=desired.name,
-        facts=status_facts(seen.decision).facts(),
-        conditions=conditions(seen.decision),
-        layout=seen.layout,
-        plan=seen.plan,
-        notes=tuple(_notes(seen)),
+        facts=status_facts(found.decision).facts(),
+        conditions=conditions(found.decision),
+        layout=found.layout,
+        plan=found.plan,
+        notes=tuple(_notes(found)),
     )
 
 
-def _notes(seen: Seen) -> list[str]:
+def _notes(found: Inspection) -> list[str]:
     notes = []
-    generation = seen.subject["metadata"].get("generation")
-    told = (seen.subject.get("status") or {}).get("observedGeneration")
-    if generation != told:
+    generation = found.subject["metadata"].get("generation")
+    reconciled = (found.subject.get("status") or {}).get("observedGeneration")
+    if generation != reconciled:
         notes.append(
-            f"The operator has not answered the latest change yet (generation {generation}, answered: {told})."
+            "The operator has not reconciled the latest change yet"
+            f" (generation {generation}, status.observedGeneration {reconciled})."
         )
-    if seen.decision.desired.spec.paused:
-        notes.append("spec.paused is true: the operator only observes.")
+    if found.decision.desired.spec.paused:
+        notes.append("spec.paused is true: the operator changes nothing.")
     return notes
 
 
@@ -108,12 +113,12 @@ def _ink() -> Ink:
     return Ink(on=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
 
 
-def _plan_text(seen: Seen, what_if: WhatIf) -> str:
-    desired, ink = seen.decision.desired, _ink()
-    changes = f"  if {', '.join(what_if.told)}" if what_if.told else ""
-    lines = [f"QdrantCluster {desired.namespace}/{desired.name}{changes}", *_notes(seen), ""]
-    lines += plan_lines(seen.plan, ink, nothing="nothing")
-    later = forecast(seen)
+def _plan_text(found: Inspection, what_if: WhatIf) -> str:
+    desired, ink = found.decision.desired, _ink()
+    changes = f"  if {', '.join(what_if.given)}" if what_if.given else ""
+    lines = [f"QdrantCluster {desired.namespace}/{desired.name}{changes}", *_notes(found), ""]
+    lines += plan_lines(found.plan, ink, nothing="nothing")
+    later = forecast(found)
     if later.steps:
         shown = later.steps[:SHOWN]
         lines += ["", f"{later.when} ({total(later.steps)})", *step_lines(shown)]
@@ -121,18 +126,18 @@ def _plan_text(seen: Seen, what_if: WhatIf) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plan_json(seen: Seen, what_if: WhatIf) -> str:
-    desired, later = seen.decision.desired, forecast(seen)
+def _plan_json(found: Inspection, what_if: WhatIf) -> str:
+    desired, later = found.decision.desired, forecast(found)
     document = {
         "namespace": desired.namespace,
         "cluster": desired.name,
-        "whatIf": list(what_if.told),
+        "whatIf": list(what_if.given),
         "paused": desired.spec.paused,
-        **plan_document(seen.plan),
-        "later": _later(later),
+        **plan_document(found.plan),
+        "later": _forecast_document(later),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _later(later: Forecast) -> dict[str, Any]:
+def _forecast_document(later: Forecast) -> dict[str, Any]:
     return {"when": later.when, "steps": [step_document(step) for step in later.steps]}

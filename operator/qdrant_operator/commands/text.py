@@ -1,4 +1,4 @@
-"""Words that both commands print: sizes, tables, plans. Pure."""
+"""Text that both commands print: sizes, tables, plans. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from qdrant_operator.domain.cluster.steps import ClusterPlan, Step
+from qdrant_operator.domain.common.plan import Blocked
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 
 
 class Ink:
-    """Colours on a terminal, nothing elsewhere."""
+    """Colours on a terminal, plain text elsewhere."""
 
     def __init__(self, *, on: bool) -> None:
         """Colour only where `on`."""
@@ -23,7 +24,7 @@ class Ink:
 
 
 def size(count: int) -> str:
-    """Bytes for people: 1.2 GiB."""
+    """A number of bytes for readers: 1.2 GiB."""
     if count < 1024:
         return f"{count} B"
     amount, units = count / 1024, iter(("KiB", "MiB", "GiB", "TiB", "PiB"))
@@ -46,26 +47,26 @@ def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) ->
 
 
 def bytes_of(step: Step) -> int | None:
-    """What a step copies; None where it copies nothing."""
+    """Bytes that a step copies; None for a step that copies nothing."""
     copied: int | None = getattr(step, "bytes", None)
     return copied
 
 
 def plan_lines(plan: ClusterPlan, ink: Ink, *, nothing: str) -> Iterator[str]:
-    """What is done now, and what waits with its guard and sentence."""
+    """The steps to take now, and the blocked ones with their guard and reason."""
     yield ink("NOW", BOLD)
     yield from step_lines(plan.steps) if plan.steps else [f"  {nothing}"]
     if not plan.blocked:
         return
     yield ""
-    yield ink("WAITS", BOLD)
-    for wait in plan.blocked:
-        yield f"  {wait.step}"
-        yield f"     {ink(wait.guard.value, YELLOW)}: {wait.message}"
+    yield ink("BLOCKED", BOLD)
+    for blocked in plan.blocked:
+        yield f"  {blocked.step}"
+        yield f"     {ink(blocked.guard.value, YELLOW)}: {blocked.message}"
 
 
 def step_lines(steps: Sequence[Step]) -> Iterator[str]:
-    """Numbered steps, with what they copy."""
+    """Numbered steps, with the size that they copy."""
     rows = [(f"{number}.", str(step), _copied(step)) for number, step in enumerate(steps, 1)]
     yield from (f"  {line}" for line in table(rows, right=frozenset({0, 2})))
 
@@ -76,19 +77,21 @@ def _copied(step: Step) -> str:
 
 
 def total(steps: Iterable[Step]) -> str:
-    """How many transfers, and how much they copy."""
+    """Number of transfers, and the size that they copy."""
     copied = [found for step in steps if (found := bytes_of(step)) is not None]
     return f"{len(copied)} transfers, {size(sum(copied))}"
 
 
 def plan_document(plan: ClusterPlan) -> dict[str, Any]:
-    """A plan as JSON: the texts people read, and the numbers for machines."""
+    """A plan as JSON: texts for readers, numbers for programs."""
     return {
         "steps": [step_document(step) for step in plan.steps],
-        "blocked": [
-            {"step": wait.step, "guard": wait.guard.value, "message": wait.message} for wait in plan.blocked
-        ],
+        "blocked": [_blocked_document(blocked) for blocked in plan.blocked],
     }
+
+
+def _blocked_document(blocked: Blocked) -> dict[str, str]:
+    return {"step": blocked.step, "guard": blocked.guard.value, "message": blocked.message}
 
 
 def step_document(step: Step) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""`--what-if`: the wanted side changed in memory, so that the loop's own planner answers what would follow.
+"""`--what-if`: changes of the desired state in memory, for which the planner of the loop then plans.
 
-Pure: manifests and views in, changed copies out. Nothing is written anywhere.
+Pure: manifests and views in, changed copies out. Nothing is written.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ MODES = ("Auto", "DrainOnly", "Manual")
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """What is wanted otherwise than the cluster's objects say."""
+    """Desired values that replace those of the objects."""
 
     spec: Mapping[tuple[str, ...], Any] = field(default_factory=dict)
     """Paths within the QdrantCluster's spec."""
     factors: Mapping[str, int] = field(default_factory=dict)
     """Replication factors by name of the collection in Qdrant."""
-    told: tuple[str, ...] = ()
-    """The changes as they were given."""
+    given: tuple[str, ...] = ()
+    """The changes as given on the command line."""
 
     def cluster(self, subject: Manifest) -> Manifest:
         """The QdrantCluster with these changes."""
@@ -50,27 +50,27 @@ class WhatIf:
         )
 
     def object(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Any object as the loop shall see it."""
+        """Any object, with these changes."""
         if kind is Kind.CLUSTER:
             return self.cluster(manifest)
         return self.collection(manifest) if kind is Kind.COLLECTION else manifest
 
     def view(self, view: PeerView) -> PeerView:
-        """What a peer would say once Qdrant's own configuration follows."""
+        """The view of a peer after Qdrant has these replication factors."""
         return replace(view, collections=tuple(map(self._collection_view, view.collections)))
 
     def _collection_view(self, view: CollectionView) -> CollectionView:
         return replace(view, replication_factor=self.factors.get(view.name, view.replication_factor))
 
     def check(self, collections: Sequence[str]) -> None:
-        """Refuse factors of collections that nobody knows.
+        """Refuse replication factors of collections that do not exist.
 
         Raises:
-            Refused: `InvalidWhatIf`, naming those that exist.
+            Refused: `InvalidWhatIf`; the message lists the existing collections.
         """
         for name in self.factors:
             if name not in collections:
-                known = ", ".join(collections) or "none at all"
+                known = ", ".join(collections) or "none"
                 raise _wrong(f"{FACTOR}{name}", f"the cluster has no collection {name!r}; it has {known}")
 
 
@@ -78,10 +78,10 @@ NOTHING = WhatIf()
 
 
 def parse(changes: Sequence[str]) -> WhatIf:
-    """Changes as given on the command line; the last one of a field counts.
+    """Parse changes of the command line; the last value of a field counts.
 
     Raises:
-        Refused: `InvalidWhatIf`: an unknown field or an impossible value, with what is possible.
+        Refused: `InvalidWhatIf`: an unknown field or an invalid value; the message lists valid ones.
     """
     spec: dict[tuple[str, ...], Any] = {}
     factors: dict[str, int] = {}
@@ -101,7 +101,7 @@ def parse(changes: Sequence[str]) -> WhatIf:
 
 def _number(name: str, value: str) -> int:
     if not value.isascii() or not value.isdigit() or int(value) < 1:
-        raise _wrong(f"{name}={value}", "give a whole number from 1")
+        raise _wrong(f"{name}={value}", "use a whole number of at least 1")
     return int(value)
 
 
@@ -122,7 +122,7 @@ FIELDS: Mapping[str, tuple[tuple[str, ...], Callable[[str, str], Any]]] = {
     "transfers.perPeer": (("shards", "transfers", "perPeer"), _number),
     "version": (("version",), _text),
 }
-"""What can be changed: where it stands in spec, and how its value is read."""
+"""Fields that can be changed: their path in spec, and the parser of their value."""
 
 
 def _wrong(change: str, remedy: str) -> Refused:

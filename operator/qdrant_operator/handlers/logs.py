@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object per line, a constant message and data in fields."""
+"""Structured logs: one JSON object per line, with a constant message and the data in fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class JsonFormatter(logging.Formatter):
     """A record as JSON: time, level, logger, message, the fields given as `extra`, and the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """The line, without a newline."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {
             "time": moment,
@@ -30,7 +30,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Send all logs as JSON lines to stderr; kopf's own only from WARNING on."""
+    """Write all logs as JSON lines to stderr; those of kopf from WARNING on."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,8 +1,7 @@
-"""One flight per object: wake-ups in, passes out.
+"""Runs the reconciliations: wake-ups in, passes out, one pass at a time for each object.
 
-A task per object, made at first sight and ended when the object is gone. Wake-ups that arrive during a pass
-lead to exactly one more pass; losing every one of them costs a pause, never correctness. No pass is ever cut:
-a spec edit waits for the pass to end.
+Each object has a task, from its first wake-up until it is deleted. Wake-ups during a pass lead to exactly one more
+pass. A lost wake-up delays a pass, and nothing more. A pass is never cancelled: an edit of the spec waits for its end.
 """
 
 from __future__ import annotations
@@ -14,37 +13,37 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from qdrant_operator.domain.common.backoff import Backoff
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.reconcile.context import Reconciler
 from qdrant_operator.reconcile.defects import reference
 from qdrant_operator.reconcile.ports import Kubernetes
 
-BACKOFF_FIRST = 1.0
-BACKOFF_LAST = 60.0
-"""Seconds between tries after an error: doubled from the first to the last, each with 20 % of jitter."""
+BACKOFF = Backoff(first=1.0, longest=60.0)
+"""Pauses after failed passes over one object, with 20 % of jitter."""
 
 logger = logging.getLogger(__name__)
 Key = tuple[Kind, str, str]
 Observe = Callable[[str, str, float], None]
-"""Told after every pass: kind, result (ok, retry, refused, error), seconds."""
+"""Called after every pass: kind, result (ok, retry, refused, error), seconds."""
 Report = Callable[[Kind, str, str, Exception], Awaitable[None]]
-"""Told of an object (kind, namespace, name) whose passes end in an error that its loop does not report itself."""
+"""Called for an object (kind, namespace, name) whose passes fail with an error that its loop does not report."""
 UNREPORTED = 2
-"""Failed passes in a row after which an object's status says so: one may come of two changes that met."""
+"""Failed passes in a row after which the status reports the error: a single one may be a race of two changes."""
 
 
 @dataclass(slots=True)
-class _Flight:
+class _Worker:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     failures: int = 0
     defects: int = 0
-    """Passes in a row that ended in an error which the loop did not report; a retry is not counted, and ends none."""
+    """Passes in a row with an error that the loop did not report; retries do not count and do not reset it."""
     task: asyncio.Task[None] | None = None
 
 
 class Runner:
-    """Runs every object's passes, one at a time per object."""
+    """Runs the passes of every object, one at a time per object."""
 
     def __init__(
         self,
@@ -53,62 +52,62 @@ class Runner:
         observe: Observe,
         report: Report,
     ) -> None:
-        """Keep the caches, one reconciler for each kind, and whom to tell of passes and of failed ones."""
+        """Use the caches, one reconciler for each kind, `observe` after passes and `report` after failed ones."""
         self._kubernetes = kubernetes
         self._reconcilers = reconcilers
         self._observe = observe
         self._report = report
-        self._flights: dict[Key, _Flight] = {}
+        self._workers: dict[Key, _Worker] = {}
         self._stopping = False
         self.last_pass = time.monotonic()
 
     def wake(self, kind: Kind, namespace: str, name: str) -> None:
-        """Let this object take a pass soon."""
+        """Start a pass over this object soon."""
         key = (kind, namespace, name)
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = _Flight()
-            flight.task = asyncio.create_task(self._fly(key, flight), name=f"{kind.kind} {namespace}/{name}")
-        flight.wake.set()
+        worker = self._workers.get(key)
+        if worker is None:
+            worker = self._workers[key] = _Worker()
+            worker.task = asyncio.create_task(self._work(key, worker), name=f"{kind.kind} {namespace}/{name}")
+        worker.wake.set()
 
     @property
     def waiting(self) -> int:
-        """Objects that were woken and have not begun their pass."""
-        return sum(flight.wake.is_set() for flight in self._flights.values())
+        """Objects that were woken and whose pass has not started."""
+        return sum(worker.wake.is_set() for worker in self._workers.values())
 
     async def stop(self, grace: float) -> None:
-        """Let running passes end within `grace` seconds, then cut them."""
-        tasks = [flight.task for flight in self._flights.values() if flight.task]
+        """Wait `grace` seconds for running passes to end, then cancel them."""
+        tasks = [worker.task for worker in self._workers.values() if worker.task]
         self._stopping = True
-        for flight in self._flights.values():
-            flight.wake.set()
+        for worker in self._workers.values():
+            worker.wake.set()
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _fly(self, key: Key, flight: _Flight) -> None:
+    async def _work(self, key: Key, worker: _Worker) -> None:
         kind, namespace, name = key
         try:
             while not self._stopping and self._kubernetes.cached_one(kind, namespace, name) is not None:
-                flight.wake.clear()
-                await self._rest(flight, await self._pass(key, flight))
+                worker.wake.clear()
+                await self._pause(worker, await self._pass(key, worker))
         finally:
-            if self._flights.get(key) is flight:
-                del self._flights[key]
+            if self._workers.get(key) is worker:
+                del self._workers[key]
 
-    async def _rest(self, flight: _Flight, pause: float) -> None:
+    async def _pause(self, worker: _Worker, pause: float) -> None:
         try:
             async with asyncio.timeout(pause):
-                await flight.wake.wait()
+                await worker.wake.wait()
         except TimeoutError:
             return
 
-    async def _pass(self, key: Key, flight: _Flight) -> float:
+    async def _pass(self, key: Key, worker: _Worker) -> float:
         kind, namespace, name = key
         began = time.monotonic()
-        result, pause = await self._guarded(key, flight)
+        result, pause = await self._attempt(key, worker)
         self.last_pass = time.monotonic()
         self._observe(kind.kind, result, self.last_pass - began)
         logger.debug(
@@ -117,7 +116,7 @@ class Runner:
         )
         return pause
 
-    async def _guarded(self, key: Key, flight: _Flight) -> tuple[str, float]:
+    async def _attempt(self, key: Key, worker: _Worker) -> tuple[str, float]:
         kind, namespace, name = key
         subject = self._kubernetes.cached_one(kind, namespace, name)
         if subject is None:
@@ -125,30 +124,30 @@ class Runner:
         try:
             again = await self._reconcilers[kind].reconcile(subject)
         except Retryable as error:
-            return "retry", self._after(key, flight, error, error.after)
+            return "retry", self._retry_pause(key, worker, error, error.after)
         except Refused as error:
-            await self._defect(key, flight, error)
-            return "refused", self._after(key, flight, error, BACKOFF_LAST)
+            await self._defect(key, worker, error)
+            return "refused", self._retry_pause(key, worker, error, BACKOFF.longest)
         except Exception as error:
             extra = {"kind": kind.kind, "object": f"{namespace}/{name}", "reference": reference(error)}
             logger.exception("Pass failed", extra=extra)
-            await self._defect(key, flight, error)
-            return "error", self._after(key, flight, error, BACKOFF_FIRST)
-        flight.failures = flight.defects = 0
+            await self._defect(key, worker, error)
+            return "error", self._retry_pause(key, worker, error, BACKOFF.first)
+        worker.failures = worker.defects = 0
         return "ok", again.after
 
-    async def _defect(self, key: Key, flight: _Flight, error: Exception) -> None:
-        flight.defects += 1
-        if flight.defects >= UNREPORTED:
+    async def _defect(self, key: Key, worker: _Worker, error: Exception) -> None:
+        worker.defects += 1
+        if worker.defects >= UNREPORTED:
             await self._report(*key, error)
 
-    def _after(self, key: Key, flight: _Flight, error: Exception, least: float) -> float:
+    def _retry_pause(self, key: Key, worker: _Worker, error: Exception, least: float) -> float:
         kind, namespace, name = key
-        flight.failures += 1
-        growth = BACKOFF_FIRST * 2 ** min(flight.failures - 1, 10)
-        pause: float = max(least, min(growth, BACKOFF_LAST)) * random.uniform(0.8, 1.2)  # noqa: S311 (jitter)
+        worker.failures += 1
+        jitter = random.uniform(0.8, 1.2)  # noqa: S311 (no secret)
+        pause = BACKOFF.pause(worker.failures, jitter=jitter, at_least=least)
         logger.info(
-            "Looking again later",
+            "Pass is repeated later",
             extra={
                 "kind": kind.kind,
                 "object": f"{namespace}/{name}",

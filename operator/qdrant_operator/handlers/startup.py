@@ -1,7 +1,7 @@
-"""Wires the operator process: reads settings, builds adapters, hands them to the loop, and ends in order.
+"""Wires the operator process: builds the adapters from the settings, starts the loop and stops everything in order.
 
-Order of start: probes answer, the caches fill, the Lease is won, then kopf watches our kinds and the loop runs.
-A process that loses the Lease ends at once: another one may already act.
+Order of the start: the probes answer, the caches are filled, the Lease is acquired, then kopf watches our kinds and
+the loop runs. A process that loses the Lease exits at once: another one may already act.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ import kopf
 from qdrant_operator.adapters.clock import SystemClock
 from qdrant_operator.adapters.health import HttpServer, LoopLag
 from qdrant_operator.adapters.kubernetes.client import HttpKubernetes
-from qdrant_operator.adapters.kubernetes.credentials import ApiServer, load_api_server, open_session
+from qdrant_operator.adapters.kubernetes.credentials import load_api_server, open_session
 from qdrant_operator.adapters.kubernetes.events import Events
 from qdrant_operator.adapters.kubernetes.informer import Informers
 from qdrant_operator.adapters.kubernetes.lease import LeaderLease, LeadershipLost
+from qdrant_operator.adapters.kubernetes.login import ApiServer
 from qdrant_operator.adapters.kubernetes.store import Store
 from qdrant_operator.adapters.kubernetes.transport import Transport
+from qdrant_operator.adapters.leadership import always
 from qdrant_operator.adapters.metrics import ClusterReporter, Metrics
 from qdrant_operator.adapters.object_storage import S3Storage
-from qdrant_operator.adapters.qdrant.rest import QdrantRest, always
+from qdrant_operator.adapters.qdrant.rest import QdrantRest
 from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.handlers.runner import Runner
@@ -48,16 +50,16 @@ from qdrant_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 LEASE_CALL_SECONDS = 3.0
-"""Time-out of a call for the Lease: well below its renew deadline of 10 s."""
+"""Time-out of a request for the Lease: well below its renew deadline of 10 s."""
 STOP_SECONDS = 8.0
-"""Time for running passes to end at SIGTERM; kopf takes some seconds more, the pod's grace is 30."""
+"""Time for running passes to end after SIGTERM. kopf needs some seconds more; the grace period of the pod is 30 s."""
 STUCK_SECONDS = 60.0
-"""With work waiting and no pass ended for so long, the process counts as stuck (passes time out earlier)."""
+"""With objects waiting and no pass ended for this time, the process is stuck (passes time out earlier)."""
 
 
 @dataclass(slots=True)
 class Process:
-    """Everything that lives as long as the process."""
+    """Everything that exists as long as the process."""
 
     settings: Settings
     server: ApiServer
@@ -70,20 +72,20 @@ class Process:
     leading: bool = False
 
     def healthy(self, lag: LoopLag) -> str | None:
-        """What makes this process useless, if anything."""
-        quiet = time.monotonic() - self.runner.last_pass
-        if self.leading and self.runner.waiting and quiet > STUCK_SECONDS:
-            return f"{self.runner.waiting} objects wait and no pass ended for {quiet:.0f} s"
+        """Why this process must be restarted, if it must."""
+        idle = time.monotonic() - self.runner.last_pass
+        if self.leading and self.runner.waiting and idle > STUCK_SECONDS:
+            return f"{self.runner.waiting} objects are waiting, and no pass ended for {idle:.0f} s"
         return lag.trouble()
 
     def ready(self) -> str | None:
-        """A standby is ready too, once its caches are in sync."""
+        """Which kinds are not listed yet; a standby is ready too when its caches are filled."""
         missing = self.informers.missing()
         return f"not listed yet: {', '.join(missing)}" if missing else None
 
 
 def run(settings: Settings) -> int:
-    """Run the operator until SIGTERM; the exit code."""
+    """Run the operator until SIGTERM; returns the exit code."""
     with contextlib.suppress(ImportError):
         import uvloop  # noqa: PLC0415 (absent on Windows)
 
@@ -102,8 +104,8 @@ async def _main(settings: Settings) -> int:
         )
         await http.start(settings.host, settings.port)
         background = [
-            asyncio.create_task(_or_end(lag.run(), "The loop is not measured any more, ending")),
-            asyncio.create_task(_or_end(process.informers.run(), "The watches ended, ending")),
+            asyncio.create_task(_or_exit(lag.run(), "The event loop is no longer measured, exiting")),
+            asyncio.create_task(_or_exit(process.informers.run(), "The watches ended, exiting")),
         ]
         try:
             await _lead(process, stop)
@@ -121,14 +123,14 @@ async def _lead(process: Process, stop: asyncio.Event) -> None:
     if process.lease is None:
         await _serve(process, stop)
     elif await _unless(stop, process.lease.acquire()):
-        keeping = asyncio.create_task(_or_end(process.lease.keep(), "The Lease cannot be kept, ending"))
+        keeping = asyncio.create_task(_or_exit(process.lease.keep(), "The Lease cannot be kept, exiting"))
         await _serve(process, stop)
         keeping.cancel()
         await process.lease.release()
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
-    """Wait for the work or for `stop`; whether the work was done. Work that failed raises what it failed of."""
+    """Wait for the work or for `stop`; returns whether the work ended. Errors of the work are raised."""
     task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
     done, pending = await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
     for other in pending:
@@ -138,19 +140,19 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> boo
     return task in done
 
 
-async def _or_end(work: Awaitable[object], cannot: str) -> None:
-    """Work that lasts as long as the process; without it the process would look alive and do nothing."""
+async def _or_exit(work: Awaitable[object], message: str) -> None:
+    """Exit when this work fails: without it the process would look alive and do nothing."""
     try:
         await work
     except LeadershipLost as lost:
-        logger.critical("Leadership lost, ending at once", extra={"why": str(lost)})
-        _end()
+        logger.critical("Leadership lost, exiting at once", extra={"why": str(lost)})
+        _exit()
     except Exception:
-        logger.critical(cannot, exc_info=True)
-        _end()
+        logger.critical(message, exc_info=True)
+        _exit()
 
 
-def _end() -> NoReturn:
+def _exit() -> NoReturn:
     logging.shutdown()
     os._exit(3)
 
@@ -165,7 +167,7 @@ async def _serve(process: Process, stop: asyncio.Event) -> None:
         registry=build_registry(process.server, process.kubernetes.feed),
         settings=build_settings(namespaced=bool(namespaces)),
         standalone=True,
-        # Else kopf asks for the name of the user, and in a container there is none.
+        # Otherwise kopf looks up the name of the user, which does not exist in a container.
         identity=cast("Any", process.settings.identity),
         clusterwide=not namespaces,
         namespaces=namespaces,
@@ -225,11 +227,11 @@ def build_runner(context: Context, metrics: Metrics) -> Runner:
 def _lease(settings: Settings, transport: Transport) -> LeaderLease | None:
     if not settings.lease:
         return None
-    # The pod's name alone is not unique over time: a pod may come back under it.
+    # The name of the pod is not unique over time: a container may restart in it.
     identity = f"{settings.identity}_{socket.gethostname()}_{os.getpid()}_{time.time_ns()}"
     return LeaderLease(transport, settings.namespace, settings.lease, identity)
 
 
 def _open_storage(place: S3Place, credentials: S3Credentials) -> S3Storage:
-    """For the loop's own small requests: an answer within seconds, or a condition that says why not."""
+    """For the small requests of the loop: an answer, or an error for a condition, within seconds."""
     return S3Storage(place, credentials, patient=False)

@@ -1,4 +1,4 @@
-"""Which object a change concerns: every change in the caches wakes the loops that may care."""
+"""Wake-ups: for every change in the caches, the objects to reconcile."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Wakeups:
         self._runner = runner
 
     def __call__(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> None:
-        """One change: an object before and after (None: it was not or is no more there)."""
+        """One change: an object before and after (None: it did not or does not exist)."""
         for key in affected(kind, old, new):
             self._runner.wake(*key)
 
 
 def affected(kind: Kind, old: Manifest | None, new: Manifest | None) -> Iterator[Key]:
-    """Objects whose loops should look."""
+    """Objects to reconcile after this change."""
     present = new or old
     if present is None:
         return
@@ -48,14 +48,14 @@ def affected(kind: Kind, old: Manifest | None, new: Manifest | None) -> Iterator
 
 
 def _cluster_of(kind: Kind, name: str, labels: Mapping[str, str]) -> str | None:
-    """The QdrantCluster of a pod or a Secret by its label; of a volume claim by its name, whoever made it."""
+    """The QdrantCluster of a pod or a Secret by its label, of a volume claim by its name, whoever created it."""
     if kind is Kind.CLAIM:
         return names.cluster_of_claim(name)
     return labels.get(names.LABEL_CLUSTER) if kind in (Kind.POD, Kind.SECRET) else None
 
 
 def _concerns_user(old: Manifest | None, new: Manifest | None) -> bool:
-    """Not our own status writes: they would wake us to read what we have just written."""
+    """Whether more than our own status changed: a pass after each status write would find nothing new."""
     if old is None or new is None:
         return True
     return _essence(old) != _essence(new)

@@ -1,4 +1,4 @@
-"""Our kinds, watched by kopf. Event handlers only: they write nothing on users' objects and feed the caches."""
+"""kopf's watches of our kinds. Event handlers only: they fill the caches and write nothing on users' objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import kopf
 
-from qdrant_operator.adapters.kubernetes.credentials import ApiServer, open_session
+from qdrant_operator.adapters.kubernetes.credentials import open_session
+from qdrant_operator.adapters.kubernetes.login import ApiServer
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.handlers.wakeups import OWN_KINDS
@@ -16,12 +17,12 @@ Feed = Callable[[Kind, Any, Any], None]
 
 
 def build_registry(server: ApiServer, feed: Feed) -> kopf.OperatorRegistry:
-    """Handlers for our kinds, and a login that shares our way to the API server."""
+    """Handlers for our kinds, and a login with our credentials for the API server."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        # Each watch holds a connection for good, so there is no bound on this session's connections.
+        # Each watch holds a connection permanently, so the connections of this session are not limited.
         return kopf.AiohttpSession(server=server.url, aiohttp_session=open_session(server, limit=0))
 
     for kind in OWN_KINDS:
@@ -36,11 +37,11 @@ def _watch(registry: kopf.OperatorRegistry, kind: Kind, feed: Feed) -> None:
 
 
 def build_settings(namespaced: bool) -> kopf.OperatorSettings:
-    """Kopf's settings, each for a reason given in docs/design/0001."""
+    """Settings of kopf; docs/design/0001 has the reasons."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = namespaced
-    # kopf takes its own finalizer off every object that none of its handlers needs to hold: never ours
+    # kopf removes its finalizer from every object that no handler needs it on: it must not be ours.
     settings.persistence.finalizer = f"{names.GROUP}/kopf"
     settings.watching.connect_timeout = 5
     settings.watching.server_timeout = 290

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from urllib.parse import unquote, urlsplit
 
+from qdrant_operator.adapters.leadership import always
 from qdrant_operator.adapters.qdrant.http import PeerHttp, Request
-from qdrant_operator.adapters.qdrant.rest import QdrantRest, always
+from qdrant_operator.adapters.qdrant.rest import QdrantRest
 from qdrant_operator.domain.common.errors import Refused, Unreachable
 from qdrant_operator.domain.common.kinds import Endpoint, Json
 from sandbox.qdrant_sim.core.api.answers import Answer, Call

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import ssl
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,11 +12,19 @@ import pytest
 import yaml
 from aiohttp import web
 
-from qdrant_operator.adapters.kubernetes.credentials import ApiServer, load_api_server, open_session
+from qdrant_operator.adapters.kubernetes.credentials import load_api_server, open_session
+from qdrant_operator.adapters.kubernetes.login import ApiServer, UnusableCredentialsError
+from qdrant_operator.adapters.kubernetes.service_account import (
+    load_service_account,
+    service_account_namespace,
+)
 from qdrant_operator.adapters.kubernetes.transport import Transport
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.kinds import Kind
 from tests.adapters.http_stub import serving
+
+CERTIFICATES = (ssl.get_default_verify_paths().openssl_cafile, "/etc/ssl/certs/ca-certificates.crt")
+LIBRARY = "qdrant_operator.adapters.kubernetes.kubeconfig"
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +159,87 @@ async def test_a_pod_without_its_token_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     with pytest.raises(Refused, match="service account"):
         await load_api_server()
+
+
+IN_POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+
+
+def _service_account(folder: Path) -> Path:
+    """What the kubelet mounts; the CA is any that this machine has."""
+    authority = next(path for path in map(Path, CERTIFICATES) if path.exists())
+    (folder / "ca.crt").write_bytes(authority.read_bytes())
+    (folder / "token").write_text("first\n")
+    (folder / "namespace").write_text("operators")
+    return folder
+
+
+async def test_a_pod_uses_its_service_account(tmp_path: Path) -> None:
+    """Address from the environment, with brackets for IPv6; the token is read again after a refusal."""
+    folder = _service_account(tmp_path)
+    server = load_service_account(IN_POD, folder)
+    assert server.url == "https://10.0.0.1:443"
+    assert server.ssl is not None
+    assert server.ssl.check_hostname
+    assert await _authorization(server) == "Bearer first"
+    (folder / "token").write_text("second")
+    server.login.expire()
+    assert await _authorization(server) == "Bearer second"
+    assert (
+        load_service_account({**IN_POD, "KUBERNETES_SERVICE_HOST": "fd00::1"}, folder).url
+        == "https://[fd00::1]:443"
+    )
+    assert service_account_namespace(folder) == "operators"
+
+
+@pytest.mark.parametrize("file", ["token", "ca.crt"])
+@pytest.mark.parametrize("content", [None, "", "\n"])
+def test_a_file_of_the_service_account_that_is_missing_or_empty_is_named(
+    tmp_path: Path, file: str, content: str | None
+) -> None:
+    """The message says which one."""
+    folder = _service_account(tmp_path)
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_text(content)
+    with pytest.raises(UnusableCredentialsError, match=file):
+        load_service_account(IN_POD, folder)
+
+
+def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
+    """Whatever OpenSSL says of it, the file is in the message."""
+    folder = _service_account(tmp_path)
+    (folder / "ca.crt").write_text("no certificate")
+    with pytest.raises(UnusableCredentialsError, match=r"ca\.crt"):
+        load_service_account(IN_POD, folder)
+
+
+def test_a_pod_without_the_address_is_refused(tmp_path: Path) -> None:
+    """Both variables are named."""
+    with pytest.raises(UnusableCredentialsError, match="KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT"):
+        load_service_account({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, _service_account(tmp_path))
+
+
+async def test_a_kubeconfig_without_the_client_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the operator's image, which has no Kubernetes client."""
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    for name in [name for name in sys.modules if name.startswith(("kubernetes.", LIBRARY))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(f"{LIBRARY.rpartition('.')[0]}.kubeconfig", raising=False)
+    with pytest.raises(Refused, match=r"install qdrant-operator\[kubeconfig\]") as refused:
+        await load_api_server(str(_kubeconfig(tmp_path / "config", {"token": "x"})))
+    assert refused.value.reason == "InvalidCredentials"
+
+
+def test_the_operator_and_its_commands_start_without_the_client() -> None:
+    """The image lacks it; kopf imports it where it is there."""
+    code = (
+        "import sys; sys.modules['kubernetes'] = None\n"
+        "import qdrant_operator.cli, qdrant_operator.handlers.startup, qdrant_operator.commands.run\n"
+        "import qdrant_operator.jobs.backup.main"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 async def test_skipping_verification_is_honoured(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from qdrant_operator.adapters.kubernetes.contexts import current_namespace
-from qdrant_operator.adapters.kubernetes.credentials import load_api_server, open_session
+from qdrant_operator.adapters.kubernetes.credentials import current_namespace, load_api_server, open_session
 from qdrant_operator.adapters.qdrant.json import peer_view
 from qdrant_operator.adapters.qdrant.proxy import ProxiedPeers
 from qdrant_operator.domain.common.errors import Refused, Unreachable

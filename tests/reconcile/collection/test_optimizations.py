@@ -9,7 +9,7 @@ from qdrant_operator.reconcile.collection import act as collection_act
 from tests.reconcile.collection_world import CLUSTER, NAMESPACE, USER, Town
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-FIRST = collection_act.STARTED_AGAIN.total_seconds()
+FIRST = collection_act.RESTARTS.first
 
 
 async def grey(place: Town) -> None:

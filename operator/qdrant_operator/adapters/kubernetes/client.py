@@ -1,9 +1,9 @@
-"""Kubernetes as the loop sees it: dicts in, dicts out, reads from caches, writes that name what they change.
+"""The Kubernetes API for the loop: manifests as dicts, reads from caches, writes with preconditions.
 
 Implements `reconcile.ports.Kubernetes`. Knows nothing of Qdrant and decides nothing.
 
-A 404 on a write means that what was to be changed is gone: `patch` and `patch_status` raise `Conflict` (read
-again), `apply` and `create` raise `Retryable` (the namespace or the kind is missing), `delete` succeeds.
+A 404 on a write means that the object does not exist: `patch` and `patch_status` raise `Conflict` (read again),
+`apply` and `create` raise `Retryable` (the namespace or the kind is missing), `delete` succeeds.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from qdrant_operator.adapters.kubernetes.transport import (
     selector,
 )
 from qdrant_operator.domain.common.errors import Conflict
+from qdrant_operator.domain.common.expiring import Expiring
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.common.names import FIELD_MANAGER
 
 PAGE: Final = 500
 """Objects per list request (the chunk size of kubectl)."""
 SECRET_SECONDS: Final = 30.0
-"""How long a Secret's content is believed: users' Secrets are not watched (least privilege, memory), and an
-idle cluster that asked for its key on every look would not be idle for the API server."""
+"""How long the content of a Secret is cached. Users' Secrets are not watched (least privilege, memory), and without
+the cache every reconciliation of an idle cluster would read its key."""
 EventType = Literal["ADDED", "MODIFIED", "DELETED"] | None
-"""Types of watch events; kopf says None for objects of the initial list."""
+"""Types of watch events; kopf passes None for objects of the initial list."""
 
 _STRICT: Final = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 
@@ -46,7 +47,7 @@ class HttpKubernetes:
         self._transport = transport
         self._store = store
         self._monotonic = monotonic
-        self._secrets: dict[tuple[str, str], tuple[float, Manifest]] = {}
+        self._secrets: Expiring[tuple[str, str], Manifest] = Expiring(SECRET_SECONDS)
         store.listen(self._on_change)
 
     def cached(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
@@ -58,7 +59,7 @@ class HttpKubernetes:
         return self._store.one(kind, namespace, name)
 
     def feed(self, kind: Kind, event_type: EventType, body: Mapping[str, Any]) -> None:
-        """Put an object of our own kinds, as kopf's watch showed it (`event["object"]`), into the store."""
+        """Put an object of our own kinds into the store, as the watch of kopf delivers it (`event["object"]`)."""
         manifest = dict(body)
         if event_type == "DELETED":
             self._store.drop(kind, manifest)
@@ -67,19 +68,22 @@ class HttpKubernetes:
 
     async def read(self, kind: Kind, namespace: str, name: str, *, fresh: bool = False) -> Manifest | None:
         """One object, live; None when it does not exist. A Secret is up to `SECRET_SECONDS` old unless `fresh`."""
-        if kind is Kind.SECRET and not fresh and (known := self._known_secret(namespace, name)):
+        if (
+            kind is Kind.SECRET
+            and not fresh
+            and (known := self._secrets.get((namespace, name), self._monotonic()))
+        ):
             return known
         before = self._store.one(kind, namespace, name)
         try:
             found = await self._transport.get(kind, path_of(kind, namespace, name))
         except NotFound:
-            self._secrets.pop((namespace, name), None)
-            self._forget(kind, before)
-            self._secrets.pop((namespace, name), None)
+            self._secrets.drop((namespace, name))
+            self._drop_from_store(kind, before)
             return None
         self._store.put(kind, found)
         if kind is Kind.SECRET:
-            self._remember_secret(namespace, name, found)
+            self._secrets.put((namespace, name), found, self._monotonic())
         return found
 
     async def list(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> tuple[Manifest, ...]:
@@ -124,7 +128,7 @@ class HttpKubernetes:
         resource_version: str = "",
         foreground: bool = False,
     ) -> None:
-        """Delete exactly the object with this uid, if a version is named exactly that one; gone already is success."""
+        """Delete the object with this uid, at this version if one is given; a missing object is success."""
         named = {"uid": uid, "resourceVersion": resource_version}
         body: Manifest = {
             "kind": "DeleteOptions",
@@ -151,13 +155,13 @@ class HttpKubernetes:
     async def patch_status(
         self, kind: Kind, namespace: str, name: str, *, resource_version: str, status: Manifest
     ) -> Manifest:
-        """Replace `status` (merge patch, absent fields as null) on exactly this version; else `Conflict`."""
+        """Replace `status` (merge patch, absent fields as null) at exactly this version, or raise `Conflict`."""
         current = self._store.one(kind, namespace, name)
         if current is None or version(current) < int(resource_version):
             current = await self.read(kind, namespace, name)
         if current is None or current["metadata"]["resourceVersion"] != resource_version:
             raise Conflict(
-                f"{kind.kind} {namespace}/{name} is not at version {resource_version} any more", after=0.5
+                f"{kind.kind} {namespace}/{name} is no longer at version {resource_version}", after=0.5
             )
         body = {
             "metadata": {"resourceVersion": resource_version},
@@ -173,8 +177,8 @@ class HttpKubernetes:
         try:
             return await self._write("PATCH", kind, path, body=body, params=_STRICT, content_type=MERGE_PATCH)
         except NotFound as error:
-            self._forget(kind, before)
-            raise Conflict(f"{kind.kind} {namespace}/{name} does not exist any more", after=0.5) from error
+            self._drop_from_store(kind, before)
+            raise Conflict(f"{kind.kind} {namespace}/{name} no longer exists", after=0.5) from error
 
     async def _write(
         self,
@@ -191,7 +195,7 @@ class HttpKubernetes:
         )
         self._store.put(kind, answer)
         if kind is Kind.SECRET:
-            self._secrets.pop((answer["metadata"]["namespace"], answer["metadata"]["name"]), None)
+            self._secrets.drop((answer["metadata"]["namespace"], answer["metadata"]["name"]))
         return answer
 
     async def _raise_unless_replaced(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
@@ -202,32 +206,22 @@ class HttpKubernetes:
         if current["metadata"]["uid"] == uid:
             raise Conflict(f"{kind.kind} {namespace}/{name} changed while it was being deleted", after=0.5)
 
-    def _forget(self, kind: Kind, before: Manifest | None) -> None:
-        # Only what was known before the call: another task may have created it anew meanwhile.
+    def _drop_from_store(self, kind: Kind, before: Manifest | None) -> None:
+        # Only what was known before the call: another task may have created it again meanwhile.
         if before is not None:
             meta = before["metadata"]
             self._store.gone(kind, meta["namespace"], meta["name"], meta["uid"])
 
-    def _remember_secret(self, namespace: str, name: str, found: Manifest) -> None:
-        """Contents of Secrets stay in memory no longer than they are believed."""
-        now = self._monotonic()
-        self._secrets = {key: one for key, one in self._secrets.items() if now - one[0] < SECRET_SECONDS}
-        self._secrets[namespace, name] = (now, found)
-
-    def _known_secret(self, namespace: str, name: str) -> Manifest | None:
-        since, secret = self._secrets.get((namespace, name), (-SECRET_SECONDS, None))
-        return secret if self._monotonic() - since < SECRET_SECONDS else None
-
     def _on_change(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> None:
         meta = (new or old or {}).get("metadata")
         if kind is Kind.SECRET and meta:
-            self._secrets.pop((meta["namespace"], meta["name"]), None)
+            self._secrets.drop((meta["namespace"], meta["name"]))
 
 
 async def list_all(
     transport: Transport, kind: Kind, namespace: str, query: Mapping[str, str], *, page: int = PAGE
 ) -> tuple[list[Manifest], int]:
-    """Every page of a list, and the version it was taken at; items get the apiVersion and kind they lack."""
+    """All pages of a list, and the version of the list; items get the apiVersion and kind that they lack."""
     identity = {"apiVersion": kind.api_version, "kind": kind.kind}
     items: list[Manifest] = []
     params = {**query, "limit": str(page)}
@@ -241,16 +235,16 @@ async def list_all(
 
 
 def address_of(manifest: Manifest) -> tuple[Kind, str, str]:
-    """Kind, namespace and name of a manifest that we made.
+    """Kind, namespace and name of a manifest of ours.
 
     Raises:
-        LookupError: a kind that the operator does not know (a defect, not a state of the world).
+        LookupError: a kind that the operator does not know, which is a defect.
     """
     wanted = (manifest["apiVersion"], manifest["kind"])
     for kind in Kind:
         if (kind.api_version, kind.kind) == wanted:
             return kind, manifest["metadata"]["namespace"], manifest["metadata"].get("name", "")
-    raise LookupError(f"{wanted[1]} of {wanted[0]} is not among the kinds this operator writes")
+    raise LookupError(f"{wanted[1]} of {wanted[0]} is not a kind that this operator writes")
 
 
 def replacement(previous: Manifest, wanted: Manifest) -> Manifest:

@@ -1,7 +1,7 @@
-"""Events: what happened, in words, where `kubectl describe` shows it.
+"""Kubernetes Events: what happened to an object, as `kubectl describe` shows it.
 
-Writing them never fails the loop and never floods the API server: a sentence that repeats is folded into one
-Event's series, and an object gets only so many writes per minute.
+Writing an Event never fails the loop and never floods the API server: a message that repeats is counted in the series
+of one Event, and the writes about one object are limited per minute.
 """
 
 from __future__ import annotations
@@ -10,23 +10,25 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from qdrant_operator.adapters.kubernetes.transport import MERGE_PATCH, NotFound, Transport, path_of
 from qdrant_operator.domain.common.errors import Refused, Retryable
+from qdrant_operator.domain.common.expiring import Expiring
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.common.names import GROUP
 
 FOLD: Final = timedelta(minutes=10)
-"""A sentence told again within this time of its last telling belongs to the same series."""
+"""A message that repeats within this time belongs to the series of the same Event."""
 QUIET: Final = timedelta(seconds=30)
 """Shortest time between two writes that only raise a series' count."""
 PATIENCE_SECONDS: Final = 5.0
-"""Longest time that telling may hold up what is told of."""
+"""Longest time that the loop waits for an Event to be written."""
 PER_MINUTE: Final = 10
-"""Most writes about one object in a minute; what comes on top is dropped."""
+"""Most writes about one object in a minute; Events beyond it are dropped."""
+_MINUTE: Final = timedelta(minutes=1)
 _NOTE_BYTES: Final = 1024
 _NAME_LENGTH: Final = 236
 CONTROLLER: Final = f"{GROUP}/operator"
@@ -45,59 +47,55 @@ class Now(Protocol):
 @dataclass(slots=True)
 class _Series:
     name: str
+    """The Event's."""
     count: int
-    told: datetime
     written: datetime
+    """When the count was last sent."""
 
 
-@dataclass(slots=True)
-class _Subject:
-    """What was told about one object lately."""
-
-    series: dict[tuple[str, str], _Series] = field(default_factory=dict)
-    writes: deque[datetime] = field(default_factory=deque)
+_SeriesKey = tuple[str, str, str]
+"""Uid of the object, reason and note."""
 
 
 class Events:
-    """Writes events.k8s.io/v1 Events; keeps what it told for `FOLD`."""
+    """Writes events.k8s.io/v1 Events; remembers each series for `FOLD` after its last message."""
 
     def __init__(self, transport: Transport, clock: Now, instance: str) -> None:
         """Write through `transport` in the name of `instance` (the operator's pod)."""
         self._transport = transport
         self._clock = clock
         self._instance = instance[:128]
-        self._subjects: dict[str, _Subject] = {}
+        self._series: Expiring[_SeriesKey, _Series] = Expiring(FOLD.total_seconds())
+        self._writes: Expiring[str, deque[datetime]] = Expiring(_MINUTE.total_seconds())
+        """Moments of the last writes about an object, by its uid."""
 
     async def emit(self, about: Manifest, *, kind: str, reason: str, message: str) -> None:
-        """Tell `message` about an object (`kind` Normal or Warning); never raises but for cancellation."""
+        """Write `message` about an object (`kind` Normal or Warning). Raises nothing but cancellation."""
         now = self._clock.now()
-        subject = self._subject(about["metadata"]["uid"], now)
-        note = _shortened(message)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._tell(subject, about, kind, reason, note, now)
+                await self._write(about, kind, reason, _shortened(message), now)
         except (Retryable, Refused, TimeoutError) as error:
             name = about["metadata"]["name"]
-            _log.warning("event %s about %s was not written: %s", reason, name, error or "no answer in time")
+            _log.warning("Event %s about %s was not written: %s", reason, name, error or "no answer in time")
 
-    async def _tell(
-        self, subject: _Subject, about: Manifest, kind: str, reason: str, note: str, now: datetime
-    ) -> None:
-        known = subject.series.get((reason, note))
-        if known is not None and await self._fold(subject, about["metadata"]["namespace"], known, now):
+    async def _write(self, about: Manifest, kind: str, reason: str, note: str, now: datetime) -> None:
+        key = (about["metadata"]["uid"], reason, note)
+        known = self._series.get(key, now.timestamp())
+        if known is not None and await self._count(key, about["metadata"]["namespace"], known, now):
             return
-        if not _may_write(subject, now):
+        if not self._may_write(about["metadata"]["uid"], now):
             return
         event = self._event(about, kind, reason, note, now)
         path = path_of(Kind.EVENT, event["metadata"]["namespace"])
         await self._transport.write("POST", Kind.EVENT, path, body=event)
-        subject.series[reason, note] = _Series(event["metadata"]["name"], 1, now, now)
+        self._series.put(key, _Series(event["metadata"]["name"], 1, now), now.timestamp())
 
-    async def _fold(self, subject: _Subject, namespace: str, known: _Series, now: datetime) -> bool:
-        """Count one more telling; False when the Event is not there any more."""
+    async def _count(self, key: _SeriesKey, namespace: str, known: _Series, now: datetime) -> bool:
+        """Count the message once more; False when the Event no longer exists."""
         known.count += 1
-        known.told = now
-        if (known.count > 2 and now - known.written < QUIET) or not _may_write(subject, now):
+        self._series.put(key, known, now.timestamp())
+        if (known.count > 2 and now - known.written < QUIET) or not self._may_write(key[0], now):
             return True
         body = {"series": {"count": known.count, "lastObservedTime": _micro(now)}}
         path = path_of(Kind.EVENT, namespace, known.name)
@@ -134,25 +132,16 @@ class Events:
             },
         }
 
-    def _subject(self, uid: str, now: datetime) -> _Subject:
-        for other, subject in list(self._subjects.items()):
-            subject.series = {key: s for key, s in subject.series.items() if now - s.told < FOLD}
-            if not subject.series and not _recent(subject, now):
-                del self._subjects[other]
-        return self._subjects.setdefault(uid, _Subject())
-
-
-def _recent(subject: _Subject, now: datetime) -> int:
-    while subject.writes and now - subject.writes[0] >= timedelta(minutes=1):
-        subject.writes.popleft()
-    return len(subject.writes)
-
-
-def _may_write(subject: _Subject, now: datetime) -> bool:
-    if _recent(subject, now) >= PER_MINUTE:
-        return False
-    subject.writes.append(now)
-    return True
+    def _may_write(self, uid: str, now: datetime) -> bool:
+        """Whether the object's writes of the last minute leave room for one more, which is counted then."""
+        writes = self._writes.get(uid, now.timestamp()) or deque()
+        while writes and now - writes[0] >= _MINUTE:
+            writes.popleft()
+        if len(writes) >= PER_MINUTE:
+            return False
+        writes.append(now)
+        self._writes.put(uid, writes, now.timestamp())
+        return True
 
 
 def _shortened(message: str) -> str:

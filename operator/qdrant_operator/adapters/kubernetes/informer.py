@@ -1,9 +1,9 @@
-"""Informers: list and watch what we own, so that the store tells the world without a request.
+"""Informers: list and watch our objects, so that the store answers reads without a request.
 
-kopf filters by label after the download; these watches let the server do it, so that a cluster full of other
-people's pods costs nothing here. Volume claims are the exception: they belong to a cluster by name, so all are
-listed, and the store keeps those with a name of ours. A watch that falls silent is opened again, one that is too
-old (410) lists again and notices what vanished meanwhile.
+kopf filters by label after the download. These watches filter in the server, so that other pods of the Kubernetes
+cluster cost nothing. Volume claims are the exception: they belong to a cluster by name, so all are listed, and the
+store keeps those with a name of ours. A watch without messages is opened again. A watch that is too old (410) lists
+again, and the store drops objects that were deleted meanwhile.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ import aiohttp
 from qdrant_operator.adapters.kubernetes.client import list_all
 from qdrant_operator.adapters.kubernetes.store import OURS, OWNED, Store, version, watch_labels
 from qdrant_operator.adapters.kubernetes.transport import Transport, fail, path_of, selector
+from qdrant_operator.domain.common.backoff import Backoff
 from qdrant_operator.domain.common.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 
 SERVER_SECONDS: Final = 290
-"""Asked length of one watch; the server's own default is a random time from 30 to 60 minutes."""
+"""Requested length of one watch; the default of the server is a random time from 30 to 60 minutes."""
 SILENT_SECONDS: Final = 150.0
-"""A watch that says nothing for so long is dead: the server sends a bookmark every minute or so."""
+"""A watch without a message for this time is broken: the server sends a bookmark about every minute."""
 _CONNECT_SECONDS: Final = 10.0
-_BACKOFF: Final = (0.5, 10.0)
-"""First and longest pause in seconds after a failure, doubled in between, jittered. While a kind is not watched the
-loop sees it as it was: after an outage of the API server nothing is put back for so long at most."""
+BACKOFF: Final = Backoff(first=0.5, longest=10.0)
+"""Pauses after failures, with 50 % of jitter so that the watches do not retry together. While a kind is not watched,
+the cache shows old objects: after an outage of the API server it is behind by the longest pause at most."""
 _EXPIRED: Final = 410
 _AHEAD: Final = "Too large resource version"
-"""The server's words (apimachinery, `NewTooLargeResourceVersionError`) when its versions went back."""
+"""The message of the server (apimachinery, `NewTooLargeResourceVersionError`) when its versions went back."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,14 +47,14 @@ class Watched(NamedTuple):
     namespace: str
 
 
-class TooOld(Exception):  # noqa: N818 (it is a state, not a defect)
-    """The server no longer knows, or does not know yet, the version that we have seen last: list again."""
+class TooOld(Exception):  # noqa: N818 (a state, not a defect)
+    """The server does not have the version that we have seen last, any more or yet: list again."""
 
 
 class Informers:
-    """Keeps a `Store` true for every kind that we make, and for those that users write.
+    """Keeps a `Store` up to date for the kinds that we create, and for those that users write.
 
-    kopf watches the latter too; its lists do not tell what vanished between two watches.
+    kopf watches the latter too, but its lists do not report objects that were deleted between two watches.
     """
 
     def __init__(
@@ -68,21 +69,21 @@ class Informers:
     ) -> None:
         """Watch `kinds` in these namespaces (none: cluster-wide), selected by `watch_labels`.
 
-        Each watch holds a connection for good: the transport's session needs `limit=0`.
+        Each watch holds a connection permanently: the session of the transport needs `limit=0`.
         """
         self._transport = transport
         self._store = store
-        self._silent = silent_seconds
+        self._silent_seconds = silent_seconds
         self._monotonic = monotonic
         self._watched = [Watched(kind, space) for kind in kinds for space in namespaces or ("",)]
-        self._heard: dict[Watched, float] = {}
+        self._last_message: dict[Watched, float] = {}
         self._listed: dict[Watched, int] = {}
-        """The highest version that was seen of each, by its list or its watch."""
+        """The highest version of each, in its list or its watch."""
         self.synced = asyncio.Event()
         """Set when every kind has been listed once."""
 
     async def run(self) -> None:
-        """Watch until cancelled; failures are logged and tried again."""
+        """Watch until cancelled; failures are logged and retried."""
         async with asyncio.TaskGroup() as group:
             for watched in self._watched:
                 group.create_task(
@@ -90,20 +91,22 @@ class Informers:
                 )
 
     def ages(self) -> Mapping[tuple[str, str], float]:
-        """Seconds since each watch last said anything (bookmarks count), by kind and namespace."""
+        """Seconds since the last message of each watch (bookmarks included), by kind and namespace."""
         now = self._monotonic()
-        return {(w.kind.kind, w.namespace): now - heard for w, heard in self._heard.items()}
+        moments = self._last_message.items()
+        return {(watched.kind.kind, watched.namespace): now - moment for watched, moment in moments}
 
     def missing(self) -> tuple[str, ...]:
-        """Kinds that have not been listed yet, in words for /readyz."""
-        return tuple(f"{w.kind.plural} {w.namespace}".strip() for w in self._watched if w not in self._listed)
+        """Kinds that have not been listed yet, for /readyz."""
+        missing = [watched for watched in self._watched if watched not in self._listed]
+        return tuple(f"{watched.kind.plural} {watched.namespace}".strip() for watched in missing)
 
     async def _keep(self, watched: Watched) -> None:
         seen: str | None = None
         failures = 0
         while True:
-            # A watch that ends without a word counts as a failure: a proxy that closes them all, or a server
-            # that calls a fresh list too old, must not make us spin.
+            # A watch that ends without a message counts as a failure: with a proxy that closes all watches, or a
+            # server that calls a new list too old, this loop must not spin.
             failures += 1
             fresh = seen is None
             try:
@@ -114,33 +117,35 @@ class Informers:
             except TooOld:
                 seen = None
                 if not fresh:
-                    continue  # the pauses of an outage are behind us
+                    continue  # the pauses of the outage are over
             except (Retryable, Refused) as error:
-                _log.warning("watch of %s: %s", watched.kind.plural, error, extra={"failures": failures})
+                _log.warning(
+                    "Watch of %s failed: %s", watched.kind.plural, error, extra={"failures": failures}
+                )
             except Exception:
-                # Whatever a server may say: a watch that ended for good would leave the loop blind.
-                _log.exception("watch of %s failed, listing again", watched.kind.plural)
+                # Whatever the server answers: if this task ended, the cache of its kind would stay as it is.
+                _log.exception("Watch of %s failed, listing again", watched.kind.plural)
                 seen = None
             if failures:
-                await asyncio.sleep(backoff(failures))
+                await asyncio.sleep(pause(failures))
 
     async def _list(self, watched: Watched) -> str:
         query = selector(watch_labels(watched.kind))
         items, taken_at = await list_all(self._transport, watched.kind, watched.namespace, query)
         rewound = taken_at < self._listed.get(watched, 0)
         if rewound:
-            _log.warning("versions of %s went back: etcd was restored", watched.kind.plural)
+            _log.warning("Versions of %s went back: etcd was restored", watched.kind.plural)
         self._store.replace(watched.kind, watched.namespace, items, taken_at, rewound=rewound)
-        self._heard[watched] = self._monotonic()
+        self._last_message[watched] = self._monotonic()
         self._listed[watched] = taken_at
         if len(self._listed) == len(self._watched):
             self.synced.set()
         return str(taken_at)
 
     async def _watch(self, watched: Watched, since: str) -> AsyncIterator[str]:
-        """Take over events after `since`; yields the version seen last, after each."""
+        """Put events after `since` into the store; yields the last version after each."""
         async for event in self._events(watched, since):
-            self._heard[watched] = self._monotonic()
+            self._last_message[watched] = self._monotonic()
             manifest = event["object"]
             if event["type"] == "ERROR":
                 raise _watch_error(watched, manifest)
@@ -156,7 +161,7 @@ class Informers:
 
     async def _events(self, watched: Watched, since: str) -> AsyncIterator[Manifest]:
         path = path_of(watched.kind, watched.namespace)
-        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=self._silent)
+        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=self._silent_seconds)
         url = self._transport.url + path
         try:
             async with self._transport.session.get(
@@ -172,16 +177,14 @@ class Informers:
                 async for line in lines(response.content.iter_any()):
                     yield json.loads(line)
         except TimeoutError as error:
-            raise Unreachable(f"said nothing for {self._silent:g} s") from error
+            raise Unreachable(f"no message for {self._silent_seconds:g} s") from error
         except (aiohttp.ClientError, ValueError) as error:
             raise Unreachable(str(error)) from error
 
 
-def backoff(failures: int) -> float:
-    """Pause in seconds after this many failures in a row, jittered so that watches do not march in step."""
-    first, longest = _BACKOFF
-    pause: float = min(longest, first * 2 ** min(failures - 1, 10))
-    return pause * random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
+def pause(failures: int) -> float:
+    """Seconds to wait after this many failures of one watch in a row."""
+    return BACKOFF.pause(failures, jitter=random.uniform(0.5, 1.5))  # noqa: S311 (no secret)
 
 
 async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

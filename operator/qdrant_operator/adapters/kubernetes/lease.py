@@ -1,8 +1,7 @@
-"""Leader election on a Lease, with the rules of client-go: at most one operator acts.
+"""Leader election with a Lease, by the rules of client-go: at most one operator acts.
 
-Time is only ever compared on this machine's monotonic clock: a holder is alive while its record keeps changing
-as seen from here, whatever its clock says. A holder that could not renew stops believing in itself before
-another may take over.
+Times are compared on the monotonic clock of this machine only: a holder is alive while its record changes, whatever
+its own clock says. A holder that cannot renew the Lease stops acting before another may take over.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ class LeaseTiming:
     """Durations in seconds; the defaults are client-go's."""
 
     duration: float = 15.0
-    """Others wait so long after the last change before they take over."""
+    """Others take over this long after the last change."""
     renew: float = 10.0
-    """The holder gives up when it could not renew for so long."""
+    """The holder stops acting when it could not renew for this long."""
     retry: float = 2.0
-    """Pause between two tries."""
+    """Pause between two attempts."""
 
 
-class LeadershipLost(Exception):  # noqa: N818 (a state of the world)
-    """Another process may act from now on: this one must end at once."""
+class LeadershipLost(Exception):  # noqa: N818 (a state, not a defect)
+    """Another process may act from now on: this one must exit at once."""
 
 
 class LeaderLease:
-    """One contender for one Lease."""
+    """One candidate for one Lease."""
 
     def __init__(
         self,
@@ -54,9 +53,9 @@ class LeaderLease:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Contend as `identity`, which must be unique among contenders.
+        """Be a candidate as `identity`, which must be unique.
 
-        The transport must not ask this lease before its writes, and should time out within `timing.retry` or so.
+        The transport must not check this Lease before its writes, and should time out within about `timing.retry`.
         """
         self._transport = transport
         self._path = path_of(Kind.LEASE, namespace, name)
@@ -66,48 +65,48 @@ class LeaderLease:
         self._timing = timing or LeaseTiming()
         self._monotonic = monotonic
         self._sleep = sleep
-        self._believed_until = 0.0
+        self._valid_until = 0.0
         self._seen: tuple[Any, float] | None = None
 
     def is_holder(self) -> bool:
-        """Whether this process may act now; no request, meant to be asked before every destructive call."""
-        return self._monotonic() < self._believed_until
+        """Whether this process may act now. Sends no request; checked before every write."""
+        return self._monotonic() < self._valid_until
 
     async def acquire(self) -> None:
-        """Return once the Lease is ours; try for ever."""
+        """Return when this process holds the Lease; attempts do not end."""
         while not await self._try():
             await self._sleep(self._timing.retry * random.uniform(1.0, _JITTER))  # noqa: S311 (no secret)
-        _log.info("this process leads", extra={"identity": self._identity})
+        _log.info("Leadership acquired", extra={"identity": self._identity})
 
     async def keep(self) -> None:
         """Renew until cancelled.
 
         Raises:
-            LeadershipLost: the Lease was taken, or could not be renewed in time.
+            LeadershipLost: another process took the Lease, or it could not be renewed in time.
         """
         while True:
             await self._sleep(self._timing.retry)
             renewed = await self._try()
             if renewed:
                 continue
-            if self._is_anothers() or not self.is_holder():
-                self._believed_until = 0.0
-                raise LeadershipLost(f"{self._identity} lost the lease {self._meta['name']}")
+            if self._is_held_by_another() or not self.is_holder():
+                self._valid_until = 0.0
+                raise LeadershipLost(f"{self._identity} lost the Lease {self._meta['name']}")
 
     async def release(self) -> None:
-        """Give the Lease back at a clean stop, so that the next holder need not wait; failing is no harm."""
+        """Release the Lease at a clean stop, so that the next holder need not wait; a failure does no harm."""
         if not self.is_holder():
             return
-        self._believed_until = 0.0
+        self._valid_until = 0.0
         try:
             current = await self._transport.get(Kind.LEASE, self._path)
             if _holder(current) == self._identity:
                 await self._put(current, {**current["spec"], "holderIdentity": "", "leaseDurationSeconds": 1})
         except (Retryable, Refused) as error:
-            _log.warning("the lease was not released: %s", error)
+            _log.warning("The Lease was not released: %s", error)
 
     async def _try(self) -> bool:
-        """One attempt to take or renew the Lease; False when it is another's or the attempt failed."""
+        """One attempt to take or renew the Lease; False when another holds it or the attempt failed."""
         began = self._monotonic()
         try:
             async with asyncio.timeout(self._timing.renew):
@@ -115,11 +114,11 @@ class LeaderLease:
         except (Conflict, AlreadyExists):
             held = False
         except (Retryable, Refused, TimeoutError) as error:
-            _log.warning("the lease could not be written: %s", error or "no answer in time")
+            _log.warning("The Lease could not be written: %s", error or "no answer in time")
             return False
         if held:
-            # Counted from before the request: others count from after they see the answer's effect.
-            self._believed_until = began + self._timing.renew
+            # Counted from before the request: others count from when they see its effect.
+            self._valid_until = began + self._timing.renew
         return held
 
     async def _take_or_renew(self) -> bool:
@@ -136,13 +135,13 @@ class LeaderLease:
         return True
 
     def _is_stale(self, spec: Manifest) -> bool:
-        """Whether another's record has not changed for its whole duration, as seen from here."""
+        """Whether the record of another has not changed for its whole duration, by the clock of this machine."""
         now = self._monotonic()
         if self._seen is None or self._seen[0] != spec:
             self._seen = (spec, now)
         return now - self._seen[1] >= float(spec.get("leaseDurationSeconds") or self._timing.duration)
 
-    def _is_anothers(self) -> bool:
+    def _is_held_by_another(self) -> bool:
         return self._seen is not None and self._seen[0].get("holderIdentity") != self._identity
 
     def _spec(self, before: Manifest, taken: bool) -> Manifest:
@@ -166,7 +165,7 @@ class LeaderLease:
         self._seen = None
 
     async def _put(self, current: Manifest, spec: Manifest) -> None:
-        # The version read with `current` makes this conditional: of two contenders one gets a Conflict.
+        # The version in `current` makes this conditional: of two candidates one gets a Conflict.
         await self._transport.write("PUT", Kind.LEASE, self._path, body={**current, "spec": spec})
         self._seen = None
 

@@ -1,6 +1,6 @@
-"""The cache: what watches and our own writes have told, with the newer of the two always winning.
+"""The cache of Kubernetes objects, filled by watches and by the answers of our own writes; the newer version wins.
 
-Pure memory: no requests, no clock. Every object handed out is shared: readers never change it.
+No requests and no clock. Objects are shared: readers never change them.
 
 Why resourceVersions are compared as integers: the API server stores objects of one kind in one etcd, whose
 revision only grows, and Kubernetes declares them comparable within a resource type (since 1.35; true before).
@@ -30,9 +30,9 @@ OWNED: Final = (
     Kind.NETWORK_POLICY,
     Kind.JOB,
 )
-"""Kinds that we make for users and watch, all but claims by our managed-by label."""
+"""Kinds that we create and watch, all except claims by our managed-by label."""
 OURS: Final = (Kind.CLUSTER, Kind.COLLECTION, Kind.SCHEDULE, Kind.SNAPSHOT)
-"""The kinds users write."""
+"""Kinds that users write."""
 _WATCHED: Final = frozenset((*OWNED, *OURS))
 _GONE_FOR_GOOD: Final = 1 << 62
 _TOMBSTONES: Final = 10_000
@@ -60,32 +60,32 @@ def has_labels(manifest: Manifest, labels: Mapping[str, str]) -> bool:
 def watch_labels(kind: Kind) -> Mapping[str, str]:
     """Labels by which the API server selects what is listed and watched of this kind.
 
-    Users' objects carry no label of ours. A volume claim belongs to a cluster by its name, whoever made it.
+    Users' objects carry no label of ours. A volume claim belongs to a cluster by its name, whoever created it.
     """
     return {} if kind in OURS or kind is Kind.CLAIM else names.MANAGED
 
 
 def is_watched(kind: Kind, manifest: Manifest) -> bool:
-    """Whether the store keeps an object: claims of other names than ours would only take memory."""
+    """Whether the store keeps an object: other claims would only take memory."""
     if kind is Kind.CLAIM:
         return names.cluster_of_claim(manifest["metadata"]["name"]) is not None
     return kind in _WATCHED and has_labels(manifest, watch_labels(kind))
 
 
 def remains(answer: Manifest) -> bool:
-    """Whether the answer to a DELETE shows an object that stays for its finalizers or its grace."""
+    """Whether the answer to a DELETE is an object that still exists, for its finalizers or its grace period."""
     meta = answer.get("metadata") or {}
-    waits = meta.get("finalizers") or meta.get("deletionGracePeriodSeconds")
-    return answer.get("kind") != "Status" and bool(meta.get("deletionTimestamp")) and bool(waits)
+    pending = meta.get("finalizers") or meta.get("deletionGracePeriodSeconds")
+    return answer.get("kind") != "Status" and bool(meta.get("deletionTimestamp")) and bool(pending)
 
 
 def _clusters(manifest: Manifest) -> set[str]:
-    """Clusters whose label selectors may find the object: one in practice, whichever label names it."""
+    """Clusters whose label selectors may find the object: one in practice, named by either label."""
     labels = manifest["metadata"].get("labels") or {}
     return {labels[key] for key in (names.LABEL_CLUSTER, names.LABEL_INSTANCE) if key in labels}
 
 
-def _slim(manifest: Manifest) -> Manifest:
+def _without_managed_fields(manifest: Manifest) -> Manifest:
     # managedFields are half of a small object's size, and nothing here reads them.
     meta = manifest["metadata"]
     if "managedFields" not in meta:
@@ -108,9 +108,9 @@ class Store:
         self._listeners.append(listener)
 
     def listen_from_the_start(self, listener: Listener) -> None:
-        """Call `listener` with every object that is there, as if it had just appeared, then after every change.
+        """Call `listener` with every object in the store, as if it had just appeared, then after every change.
 
-        For a listener that begins when the caches are full: the watches report nothing that they know already.
+        For a listener that starts when the caches are full: the watches do not report known objects again.
         """
         for kind in self._objects:
             for manifest in self.every(kind):
@@ -133,11 +133,14 @@ class Store:
 
     def every(self, kind: Kind) -> tuple[Manifest, ...]:
         """All known objects of a watched kind, in no order."""
-        return tuple(one for space in self._objects[kind].values() for one in space.values())
+        found: list[Manifest] = []
+        for objects in self._objects[kind].values():
+            found += objects.values()
+        return tuple(found)
 
     def put(self, kind: Kind, manifest: Manifest) -> Change | None:
-        """Remember the object unless something newer is known; the change, or None where there was none."""
-        # An owned object that is not watched would stay here for ever, unrefreshed.
+        """Keep the object unless a newer version is known; returns the change, or None where there is none."""
+        # An object that is not watched would never be refreshed or removed.
         if not is_watched(kind, manifest):
             return None
         meta = manifest["metadata"]
@@ -145,22 +148,22 @@ class Store:
         known = max(version(old) if old else 0, self._tombstones.get(meta["uid"], 0))
         if version(manifest) <= known:
             return None
-        kept = _slim(manifest)
+        kept = _without_managed_fields(manifest)
         self._insert(kind, kept)
-        return self._tell(kind, old, kept)
+        return self._notify(kind, old, kept)
 
     def drop(self, kind: Kind, manifest: Manifest) -> Change | None:
-        """Forget the object as a DELETED event showed it, unless a newer version or incarnation is known."""
+        """Remove the object of a DELETED event, unless a newer version or another object of its name is known."""
         meta = manifest["metadata"]
-        self._bury(meta["uid"], version(manifest))
+        self._add_tombstone(meta["uid"], version(manifest))
         old = self.one(kind, meta["namespace"], meta["name"])
         if old is None or version(old) > version(manifest):
             return None
         return self._remove(kind, old)
 
     def gone(self, kind: Kind, namespace: str, name: str, uid: str) -> Change | None:
-        """Forget the object with this uid for good: the server said that it does not exist any more."""
-        self._bury(uid, _GONE_FOR_GOOD)
+        """Remove the object with this uid for good: the server answered that it does not exist."""
+        self._add_tombstone(uid, _GONE_FOR_GOOD)
         old = self.one(kind, namespace, name)
         return self._remove(kind, old) if old is not None and old["metadata"]["uid"] == uid else None
 
@@ -173,10 +176,11 @@ class Store:
         *,
         rewound: bool = False,
     ) -> tuple[Change, ...]:
-        """Take over a whole list (`namespace` empty: all of them); what it lacks and is not newer is gone.
+        """Replace the objects of a kind by a list (`namespace` empty: of all); objects it lacks are removed.
 
-        A list shows what is there, so it ends a burial: if the object vanished meanwhile, the watch will say so.
-        `rewound`: the server's versions went back (etcd was restored): nothing that was known before is newer.
+        Objects newer than the list stay. An object in the list exists, so its tombstone ends: if it was deleted
+        meanwhile, the watch reports that. `rewound`: the versions of the server went back (etcd was restored), so no
+        known object is newer.
         """
         listed = list(items)
         if rewound:
@@ -220,7 +224,7 @@ class Store:
         del space[meta["name"]]
         if not space:
             del self._objects[kind][meta["namespace"]]
-        return self._tell(kind, old, None)
+        return self._notify(kind, old, None)
 
     def _unindex(self, kind: Kind, old: Manifest) -> None:
         meta = old["metadata"]
@@ -230,13 +234,13 @@ class Store:
             if not bucket:
                 del self._by_cluster[kind, meta["namespace"], cluster]
 
-    def _bury(self, uid: str, at: int) -> None:
+    def _add_tombstone(self, uid: str, at: int) -> None:
         self._tombstones[uid] = max(at, self._tombstones.get(uid, 0))
         self._tombstones.move_to_end(uid)
         if len(self._tombstones) > _TOMBSTONES:
             self._tombstones.popitem(last=False)
 
-    def _tell(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> Change:
+    def _notify(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> Change:
         for listener in self._listeners:
             _call(listener, kind, old, new)
         return (kind, old, new)
@@ -246,5 +250,5 @@ def _call(listener: Listener, kind: Kind, old: Manifest | None, new: Manifest | 
     try:
         listener(kind, old, new)
     except Exception:
-        # One odd object must not stop the watch of its whole kind.
-        _log.exception("a listener failed", extra={"kind": kind.kind})
+        # A defect in a listener must not stop the watch of the whole kind.
+        _log.exception("A listener of the cache failed", extra={"kind": kind.kind})

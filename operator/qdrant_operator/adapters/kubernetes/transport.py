@@ -1,16 +1,17 @@
-"""One request to the API server: address, time-out, and what the answer means to the loop.
+"""Requests to the API server: address, time-out, and the errors that answers become.
 
-No retries (the loop owns them) and no caches; `kubernetes`, `informer`, `lease` and `events` build on it.
+No retries (the loop does them) and no caches; `client`, `informer`, `lease` and `events` use it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 import aiohttp
 
+from qdrant_operator.adapters.leadership import MayAct, always
 from qdrant_operator.domain.common.errors import Conflict, Refused, Retryable, Unreachable
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 
@@ -19,18 +20,18 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 JSON: Final = "application/json"
 _MESSAGE_LIMIT: Final = 600
-_ANOTHER: Final = "is invalid: metadata.uid: Invalid value"
-"""How the server words an apply for an object that was deleted and made again, under code 422 (1.36)."""
+_OTHER_UID: Final = "is invalid: metadata.uid: Invalid value"
+"""The server's message for an apply to an object that was deleted and created again, with code 422 (1.36)."""
 _UNTYPED: Final = "failed to create typed patch object"
-"""How the server words an unknown field or a wrong type in a server-side apply, under code 500 (1.36)."""
+"""The server's message for an unknown field or a wrong type in a server-side apply, with code 500 (1.36)."""
 
 
 class NotFound(Retryable):
-    """The server says that the object or its namespace does not exist."""
+    """The object or its namespace does not exist."""
 
 
 class AlreadyExists(Refused):
-    """A create met an object of that name."""
+    """An object with the name of a create exists."""
 
 
 def path_of(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:
@@ -47,11 +48,6 @@ def selector(labels: Mapping[str, str]) -> dict[str, str]:
     return {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
 
 
-def always() -> bool:
-    """The holder check where nobody else can act."""
-    return True
-
-
 class Transport:
     """Sends requests; every failure leaves as `Retryable` or `Refused`."""
 
@@ -61,9 +57,9 @@ class Transport:
         url: str,
         *,
         timeout: float = TIMEOUT_SECONDS,
-        is_holder: Callable[[], bool] = always,
+        is_holder: MayAct = always,
     ) -> None:
-        """Use `session` for `url`; `timeout` in seconds per request, `is_holder` asked before every write."""
+        """Use `session` for `url`; `timeout` in seconds per request; `is_holder` is checked before every write."""
         self.session = session
         self.url = url
         self._timeout = aiohttp.ClientTimeout(total=timeout)
@@ -74,8 +70,8 @@ class Transport:
 
         Raises:
             NotFound: 404.
-            Refused: the server will not give it (permissions).
-            Retryable: anything that may pass.
+            Refused: missing permissions.
+            Retryable: any error that a retry may solve.
         """
         return await self._send("GET", kind, path, params or {}, None, JSON)
 
@@ -93,11 +89,11 @@ class Transport:
 
         Raises:
             NotFound: 404.
-            Conflict: the version or uid named in `body` is not the current one.
-            AlreadyExists: POST of a name that is taken.
+            Conflict: the version or uid in `body` is not the current one.
+            AlreadyExists: POST of a name that exists.
             Refused: `Invalid`, `Forbidden` or `NamespaceTerminating`; the message is the server's, shortened.
-            Retryable: anything that may pass; `Unreachable` when it is unknown what the call did; also when
-                this process does not hold the lease.
+            Retryable: any error that a retry may solve, and when this process does not hold the Lease;
+                `Unreachable` when it is unknown whether the call had an effect.
         """
         if not self._is_holder():
             raise Retryable(f"not the leader: {method} {path} was not sent")
@@ -112,7 +108,7 @@ class Transport:
         body: Manifest | None,
         content_type: str,
     ) -> Manifest:
-        doing = f"{method} {path}"
+        what = f"{method} {path}"
         headers = {} if body is None else {"Content-Type": content_type}
         data = None if body is None else json.dumps(body).encode()
         try:
@@ -129,21 +125,21 @@ class Transport:
                     fail(method, kind, path, response.status, answer, _retry_after(response.headers))
                 return answer
         except TimeoutError as error:
-            raise Unreachable(f"{doing}: no answer in {self._timeout.total:g} s", after=2.0) from error
+            raise Unreachable(f"{what}: no answer in {self._timeout.total:g} s", after=2.0) from error
         except aiohttp.ClientError as error:
-            raise Unreachable(f"{doing}: {error}", after=2.0) from error
+            raise Unreachable(f"{what}: {error}", after=2.0) from error
 
 
 def fail(method: str, kind: Kind, path: str, code: int, answer: Manifest, after: float) -> NoReturn:
-    """Raise what an answer of 400 or more means."""
+    """Raise the error of an answer with code 400 or more."""
     message = f"{method} {path}: {_shortened(answer, code)}"
     reason = answer.get("reason")
-    # Without this reason it is not the object that is missing: proxies, and kinds that are being registered, say 404.
+    # Without this reason the object may exist: proxies, and kinds that are being registered, answer 404 too.
     if code == 404 and reason == "NotFound":
         raise NotFound(message, after=after)
     if code == 409 and reason == "AlreadyExists":
         raise AlreadyExists("AlreadyExists", message)
-    if code == 409 or (code == 422 and _ANOTHER in message):
+    if code == 409 or (code == 422 and _OTHER_UID in message):
         raise Conflict(message, after=min(after, 1.0))
     if code in (400, 405, 406, 413, 415, 422) or _UNTYPED in message:
         raise Refused("Invalid", message)
@@ -175,7 +171,7 @@ async def _json(response: aiohttp.ClientResponse) -> Manifest:
         parsed: Any = await response.json(content_type=None)
     except ValueError:
         parsed = None
-    # Proxies and the server's own early errors answer in plain text.
+    # Proxies, and the server before it is ready, answer in plain text.
     return parsed if isinstance(parsed, dict) else {"message": text}
 
 

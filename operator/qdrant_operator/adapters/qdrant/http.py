@@ -1,7 +1,7 @@
-"""HTTP to Qdrant's peers: pools that belong to a pod, time limits, and errors told apart by who must act.
+"""HTTP requests to Qdrant peers: a connection pool for each pod, time limits and errors.
 
-Knows nothing of clusters or collections: it sends one request to one peer and gives back the answer, or
-raises `Unreachable` (nobody knows what happened) or `Refused` (somebody must act).
+Knows nothing of clusters or collections: it sends one request to one peer and returns the answer, or raises
+`Unreachable` (the effect of the call is unknown) or `Refused` (a user must act).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import aiohttp
 from yarl import URL
 
 from qdrant_operator.adapters.capped import MIB, TooLarge, read_capped
+from qdrant_operator.adapters.leadership import MayAct
 from qdrant_operator.adapters.qdrant.json import error_message
 from qdrant_operator.adapters.qdrant.pools import Pools
 from qdrant_operator.domain.common.errors import Refused, Retryable, Unreachable
@@ -30,21 +31,23 @@ ERROR_BYTES = 64 * 1024
 """Largest error of a download."""
 READ_BYTES = 2**16
 UNUSABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""What reading an answer that is not Qdrant's may raise."""
+"""What parsing an answer that does not come from Qdrant may raise."""
 
 READS = frozenset({"GET", "HEAD"})
 """Methods that change nothing."""
 
 T = TypeVar("T")
 ObserveLatency = Callable[[str, str, float], None]
-"""Told after each call: operation, outcome (ok, refused, unreachable), seconds."""
-MayAct = Callable[[], bool]
-"""Asked before each call that may change something: whether this process is the one that acts."""
+"""Called after each request: operation, outcome (ok, refused, unreachable), seconds."""
+
+
+def unmeasured(_operation: str, _outcome: str, _seconds: float) -> None:
+    """No measurements: commands and Jobs serve no metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request to a peer; `path` is quoted already (see `path`)."""
+    """One request to a peer; `path` is quoted (see the function `path`)."""
 
     operation: str
     method: str
@@ -56,22 +59,24 @@ class Request:
 
 
 def path(*segments: str | int) -> str:
-    """A path from raw segments; whatever a name contains, it stays one segment.
+    """A path from raw segments, quoted so that each name stays one segment.
 
     Raises:
-        Refused: `BadRequest` for a name that no quoting keeps a segment.
+        Refused: `BadRequest` for a name that quoting cannot keep as one segment.
     """
     for segment in segments:
         if segment in (".", ".."):
-            raise Refused("BadRequest", f"the name {segment!r} cannot stand in a URL: it means a directory")
+            raise Refused(
+                "BadRequest", f"the name {segment!r} is not possible in a URL: it means a directory"
+            )
     return "/" + "/".join(quote(str(segment), safe="") for segment in segments)
 
 
 class PeerHttp:
     """Sends requests to peers.
 
-    Every pod (`Endpoint.identity`) has a connection pool of its own: a kept-alive connection is never used
-    for another pod, even when that one is given the same address.
+    Every pod (`Endpoint.identity`) has its own connection pool: a connection is never used for another pod, even if
+    that pod has the same address.
     """
 
     def __init__(self, observe_latency: ObserveLatency, may_act: MayAct) -> None:
@@ -89,7 +94,7 @@ class PeerHttp:
 
         Raises:
             Unreachable: no answer in time, a 5xx, or something that is not Qdrant's envelope.
-            Retryable: not sent, because this process must not act.
+            Retryable: not sent, because this process is not the leader.
             Refused: Forbidden, NotFound, AlreadyExists or BadRequest, with Qdrant's message.
         """
         _, answer = await self._call(endpoint, request)
@@ -98,7 +103,7 @@ class PeerHttp:
         return answer["result"]
 
     async def read(self, endpoint: Endpoint, request: Request, parse: Callable[[Json], T]) -> T:
-        """The `result`, parsed; what `parse` cannot read is `Unreachable`, not empty."""
+        """The parsed `result`; an answer that `parse` cannot read is `Unreachable`, not empty."""
         result = await self.json(endpoint, request)
         try:
             return parse(result)
@@ -106,13 +111,13 @@ class PeerHttp:
             raise Unreachable(f"{_what(endpoint, request)}: unusable answer: {error!r}") from error
 
     async def status(self, endpoint: Endpoint, request: Request, expected: tuple[int, ...]) -> int:
-        """The status of a call whose `expected` statuses are answers; any other raises as `json` does."""
+        """The status of a call for which `expected` statuses are answers; others raise as in `json`."""
         return (await self._call(endpoint, request, expected))[0]
 
     async def _call(
         self, endpoint: Endpoint, request: Request, expected: tuple[int, ...] = ()
     ) -> tuple[int, Json]:
-        # A process that stood still may go on in the middle of a step, long after another one took over.
+        # A process that was paused may resume in the middle of a step, long after another one became the leader.
         if request.method not in READS and not self._may_act():
             raise Retryable(f"not the leader: {_what(endpoint, request)} was not sent")
         limits = aiohttp.ClientTimeout(total=request.timeout, sock_connect=CONNECT_SECONDS)
@@ -140,7 +145,7 @@ class PeerHttp:
     async def _send(
         self, endpoint: Endpoint, request: Request, limits: aiohttp.ClientTimeout, buffer: int = 2**16
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send, and turn every failure to hear the whole answer into `Unreachable`."""
+        """Send; every failure to read the whole answer raises `Unreachable`."""
         what = _what(endpoint, request)
         try:
             async with self._session(endpoint) as session:
@@ -172,17 +177,17 @@ class PeerHttp:
 
 
 class _Measure:
-    """Tells how long a call took and how it ended."""
+    """Reports the duration and the outcome of a call."""
 
-    def __init__(self, operation: str, tell: ObserveLatency) -> None:
-        self._operation, self._tell = operation, tell
+    def __init__(self, operation: str, observe_latency: ObserveLatency) -> None:
+        self._operation, self._observe_latency = operation, observe_latency
 
     def __enter__(self) -> None:
         self._began = time.monotonic()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         outcome = "unreachable" if kind else "ok"
-        self._tell(
+        self._observe_latency(
             self._operation,
             "refused" if isinstance(error, Refused) else outcome,
             time.monotonic() - self._began,
@@ -200,7 +205,7 @@ async def _sent(sending: Awaitable[aiohttp.ClientResponse], what: str) -> aiohtt
     """The beginning of the answer.
 
     Raises:
-        Refused: `BadRequest` for what HTTP cannot carry.
+        Refused: `BadRequest` for values that HTTP cannot transport.
         Unreachable: the answer is compressed.
     """
     try:
@@ -211,17 +216,17 @@ async def _sent(sending: Awaitable[aiohttp.ClientResponse], what: str) -> aiohtt
     if encoding.lower() != "identity":
         response.close()
         raise Unreachable(
-            f"{what}: unusable answer: it is compressed ({encoding[:20]}), which was not asked for"
+            f"{what}: unusable answer: it is compressed ({encoding[:20]}), which was not requested"
         )
     return response
 
 
 def _unsendable(what: str) -> Refused:
-    """The values stay unsaid: one of them is a key."""
+    """The message leaves out the values: one of them is a key."""
     return Refused(
         "BadRequest",
-        f"{what}: cannot be sent: the peer's address is none, or the API key has characters that a header cannot"
-        " carry; correct the Secret of the API key",
+        f"{what}: cannot be sent: the address of the peer is invalid, or the API key has characters that are not"
+        " allowed in a header; correct the Secret of the API key",
     )
 
 
@@ -231,7 +236,7 @@ async def _text(response: aiohttp.ClientResponse, limit: int, what: str) -> str:
 
 
 def _headers(endpoint: Endpoint) -> dict[str, str]:
-    """Identity encoding: Qdrant would compress snapshots on the fly, and their length would be lost."""
+    """Identity encoding: Qdrant would otherwise compress snapshots on the fly, without their length."""
     headers = {"accept-encoding": "identity"}
     return headers if endpoint.api_key is None else headers | {"api-key": endpoint.api_key}
 

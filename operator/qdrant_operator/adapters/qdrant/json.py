@@ -1,7 +1,7 @@
-"""Qdrant's JSON answers turned into `domain.values`; pure, so that recorded answers can be its tests.
+"""Qdrant's JSON answers as values of `domain.qdrant.views`. Pure; the tests use recorded answers.
 
-May not call anything, and may not guess: an answer without a field that consensus always gives is a KeyError
-here, which the caller reports as an unusable answer.
+Nothing is guessed: an answer without a field that consensus always has raises KeyError, which the caller reports as
+an unusable answer.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from qdrant_operator.domain.qdrant.views import (
 )
 
 DUMMY = "dummy shard"
-"""`local.variant_name` of a shard that stands in for data which could not be loaded."""
+"""`local.variant_name` of a shard whose data could not be loaded."""
 
 MESSAGE_CHARACTERS = 2000
-"""What is kept of a message of Qdrant: it ends in conditions and Events."""
+"""Characters kept of a message of Qdrant, which conditions and Events show."""
 
 
 def peer_view(cluster: Json, telemetry: Json, *, ready: bool) -> PeerView:
@@ -38,7 +38,7 @@ def peer_view(cluster: Json, telemetry: Json, *, ready: bool) -> PeerView:
     thread = cluster["consensus_thread_status"]
     return PeerView(
         peer=PeerId(cluster["peer_id"]),
-        peers={PeerId(int(peer)): _uri(member["uri"]) for peer, member in cluster["peers"].items()},
+        peers={PeerId(int(peer)): _uri(known["uri"]) for peer, known in cluster["peers"].items()},
         leader=None if raft["leader"] is None else PeerId(raft["leader"]),
         term=raft["term"],
         commit=raft["commit"],
@@ -55,7 +55,7 @@ def peer_view(cluster: Json, telemetry: Json, *, ready: bool) -> PeerView:
 
 
 def is_disabled(cluster: Mapping[str, Json]) -> bool:
-    """Whether the result of `GET /cluster` comes from a server that runs outside cluster mode."""
+    """Whether the result of `GET /cluster` is from a server without cluster mode."""
     return cluster.get("status") == "disabled"
 
 
@@ -65,7 +65,7 @@ def shard_snapshot(described: Json) -> ShardSnapshot:
 
 
 def error_message(answer: Json, text: str) -> str:
-    """Qdrant's own message in an answer that is an error; the raw text where there is none."""
+    """The message of Qdrant in an error; the start of the raw text where there is none."""
     status = answer.get("status") if isinstance(answer, Mapping) else None
     message = status.get("error") if isinstance(status, Mapping) else None
     return str(message)[:MESSAGE_CHARACTERS] if message else text.strip()[:500] or "no message"
@@ -84,13 +84,13 @@ def _send_failures(cluster: Json) -> dict[str, str]:
 
 def _send_failed_at(cluster: Json) -> dict[str, datetime]:
     failures = cluster.get("message_send_failures") or {}
-    told = {_uri(uri): failure.get("latest_error_timestamp") for uri, failure in failures.items()}
-    return {uri: datetime.fromisoformat(text) for uri, text in told.items() if text}
+    moments = {_uri(uri): failure.get("latest_error_timestamp") for uri, failure in failures.items()}
+    return {uri: datetime.fromisoformat(moment) for uri, moment in moments.items() if moment}
 
 
 def _collections(telemetry: Json) -> tuple[CollectionView, ...]:
     found = telemetry["collections"].get("collections") or ()
-    return tuple(sorted((_collection(one) for one in found), key=lambda view: view.name))
+    return tuple(sorted(map(_collection, found), key=lambda view: view.name))
 
 
 def _collection(described: Json) -> CollectionView:
@@ -101,8 +101,8 @@ def _collection(described: Json) -> CollectionView:
         replication_factor=params["replication_factor"],
         write_consistency_factor=params["write_consistency_factor"],
         sharding_custom=params.get("sharding_method") == "custom",
-        shards=tuple(sorted((_shard(one) for one in described["shards"]), key=lambda view: view.shard)),
-        transfers=tuple(_transfer(one) for one in described.get("transfers") or ()),
+        shards=tuple(sorted(map(_shard, described["shards"]), key=lambda view: view.shard)),
+        transfers=tuple(map(_transfer, described.get("transfers") or ())),
         resharding=bool(described.get("resharding")),
     )
 
@@ -118,7 +118,7 @@ def _shard(described: Json) -> ShardView:
 
 
 def _state(state: str) -> ReplicaState:
-    """A state that a newer Qdrant has and we do not know counts as unknown, never as sound."""
+    """A state of a newer Qdrant that we do not know is UNKNOWN, never sound."""
     try:
         return ReplicaState(state)
     except ValueError:

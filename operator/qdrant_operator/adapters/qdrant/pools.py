@@ -1,4 +1,4 @@
-"""Connections to peers, in pools that belong to a pod: never used for another one, even at the same address."""
+"""Connection pools, one for each pod: a connection is never used for another pod, even at the same address."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import aiohttp
 
 KEEP_ALIVE_SECONDS = 4.0
-"""Shorter than the 5 s after which Qdrant's server closes an idle connection, so that we never write into one
-that is just being closed."""
+"""Shorter than the 5 s after which the server of Qdrant closes an idle connection, so that no request is sent on a
+connection that is being closed."""
 POOLS = 1024
-"""Pods whose pools are kept; the least recently used idle one goes first."""
+"""Most pools that are kept; the least recently used idle one is closed first."""
 CONNECTIONS = 16
-"""Connections to one pod at a time."""
+"""Concurrent connections to one pod."""
 
 
 @dataclass(slots=True)
@@ -26,10 +26,10 @@ class _Pool:
 
 
 class Pools:
-    """A pool for each pod that was asked lately."""
+    """A pool for each recently used pod."""
 
     def __init__(self) -> None:
-        """Nothing is opened before the first use."""
+        """Open nothing before the first use."""
         self._pools: OrderedDict[str, _Pool] = OrderedDict()
 
     async def close(self) -> None:
@@ -40,7 +40,7 @@ class Pools:
 
     @asynccontextmanager
     async def session(self, identity: str) -> AsyncIterator[aiohttp.ClientSession]:
-        """The session of the pod with this uid; it stays open while it is used."""
+        """The session of the pod with this uid; it is not closed while it is used."""
         pool = await self._pool(identity)
         pool.busy += 1
         try:
@@ -57,7 +57,7 @@ class Pools:
         return pool
 
     async def _evict(self) -> None:
-        """Forget the oldest idle pools beyond the bound; the newest one is never forgotten."""
+        """Close the oldest idle pools above the limit, but never the newest."""
         surplus = len(self._pools) - POOLS
         idle = [identity for identity, pool in list(self._pools.items())[:-1] if not pool.busy]
         for identity in idle[: max(surplus, 0)]:
@@ -71,16 +71,16 @@ def _session() -> aiohttp.ClientSession:
         ssl=False,
         socket_factory=_socket,
     )
-    # A few compressed bytes can stand for gigabytes; `qdrant_http` refuses answers that are compressed.
+    # A few compressed bytes may expand to gigabytes; `http` refuses compressed answers.
     return aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=False
     )
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket that notices within half a minute that the node at the other end is gone.
+    """A socket that detects within 30 s that the other node is gone.
 
-    Long calls (a snapshot being made) send nothing for minutes: without probes a dead node looks busy.
+    During long calls (creating a snapshot) nothing is sent for minutes: without probes a dead node looks busy.
     """
     family, kind, protocol, *_ = address
     opened = socket.socket(family=family, type=kind, proto=protocol)

@@ -1,7 +1,7 @@
-"""Peers seen from outside the cluster's network: their REST API through the API server's pod proxy.
+"""Peers from outside the network of the cluster: their REST API through the pod proxy of the API server.
 
-Reads only. The caller's Kubernetes credentials let the request in (`get` on `pods/proxy`); the peer's own API key
-travels along in its header. Slower than the pod's address, and for people's eyes only: the loop never uses it.
+Reads only. Requests need `get` on `pods/proxy` for the Kubernetes credentials of the caller, and carry the API key of
+the peers in a header. Slower than the address of the pod: for commands only, the loop never uses it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
+from qdrant_operator.adapters.leadership import never
 from qdrant_operator.adapters.qdrant.http import ObserveLatency, PeerHttp
 from qdrant_operator.adapters.qdrant.rest import QdrantRest
 from qdrant_operator.domain.common import names
@@ -20,13 +21,13 @@ from qdrant_operator.domain.common.kinds import Endpoint, Json
 from qdrant_operator.domain.qdrant.views import PeerView
 
 FindPod = Callable[[str], tuple[str, str]]
-"""Namespace and name of the pod with a uid."""
+"""Returns namespace and name of the pod with a uid."""
 _STATUS = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)')
-"""The API server's own errors are Status objects, perhaps cut short."""
+"""Errors of the API server are Status objects, which may be truncated."""
 
 
 class ProxiedPeers(QdrantRest):
-    """Looks at peers by way of the API server."""
+    """Reads peers through the API server."""
 
     def __init__(
         self, session: aiohttp.ClientSession, url: str, find_pod: FindPod, observe_latency: ObserveLatency
@@ -37,13 +38,13 @@ class ProxiedPeers(QdrantRest):
         self._url, self._find_pod = url, find_pod
 
     async def observe(self, endpoint: Endpoint) -> PeerView:
-        """As `QdrantRest`; what the API server itself says against it is told in its words."""
+        """As `QdrantRest`; an error of the API server keeps its message."""
         try:
             return await super().observe(self._through(endpoint))
         except Refused as error:
-            raise Refused(error.reason, _words(str(error))) from error
+            raise Refused(error.reason, _message(str(error))) from error
         except Unreachable as error:
-            raise Unreachable(_words(str(error)), after=error.after) from error
+            raise Unreachable(_message(str(error)), after=error.after) from error
 
     async def cluster_key(self, endpoint: Endpoint, key: str) -> Json:
         """As `QdrantRest`."""
@@ -56,10 +57,10 @@ class ProxiedPeers(QdrantRest):
 
 
 class _OneSession(PeerHttp):
-    """All peers are behind one server, so there is one pool."""
+    """One session for all peers: they are behind one server."""
 
     def __init__(self, session: aiohttp.ClientSession, observe_latency: ObserveLatency) -> None:
-        super().__init__(observe_latency, _never)
+        super().__init__(observe_latency, never)
         self._shared = session
 
     @asynccontextmanager
@@ -67,12 +68,7 @@ class _OneSession(PeerHttp):
         yield self._shared
 
 
-def _never() -> bool:
-    """People's commands only look."""
-    return False
-
-
-def _words(message: str) -> str:
+def _message(message: str) -> str:
     found = _STATUS.search(message)
     if not found or '"Status"' not in message:
         return message

@@ -26,6 +26,7 @@ from qdrant_operator.domain.collection.steps import (
     UpdateCollection,
 )
 from qdrant_operator.domain.common import names
+from qdrant_operator.domain.common.backoff import Backoff
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.qdrant.soundness import answering
 from qdrant_operator.reconcile.access import cluster_access
@@ -38,9 +39,8 @@ REASKED_AFTER = timedelta(seconds=60)
 Asking again is harmless (each asking is one entry in the shards' queues), asking every second is not."""
 RETRIED_AFTER = timedelta(seconds=30)
 """A step that Qdrant refused is tried again at this pace: what it disliked may have changed."""
-STARTED_AGAIN = timedelta(minutes=1)
-STARTED_AT_LAST = timedelta(hours=1)
-"""Pauses before pending optimizations are started again: doubled from the first to the last, until none are left."""
+RESTARTS = Backoff(first=60.0, longest=3600.0)
+"""Pauses before pending optimizations are started again."""
 FORGOTTEN_AFTER = timedelta(minutes=10)
 """Longer than the longest pause between two passes over one object."""
 
@@ -200,7 +200,7 @@ class Memory:
         known = self._recent[uid]
         if known.started is None or not known.starts:
             return not self.rests(uid, step)
-        pause = min(STARTED_AGAIN * 2 ** min(known.starts - 1, 10), STARTED_AT_LAST)
+        pause = timedelta(seconds=RESTARTS.pause(known.starts))
         return self._now() - known.started >= pause and not self.rests(uid, step)
 
     def refusal(self, uid: str, step: CollectionStep) -> str | None:
