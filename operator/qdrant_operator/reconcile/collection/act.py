@@ -25,12 +25,12 @@ from qdrant_operator.domain.collection.steps import (
     TakeOver,
     UpdateCollection,
 )
-from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.qdrant.soundness import answering
 from qdrant_operator.reconcile.access import cluster_access
 from qdrant_operator.reconcile.collection.observe import view_of
 from qdrant_operator.reconcile.context import Context
+from qdrant_operator.reconcile.finalizers import add_finalizer, remove_finalizer
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest, Qdrant
 
 REASKED_AFTER = timedelta(seconds=60)
@@ -54,8 +54,11 @@ async def act(context: Context, subject: Manifest, endpoint: Endpoint | None, st
         Refused: Qdrant or Kubernetes says no.
         Retryable: neither done nor failed for certain: look again.
     """
-    if isinstance(step, AddFinalizer | RemoveFinalizer):
-        await _finalizers(context, subject, held=isinstance(step, AddFinalizer))
+    if isinstance(step, AddFinalizer):
+        await add_finalizer(context, Kind.COLLECTION, subject)
+        return
+    if isinstance(step, RemoveFinalizer):
+        await remove_finalizer(context, Kind.COLLECTION, subject)
         return
     if endpoint is None:
         raise Refused("ClusterNotFound", f"there is no peer to ask: {step}")
@@ -143,15 +146,6 @@ async def _remove_key(qdrant: Qdrant, endpoint: Endpoint, step: RemoveShardKey) 
                 f"shard key {step.label} of {step.name} is gone already: looking again"
             ) from error
         raise
-
-
-async def _finalizers(context: Context, subject: Manifest, *, held: bool) -> None:
-    """On exactly the version that was read: others' finalizers are theirs."""
-    meta = subject["metadata"]
-    others = [one for one in meta.get("finalizers") or () if one != names.FINALIZER]
-    wanted = [*others, names.FINALIZER] if held else others
-    body = {"metadata": {"resourceVersion": meta["resourceVersion"], "finalizers": wanted}}
-    await context.kubernetes.patch(Kind.COLLECTION, meta["namespace"], meta["name"], body)
 
 
 class Memory:

@@ -20,13 +20,13 @@ from qdrant_operator.domain.collection.steps import (
     ends_soon,
     needs_action,
 )
-from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.qdrant.views import Silent
 from qdrant_operator.reconcile.access import ClusterAccess, cluster_access
 from qdrant_operator.reconcile.collection.act import Memory, act
 from qdrant_operator.reconcile.collection.observe import Observation, desired, look
 from qdrant_operator.reconcile.context import Context, Requeue
+from qdrant_operator.reconcile.finalizers import has_finalizer
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
 from qdrant_operator.reconcile.report import write_status
 
@@ -86,7 +86,7 @@ class CollectionReconciler:
     async def _is_left_behind(self, subject: Manifest) -> bool:
         """Whether its deletion has nothing to clean up: its cluster is gone or going. No refused spec holds that up."""
         meta, cluster = subject["metadata"], subject["spec"]["clusterRef"]["name"]
-        if "deletionTimestamp" not in meta or names.FINALIZER not in (meta.get("finalizers") or ()):
+        if "deletionTimestamp" not in meta or not has_finalizer(subject):
             return False
         found = await self._context.kubernetes.read(Kind.CLUSTER, meta["namespace"], cluster)
         return found is None or "deletionTimestamp" in found["metadata"]

@@ -21,6 +21,7 @@ from qdrant_operator.domain.qdrant.soundness import answering
 from qdrant_operator.domain.qdrant.views import PeerView, Silent, View
 from qdrant_operator.reconcile.access import ClusterAccess, ordinal
 from qdrant_operator.reconcile.context import Context
+from qdrant_operator.reconcile.finalizers import has_finalizer
 from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest, Qdrant
 from qdrant_operator.reconcile.spec import read_spec
 
@@ -60,7 +61,7 @@ def desired(context: Context, subject: Manifest, cluster: Manifest | None) -> De
         granted=frozenset((subject.get("status") or {}).get("aliases") or ()),
         granted_keys=frozenset((subject.get("status") or {}).get("shardKeys") or ()),
         wanted_peers=int(cluster_spec.get("replicas") or 1),
-        held=names.FINALIZER in (meta.get("finalizers") or ()),
+        held=has_finalizer(subject),
         leaving="deletionTimestamp" in meta,
         cluster_leaving=cluster is None or "deletionTimestamp" in cluster["metadata"],
         paused=bool(cluster_spec.get("paused")),

@@ -7,12 +7,11 @@ name is the last that there is of it. Nothing good is deleted while the QdrantCl
 from __future__ import annotations
 
 from qdrant_operator.domain.backup.retention import Kept, Phase, prune
-from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.conditions import timestamp
 from qdrant_operator.reconcile.backup.schedule.observe import Observation
-from qdrant_operator.reconcile.backup.snapshot.deletion import hold
 from qdrant_operator.reconcile.backup.snapshot.subject import is_expired, is_known, moment, phase_of
 from qdrant_operator.reconcile.context import Context
+from qdrant_operator.reconcile.finalizers import add_finalizer, has_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
 
@@ -51,8 +50,8 @@ async def _expire(context: Context, look: Observation, snapshot: Manifest) -> No
     """First the record, then our finalizer, then the deletion: a crash in between leaves files, never takes any."""
     if look.spec.deletion_policy == "Delete" and phase_of(snapshot).stored:
         snapshot = await _record(context, look, snapshot)
-        if names.FINALIZER not in (snapshot["metadata"].get("finalizers") or ()):
-            snapshot = await hold(context, snapshot, held=True)
+        if not has_finalizer(snapshot):
+            snapshot = await add_finalizer(context, Kind.SNAPSHOT, snapshot)
     meta = snapshot["metadata"]
     await context.kubernetes.delete(Kind.SNAPSHOT, meta["namespace"], meta["name"], uid=meta["uid"])
     context.reporter.step(Kind.SCHEDULE.kind, "PruneSnapshot", "done")

@@ -9,13 +9,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from qdrant_operator.domain.backup.retention import Phase
-from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.reconcile.backup.snapshot.outcome import ended
 from qdrant_operator.reconcile.backup.snapshot.permission import kept_because
 from qdrant_operator.reconcile.backup.snapshot.subject import Subject, moment
 from qdrant_operator.reconcile.backup.storage import delete_backup, delete_fragments, open_storage
 from qdrant_operator.reconcile.context import Context, Requeue
+from qdrant_operator.reconcile.finalizers import remove_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
 PATIENCE = timedelta(minutes=10)
@@ -56,19 +56,6 @@ async def leave(context: Context, subject: Subject) -> Requeue:
     return await _delete(context, subject)
 
 
-async def hold(context: Context, manifest: Manifest, *, held: bool) -> Manifest:
-    """Put our finalizer on exactly the version that was read, or take it off; others' stay. As it is afterwards."""
-    meta = manifest["metadata"]
-    others = [one for one in meta.get("finalizers") or () if one != names.FINALIZER]
-    body = {
-        "metadata": {
-            "resourceVersion": meta["resourceVersion"],
-            "finalizers": [*others, names.FINALIZER] if held else others,
-        }
-    }
-    return await context.kubernetes.patch(Kind.SNAPSHOT, meta["namespace"], meta["name"], body)
-
-
 async def _delete(context: Context, subject: Subject) -> Requeue:
     if await _job_stands(context, subject):
         return Requeue(context.options.busy_seconds)
@@ -89,7 +76,7 @@ async def _left(context: Context, subject: Subject, error: Refused | Retryable) 
 
 
 async def _let_go(context: Context, subject: Subject) -> Requeue:
-    await hold(context, subject.manifest, held=False)
+    await remove_finalizer(context, Kind.SNAPSHOT, subject.manifest)
     return Requeue(context.options.resync_seconds)
 
 

@@ -14,7 +14,7 @@ from qdrant_operator.domain.backup.journal import Result
 from qdrant_operator.domain.backup.retention import Phase
 from qdrant_operator.domain.common.conditions import Condition, timestamp
 from qdrant_operator.domain.common.errors import Refused, Retryable
-from qdrant_operator.reconcile.backup.snapshot.deletion import hold, leave
+from qdrant_operator.reconcile.backup.snapshot.deletion import leave
 from qdrant_operator.reconcile.backup.snapshot.outcome import (
     ended,
     outcome,
@@ -28,6 +28,7 @@ from qdrant_operator.reconcile.backup.snapshot.start import not_started, start_t
 from qdrant_operator.reconcile.backup.snapshot.subject import Subject, moment, read_subject
 from qdrant_operator.reconcile.backup.storage import delete_fragments, open_storage
 from qdrant_operator.reconcile.context import Context, Requeue
+from qdrant_operator.reconcile.finalizers import add_finalizer, remove_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.report import write_status
 
@@ -64,7 +65,8 @@ class SnapshotReconciler:
         if "deletionTimestamp" in read.manifest["metadata"]:
             return await leave(self._context, read)
         if read.held is not read.cleans_up and (read.held or read.phase is not Phase.FAILED):
-            await hold(self._context, read.manifest, held=read.cleans_up)
+            change = add_finalizer if read.cleans_up else remove_finalizer
+            await change(self._context, Kind.SNAPSHOT, read.manifest)
             return Requeue(0)
         if read.phase.over:
             return await self._rest(read)

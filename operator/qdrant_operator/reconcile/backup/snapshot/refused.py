@@ -8,13 +8,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from qdrant_operator.domain.backup.retention import Phase
-from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.conditions import Condition, timestamp
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.manifests.jobs import job_name
-from qdrant_operator.reconcile.backup.snapshot.deletion import PATIENCE, files_left, hold
+from qdrant_operator.reconcile.backup.snapshot.deletion import PATIENCE, files_left
 from qdrant_operator.reconcile.backup.snapshot.subject import is_over, moment, phase_of
 from qdrant_operator.reconcile.context import Context, Requeue
+from qdrant_operator.reconcile.finalizers import has_finalizer, remove_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.report import write_status
 
@@ -78,12 +78,12 @@ def _facts(manifest: Manifest) -> Manifest:
 async def _leave(context: Context, manifest: Manifest, error: Refused) -> Requeue:
     """The deletion waits for a correction as long as for a storage that does not answer; then the files stay."""
     meta = manifest["metadata"]
-    if names.FINALIZER not in (meta.get("finalizers") or ()):
+    if not has_finalizer(manifest):
         return Requeue(context.options.resync_seconds)
     if context.clock.now() - moment(meta["deletionTimestamp"]) <= PATIENCE:
         raise error
     location = (manifest.get("status") or {}).get("location")
     if location:
         await files_left(context, manifest, location, error.message)
-    await hold(context, manifest, held=False)
+    await remove_finalizer(context, Kind.SNAPSHOT, manifest)
     return Requeue(context.options.resync_seconds)

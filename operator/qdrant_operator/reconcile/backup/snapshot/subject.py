@@ -12,6 +12,7 @@ from qdrant_operator.domain.backup.storage import S3Place, backup_folder, journa
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.manifests.jobs import job_name
+from qdrant_operator.reconcile.finalizers import has_finalizer
 from qdrant_operator.reconcile.named import Named
 from qdrant_operator.reconcile.ports import Manifest
 from qdrant_operator.reconcile.records import check_known
@@ -72,7 +73,7 @@ class Subject(Named):
     @property
     def held(self) -> bool:
         """Our finalizer is on it."""
-        return names.FINALIZER in (self.manifest["metadata"].get("finalizers") or ())
+        return has_finalizer(self.manifest)
 
     @property
     def reason(self) -> str:
