@@ -6,10 +6,10 @@ No I/O here and nothing from other rooms: a model says what a user may write, ne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -89,6 +89,13 @@ Quantity = Annotated[
 """An amount as Kubernetes writes it: 2, 500m, 8Gi."""
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
 """Name of another Kubernetes object."""
+Time = Annotated[
+    datetime,
+    PlainSerializer(
+        lambda time: time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str, when_used="json"
+    ),
+]
+"""A point in time, written as Kubernetes writes it: RFC 3339, UTC, to the second."""
 Labels = Annotated[Mapping[str, str], Field(max_length=64)]
 """Labels or annotations."""
 
@@ -122,7 +129,7 @@ class Condition(Model):
     """Why, as a sentence: what was seen, where, and what to do."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The metadata.generation that this condition was decided on."""
-    last_transition_time: datetime | None = None
+    last_transition_time: Time | None = None
     """When the status last changed."""
 
 
@@ -146,11 +153,11 @@ class OperatorRecord(Model):
 
     name: str
     """Namespace and name of the installation's Lease."""
-    renewed_at: datetime
+    renewed_at: Time
     """When it renewed this record; one that stays as it is for 15 minutes is of an installation that is gone."""
     rival: str | None = None
     """Another installation that watches the object, and does nothing."""
-    rival_seen_at: datetime | None = None
+    rival_seen_at: Time | None = None
     """When that one looked last."""
 
 
@@ -164,3 +171,7 @@ class Status(Model):
     """The metadata.generation that this status was made from."""
     conditions: Conditions = ()
     """What is true of the object now."""
+
+    def facts(self) -> dict[str, Any]:
+        """The fields that were set and are not absent, as they stand in a manifest."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)

@@ -27,7 +27,7 @@ def said(wanted: Desired, seen: Observed) -> dict[str, Condition]:
 
 def told(wanted: Desired, seen: Observed, *, owned_before: bool = False) -> dict[str, Any]:
     """Facts."""
-    return facts(wanted, seen, plan(wanted, seen), owned_before=owned_before)
+    return facts(wanted, seen, plan(wanted, seen), owned_before=owned_before).facts()
 
 
 def test_a_settled_sound_collection_is_ready() -> None:

@@ -6,7 +6,6 @@ No I/O here. The schedule speaks CronJob's words.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -19,6 +18,7 @@ from qdrant_operator.api.base import (
     Model,
     Quantity,
     Status,
+    Time,
     list_map,
     requests_within_limits,
     rule,
@@ -135,11 +135,11 @@ class SnapshotScheduleSpec(Model):
 class SnapshotScheduleStatus(Status):
     """What the schedule did and will do."""
 
-    last_schedule_time: datetime | None = None
+    last_schedule_time: Time | None = None
     """When the newest snapshot was due."""
-    next_schedule_time: datetime | None = None
+    next_schedule_time: Time | None = None
     """When the next snapshot is due."""
-    last_successful_time: datetime | None = None
+    last_successful_time: Time | None = None
     """When the newest complete snapshot was completed."""
     active: tuple[str, ...] = ()
     """Names of QdrantSnapshots that run now."""
@@ -215,7 +215,7 @@ class SnapshotRetention(Model):
 
     uid: str
     """The uid of the QdrantSnapshot that it is about: a copied status decides nothing."""
-    decided_at: datetime
+    decided_at: Time
     """When it was decided."""
 
 
@@ -225,9 +225,9 @@ class SnapshotStatus(Status):
     phase: SnapshotPhase | None = None
     """How far it is. Complete: the manifest is written. Verified: the files were read back and agree.
     PartiallyFailed: some collections are saved, those in missing are not. Failed: nothing is saved."""
-    started_at: datetime | None = None
+    started_at: Time | None = None
     """When the run began."""
-    completed_at: datetime | None = None
+    completed_at: Time | None = None
     """When the manifest was written."""
     location: str | None = None
     """URL of the folder with manifest.json."""
@@ -243,7 +243,7 @@ class SnapshotStatus(Status):
     """How far a running snapshot is, for example 12/24 shards, 4.1/9.8 GiB."""
     message: str | None = None
     """What went wrong, and what to do."""
-    waiting_since: datetime | None = None
+    waiting_since: Time | None = None
     """Since when a pending snapshot waits for what its message says."""
     job: str | None = None
     """The Job that does the work."""

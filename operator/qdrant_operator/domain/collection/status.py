@@ -25,7 +25,6 @@ from qdrant_operator.domain.collection.steps import (
     needs_action,
 )
 from qdrant_operator.domain.common.conditions import Condition
-from qdrant_operator.domain.common.kinds import Manifest
 from qdrant_operator.domain.common.plan import Blocked
 from qdrant_operator.domain.common.text import named
 from qdrant_operator.domain.qdrant.soundness import ShardHealth
@@ -197,11 +196,13 @@ def _indexed(desired: Desired, observed: Observed) -> Condition:
     )
 
 
-def facts(desired: Desired, observed: Observed, plan: CollectionPlan, *, owned_before: bool) -> Manifest:
+def facts(
+    desired: Desired, observed: Observed, plan: CollectionPlan, *, owned_before: bool
+) -> CollectionStatus:
     """Status without conditions; a fact that is not known now is absent."""
     live = observed.collection if isinstance(observed.collection, Live) else None
     silent = isinstance(observed.collection, Silent)
-    status = CollectionStatus(
+    return CollectionStatus(
         phase=_phase(desired, observed, plan),
         active_name=desired.name if live else None,
         owned=owned_before if silent else live is not None and live.owner == desired.owner,
@@ -217,8 +218,13 @@ def facts(desired: Desired, observed: Observed, plan: CollectionPlan, *, owned_b
         aliases=_granted(desired, observed, plan),
         shard_keys=_granted_keys(desired, observed, plan),
     )
-    return status.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude={"conditions", "observed_generation"}
+
+
+def not_asked(guard: str, message: str, *, refused: bool) -> CollectionStatus:
+    """Status while the cluster is not asked, but for what stays of the last pass that asked it."""
+    return CollectionStatus(
+        phase=CollectionPhase.BLOCKED if refused else CollectionPhase.PENDING,
+        blocked=(BlockedWords(step="look after the collection", guard=guard, message=message),),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from qdrant_operator.api import ClusterStatus
 from qdrant_operator.domain.collection.requests import OWNER_KEY
 from qdrant_operator.domain.collection.shards import keys_seen
 from qdrant_operator.domain.collection.steps import (
@@ -32,6 +33,7 @@ from qdrant_operator.reconcile.collection.observe import view_of
 from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.finalizers import add_finalizer, remove_finalizer
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest, Qdrant
+from qdrant_operator.reconcile.records import read_status
 
 REASKED_AFTER = timedelta(seconds=60)
 """An index that was asked for and is not there: Qdrant builds in the background and shows nothing meanwhile.
@@ -95,9 +97,9 @@ def _nobody_leaves(context: Context, subject: Manifest, step: CollectionStep) ->
     """Qdrant would put new shards on a peer that is just being removed from consensus."""
     name = subject["spec"]["clusterRef"]["name"]
     cluster = context.kubernetes.cached_one(Kind.CLUSTER, subject["metadata"]["namespace"], name)
-    leaving = ((cluster or {}).get("status") or {}).get("leaving")
-    if leaving and leaving["phase"] == "Removing":
-        raise Retryable(f"{step}: waits until the peer of {leaving['pod']} is removed", after=1.0)
+    leaving = read_status(ClusterStatus, cluster).leaving if cluster else None
+    if leaving and leaving.phase == "Removing":
+        raise Retryable(f"{step}: waits until the peer of {leaving.pod} is removed", after=1.0)
 
 
 async def ask(qdrant: Qdrant, endpoint: Endpoint, step: CollectionStep) -> None:

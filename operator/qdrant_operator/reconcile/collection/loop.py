@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qdrant_operator.api import CollectionStatus
 from qdrant_operator.domain.collection import status as collection_status
 from qdrant_operator.domain.collection.indexes import is_settled, optimizations_to_start
 from qdrant_operator.domain.collection.observed import Desired, Observed
@@ -28,6 +29,7 @@ from qdrant_operator.reconcile.collection.observe import Observation, desired, l
 from qdrant_operator.reconcile.context import Context, Requeue
 from qdrant_operator.reconcile.finalizers import has_finalizer
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
+from qdrant_operator.reconcile.records import read_status
 from qdrant_operator.reconcile.report import write_status
 
 KEPT_FACTS = ("activeName", "owned", "aliases", "shardKeys")
@@ -142,7 +144,7 @@ class CollectionReconciler:
         self._count_guards(subject, {one.guard.value for one in shown.blocked})
         stuck = tuple((one.guard.value, one.message) for one in shown.blocked if needs_action(one.guard))
         await self._tell_waits(subject, stuck)
-        before = bool((subject.get("status") or {}).get("owned"))
+        before = read_status(CollectionStatus, subject).owned or False
         facts = collection_status.facts(wanted, observed, shown, owned_before=before)
         conditions = collection_status.conditions(wanted, observed, shown)
         return await write_status(self._context, Kind.COLLECTION, subject, facts, conditions)
@@ -192,12 +194,9 @@ class CollectionReconciler:
         """Say why nothing can be done now; what the last good pass found to be ours stays in status."""
         self._count_guards(subject, {reason})
         await self._tell_waits(subject, ((reason, message),) if refused else ())
-        status = subject.get("status") or {}
-        facts = {key: status[key] for key in KEPT_FACTS if key in status}
-        facts["phase"] = "Blocked" if refused else "Pending"
-        facts["blocked"] = [{"step": "look after the collection", "guard": reason, "message": message}]
+        facts = collection_status.not_asked(reason, message, refused=refused)
         conditions = collection_status.waiting(reason, message, refused=refused)
-        await write_status(self._context, Kind.COLLECTION, subject, facts, conditions)
+        await write_status(self._context, Kind.COLLECTION, subject, facts, conditions, kept=KEPT_FACTS)
         return Requeue(self._context.options.watch_seconds if refused else self._context.options.busy_seconds)
 
 
@@ -215,5 +214,5 @@ def _never_formed(cluster: Manifest | None) -> bool:
 
 
 def _is_ready(subject: Manifest) -> bool:
-    conditions = (subject.get("status") or {}).get("conditions") or ()
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    conditions = read_status(CollectionStatus, subject).conditions
+    return any(condition.type == "Ready" and condition.status == "True" for condition in conditions)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qdrant_operator.api import CollectionSpec
+from qdrant_operator.api import CollectionSpec, CollectionStatus
 from qdrant_operator.domain.collection.observed import Absent, Desired, Live, Observed, PodSeen
 from qdrant_operator.domain.collection.ownership import claims
 from qdrant_operator.domain.collection.settings import lookup
@@ -23,6 +23,7 @@ from qdrant_operator.reconcile.access import ClusterAccess, ordinal
 from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.finalizers import has_finalizer
 from qdrant_operator.reconcile.ports import Endpoint, Json, Kind, Manifest, Qdrant
+from qdrant_operator.reconcile.records import read_status
 from qdrant_operator.reconcile.spec import read_spec
 
 
@@ -51,6 +52,7 @@ def desired(context: Context, subject: Manifest, cluster: Manifest | None) -> De
         Refused: `InvalidSpec`.
     """
     meta = subject["metadata"]
+    status = read_status(CollectionStatus, subject)
     siblings = context.kubernetes.cached(Kind.COLLECTION, meta["namespace"], {})
     cluster_spec = cluster["spec"] if cluster else {}
     return Desired(
@@ -58,8 +60,8 @@ def desired(context: Context, subject: Manifest, cluster: Manifest | None) -> De
         owner=f"{meta['namespace']}/{meta['name']}/{meta['uid']}",
         spec=parse_spec(subject),
         claims=claims(subject, siblings),
-        granted=frozenset((subject.get("status") or {}).get("aliases") or ()),
-        granted_keys=frozenset((subject.get("status") or {}).get("shardKeys") or ()),
+        granted=frozenset(status.aliases),
+        granted_keys=frozenset(status.shard_keys),
         wanted_peers=int(cluster_spec.get("replicas") or 1),
         held=has_finalizer(subject),
         leaving="deletionTimestamp" in meta,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from qdrant_operator.api import SnapshotScheduleStatus
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.conditions import Condition, timestamp
 from qdrant_operator.domain.common.errors import Refused
@@ -18,10 +19,11 @@ from qdrant_operator.domain.common.schedules import latest_due, next_due, run_na
 from qdrant_operator.reconcile.backup.schedule.observe import Observation, look_at, made_by, snapshots_of
 from qdrant_operator.reconcile.backup.schedule.retention import claim, retain
 from qdrant_operator.reconcile.backup.schedule.status import last_snapshot, ready
-from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
+from qdrant_operator.reconcile.backup.snapshot.subject import phase_of, status_of
 from qdrant_operator.reconcile.context import Context, Requeue
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import write_status
+from qdrant_operator.reconcile.records import read_status
+from qdrant_operator.reconcile.report import every_field, write_status
 
 
 class ScheduleReconciler:
@@ -92,34 +94,38 @@ class ScheduleReconciler:
         return await look_at(self._context, subject) if await retain(self._context, look) else look
 
     async def _report(self, look: Observation, following: datetime, problem: Refused | None) -> None:
-        good = [one for one in look.snapshots if phase_of(one).good]
-        done = max((one["status"].get("completedAt") or "" for one in good), default="")
-        facts = {
-            "lastScheduleTime": timestamp(look.last) if look.last else None,
-            "nextScheduleTime": None if look.spec.suspend else timestamp(following),
-            "lastSuccessfulTime": done or (look.manifest.get("status") or {}).get("lastSuccessfulTime"),
-            "active": list(look.active),
-            "kept": len(good),
-        }
+        good = [snapshot for snapshot in look.snapshots if phase_of(snapshot).good]
+        completed = [status_of(snapshot).completed_at for snapshot in good]
+        facts = SnapshotScheduleStatus(
+            last_schedule_time=look.last,
+            next_schedule_time=None if look.spec.suspend else following,
+            last_successful_time=max((time for time in completed if time), default=look.last_successful),
+            active=look.active,
+            kept=len(good),
+        )
         await self._write(look.manifest, look.snapshots, facts, ready(look, following, problem))
 
     async def _refuse(self, subject: Manifest, error: Refused) -> Requeue:
-        status = subject.get("status") or {}
-        known = {k: v for k, v in status.items() if k not in ("conditions", "observedGeneration")}
-        known.pop("nextScheduleTime", None)
         condition = Condition("Ready", False, error.reason, error.message)
-        await self._write(subject, snapshots_of(self._context, subject), known, condition)
+        kept = every_field(Kind.SCHEDULE, but=("nextScheduleTime",))
+        snapshots = snapshots_of(self._context, subject)
+        await self._write(subject, snapshots, SnapshotScheduleStatus(), condition, kept)
         return Requeue(self._context.options.resync_seconds)
 
     async def _write(
-        self, subject: Manifest, snapshots: tuple[Manifest, ...], facts: Manifest, condition: Condition
+        self,
+        subject: Manifest,
+        snapshots: tuple[Manifest, ...],
+        facts: SnapshotScheduleStatus,
+        condition: Condition,
+        kept: frozenset[str] = frozenset(),
     ) -> None:
         if condition.status is False and not _says(subject, condition.reason):
             await self._context.reporter.event(
                 subject, kind="Warning", reason=condition.reason, message=condition.message
             )
         conditions = (condition, last_snapshot(snapshots))
-        await write_status(self._context, Kind.SCHEDULE, subject, facts, conditions)
+        await write_status(self._context, Kind.SCHEDULE, subject, facts, conditions, kept=kept)
 
     def _pause(self, following: datetime) -> Requeue:
         """Until the next due time, if that is sooner than the usual look."""
@@ -129,8 +135,8 @@ class ScheduleReconciler:
 
 def _says(manifest: Manifest, reason: str) -> bool:
     """Whether status has this reason already: an Event is for news."""
-    conditions = (manifest.get("status") or {}).get("conditions") or ()
-    return any(condition.get("reason") == reason for condition in conditions)
+    conditions = read_status(SnapshotScheduleStatus, manifest).conditions
+    return any(condition.reason == reason for condition in conditions)
 
 
 def _snapshot(look: Observation, due: datetime) -> Manifest:

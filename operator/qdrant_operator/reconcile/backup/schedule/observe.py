@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from qdrant_operator.api import SnapshotScheduleSpec
+from qdrant_operator.api import SnapshotScheduleSpec, SnapshotScheduleStatus
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.schedules import run_name
 from qdrant_operator.reconcile.access import find_cluster
-from qdrant_operator.reconcile.backup.snapshot.subject import is_known, is_over, moment
+from qdrant_operator.reconcile.backup.snapshot.subject import is_known, is_over, moment, status_of
 from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.named import Named
 from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.records import read_status
 from qdrant_operator.reconcile.spec import read_spec
 
 
@@ -39,9 +40,19 @@ class Observation(Named):
     @property
     def last(self) -> datetime | None:
         """The newest due time that was acted on: status says it, or a snapshot that status knows nothing of."""
-        said = (self.manifest.get("status") or {}).get("lastScheduleTime")
-        texts = [said, *(_notes(one).get(names.ANNOTATION_SCHEDULED_AT) for one in self.snapshots)]
-        return max((moment(text) for text in texts if text), default=None)
+        texts = (_notes(snapshot).get(names.ANNOTATION_SCHEDULED_AT) for snapshot in self.snapshots)
+        times = [moment(text) for text in texts if text]
+        recorded = self._status.last_schedule_time
+        return max([*times, recorded] if recorded else times, default=None)
+
+    @property
+    def last_successful(self) -> datetime | None:
+        """When the newest complete snapshot that status knows of was completed."""
+        return self._status.last_successful_time
+
+    @property
+    def _status(self) -> SnapshotScheduleStatus:
+        return read_status(SnapshotScheduleStatus, self.manifest)
 
     @property
     def since(self) -> datetime:
@@ -90,7 +101,7 @@ def _named_by(snapshot: Manifest, schedule: str, uid: str) -> bool:
 
 
 def _maker(snapshot: Manifest) -> str | None:
-    return (snapshot.get("status") or {}).get("scheduleUid")
+    return status_of(snapshot).schedule_uid
 
 
 def _notes(snapshot: Manifest) -> Manifest:

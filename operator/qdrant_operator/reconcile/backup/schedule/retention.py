@@ -6,20 +6,26 @@ name is the last that there is of it. Nothing good is deleted while the QdrantCl
 
 from __future__ import annotations
 
+from qdrant_operator.api.backup.snapshot import SnapshotRetention, SnapshotStatus
 from qdrant_operator.domain.backup.retention import Kept, Phase, prune
-from qdrant_operator.domain.common.conditions import timestamp
 from qdrant_operator.reconcile.backup.schedule.observe import Observation
-from qdrant_operator.reconcile.backup.snapshot.subject import is_expired, is_known, moment, phase_of
+from qdrant_operator.reconcile.backup.snapshot.subject import (
+    is_expired,
+    is_known,
+    moment,
+    phase_of,
+    status_of,
+)
 from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.finalizers import add_finalizer, has_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.report import amend_status
 
 
 async def claim(context: Context, look: Observation) -> bool:
     """Write into the status of new snapshots that this schedule made them; whether there were any."""
     for snapshot in look.unclaimed:
-        status = {**(snapshot.get("status") or {}), "scheduleUid": look.uid}
-        await _patch_status(context, snapshot, status)
+        await amend_status(context, Kind.SNAPSHOT, snapshot, SnapshotStatus(schedule_uid=look.uid))
     return bool(look.unclaimed)
 
 
@@ -42,7 +48,7 @@ def _counts(snapshot: Manifest, look: Observation) -> bool:
     """A failed snapshot holds no data; any other one must be of the cluster that is there now."""
     if look.cluster is None or "deletionTimestamp" in look.cluster["metadata"]:
         return phase_of(snapshot) is Phase.FAILED
-    uid = (snapshot.get("status") or {}).get("clusterUid")
+    uid = status_of(snapshot).cluster_uid
     return phase_of(snapshot) is Phase.FAILED or bool(uid == look.cluster["metadata"]["uid"])
 
 
@@ -60,25 +66,13 @@ async def _expire(context: Context, look: Observation, snapshot: Manifest) -> No
 async def _record(context: Context, look: Observation, snapshot: Manifest) -> Manifest:
     if is_expired(snapshot):
         return snapshot
-    decided = {"uid": snapshot["metadata"]["uid"], "decidedAt": timestamp(look.now)}
-    return await _patch_status(context, snapshot, {**snapshot["status"], "retention": decided})
+    decided = SnapshotRetention(uid=snapshot["metadata"]["uid"], decided_at=look.now)
+    return await amend_status(context, Kind.SNAPSHOT, snapshot, SnapshotStatus(retention=decided))
 
 
 async def _withdraw(context: Context, snapshot: Manifest) -> None:
     """The schedule was changed before the deletion: it is the user's object again."""
-    kept = {key: value for key, value in snapshot["status"].items() if key != "retention"}
-    await _patch_status(context, snapshot, kept)
-
-
-async def _patch_status(context: Context, snapshot: Manifest, status: Manifest) -> Manifest:
-    meta = snapshot["metadata"]
-    return await context.kubernetes.patch_status(
-        Kind.SNAPSHOT,
-        meta["namespace"],
-        meta["name"],
-        resource_version=meta["resourceVersion"],
-        status=status,
-    )
+    await amend_status(context, Kind.SNAPSHOT, snapshot, SnapshotStatus(), without=("retention",))
 
 
 def _kept(snapshot: Manifest) -> Kept:

@@ -10,7 +10,7 @@ from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.schedules import latest_due
 from qdrant_operator.reconcile.access import cluster_not_found
 from qdrant_operator.reconcile.backup.schedule.observe import Observation
-from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
+from qdrant_operator.reconcile.backup.snapshot.subject import phase_of, status_of
 from qdrant_operator.reconcile.ports import Manifest
 
 LAST_SNAPSHOT = "LastSnapshotSucceeded"
@@ -88,4 +88,4 @@ def _over(snapshots: Sequence[Manifest]) -> list[Manifest]:
 
 
 def _failure(snapshot: Manifest) -> str:
-    return f"{snapshot['metadata']['name']}: {snapshot['status'].get('message') or 'see its status'}"
+    return f"{snapshot['metadata']['name']}: {status_of(snapshot).message or 'see its status'}"

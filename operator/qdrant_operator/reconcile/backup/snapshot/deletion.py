@@ -111,7 +111,7 @@ async def _delete_files(context: Context, subject: Subject) -> None:
 
 def _stored(subject: Subject) -> bool:
     """Whether a run may have stored files: without a Job there was none."""
-    return subject.phase is not Phase.PENDING and bool(subject.status.get("job"))
+    return subject.phase is not Phase.PENDING and bool(subject.status.job)
 
 
 def _late(context: Context, subject: Subject) -> bool:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
+from qdrant_operator.api import SnapshotCollection, SnapshotMissing, SnapshotPhase, SnapshotStatus
 from qdrant_operator.domain.backup.journal import Result
 from qdrant_operator.domain.backup.retention import Phase
-from qdrant_operator.domain.common.conditions import Condition, timestamp
+from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.reconcile.backup.snapshot.deletion import leave
 from qdrant_operator.reconcile.backup.snapshot.outcome import (
@@ -42,6 +42,8 @@ OVERDUE = timedelta(minutes=10)
 """How long after its deadline a Job is awaited: its controller waits for the pod, which may be on a dead node."""
 END_PATIENCE = timedelta(minutes=1)
 """How long the Job of a snapshot that is over may take to end by itself."""
+ORIGIN = ("clusterUid", "scheduleUid", "retention")
+"""Fields of status that stay for good: whose data it holds, who made it, and that retention is done with it."""
 PROGRESS_SECONDS = 5.0
 """Between two looks at a running Job; its journal is written as often."""
 
@@ -88,7 +90,7 @@ class SnapshotReconciler:
         late = self._age(job) > timedelta(seconds=subject.spec.job.active_deadline_seconds) + OVERDUE
         if run_ended(job, pod) or late:
             return await self._end(subject, await outcome(self._context, subject, job, overdue=late))
-        if subject.status.get("startedAt") or (pod is not None and own_state(pod).get("running") is not None):
+        if subject.status.started_at or (pod is not None and own_state(pod).get("running") is not None):
             return await self._follow(subject)
         return await self._await_start(subject, job, pod)
 
@@ -129,40 +131,54 @@ class SnapshotReconciler:
 
     async def _record_cluster(self, subject: Subject, uid: str) -> Requeue:
         """Before anything is saved: which cluster's data it is decides later about its deletion."""
-        facts = {"phase": Phase.PENDING, "clusterUid": uid}
+        facts = SnapshotStatus(phase=SnapshotPhase.PENDING, cluster_uid=uid)
         await self._write(subject, facts, _conditions(False, "Running", "the Job is about to be made"))
         return Requeue(0)
 
     async def _follow(self, subject: Subject) -> Requeue:
-        line = await progress(self._context, subject) or subject.status.get("progress")
-        began = subject.status.get("startedAt") or _stamp(self._context)
-        return await self._report(subject, "Running", line or "the run began", startedAt=began, progress=line)
+        line = await progress(self._context, subject) or subject.status.progress
+        began = subject.status.started_at or self._context.clock.now()
+        return await self._report(subject, "Running", line or "the run began", began=began, progress=line)
 
-    async def _report(self, subject: Subject, reason: str, message: str, **facts: str | None) -> Requeue:
+    async def _report(
+        self,
+        subject: Subject,
+        reason: str,
+        message: str,
+        *,
+        began: datetime | None = None,
+        progress: str | None = None,
+    ) -> Requeue:
         """The Job is there, and so far there is no backup."""
         if reason not in ("Running", subject.reason):
             await self._say(subject, "Warning", reason, message)
-        known = {"phase": Phase.RUNNING, "job": subject.job, "location": subject.location, **facts}
-        await self._write(subject, known, _conditions(False, reason, message))
+        facts = SnapshotStatus(
+            phase=SnapshotPhase.RUNNING,
+            job=subject.job,
+            location=subject.location,
+            started_at=began,
+            progress=progress,
+        )
+        await self._write(subject, facts, _conditions(False, reason, message))
         return Requeue(PROGRESS_SECONDS)
 
     async def _wait(self, subject: Subject, reason: str, message: str, patience: timedelta) -> Requeue:
         """Say what is missing; fail when it has been missing for too long."""
-        now, known = self._context.clock.now(), subject.status.get("waitingSince")
-        since = moment(known) if known and subject.reason == reason else now
+        now, known = self._context.clock.now(), subject.status.waiting_since
+        since = known if known and subject.reason == reason else now
         born = moment(subject.manifest["metadata"]["creationTimestamp"])
         if now - since > patience or now - born > WHOLE_PATIENCE:
             return await self._end(subject, Result(reason, message))
         if subject.reason != reason:
             await self._say(subject, "Warning", reason, message)
-        facts = {"phase": Phase.PENDING, "message": message, "waitingSince": timestamp(since)}
+        facts = SnapshotStatus(phase=SnapshotPhase.PENDING, message=message, waiting_since=since)
         await self._write(subject, facts, _conditions(False, reason, message))
         return Requeue(min(self._context.options.watch_seconds, PROGRESS_SECONDS))
 
     async def _end(self, subject: Subject, result: Result) -> Requeue:
         if not result.stored:
             await self._drop_fragments(subject)
-        facts = (_stored if result.stored else _failed)(subject, result, _stamp(self._context))
+        facts = (_stored if result.stored else _failed)(subject, result, self._context.clock.now())
         conditions = _conditions(result.good, result.reason, result.message, over=True)
         done = await self._write(subject, facts, conditions)
         kind, reason = ("Normal", "SnapshotCompleted") if result.good else ("Warning", "SnapshotFailed")
@@ -204,9 +220,12 @@ class SnapshotReconciler:
     async def _say(self, subject: Subject, kind: str, reason: str, message: str) -> None:
         await self._context.reporter.event(subject.manifest, kind=kind, reason=reason, message=message)
 
-    async def _write(self, subject: Subject, facts: Manifest, conditions: tuple[Condition, ...]) -> Manifest:
-        said = {**subject.origin, **facts}
-        return await write_status(self._context, Kind.SNAPSHOT, subject.manifest, said, conditions)
+    async def _write(
+        self, subject: Subject, facts: SnapshotStatus, conditions: tuple[Condition, ...]
+    ) -> Manifest:
+        return await write_status(
+            self._context, Kind.SNAPSHOT, subject.manifest, facts, conditions, kept=ORIGIN
+        )
 
 
 def _orphaned(subject: Subject) -> Result:
@@ -219,31 +238,32 @@ def _orphaned(subject: Subject) -> Result:
     )
 
 
-def _stored(subject: Subject, result: Result, now: str) -> dict[str, Any]:
-    return {
-        "phase": Phase(result.reason),
-        "job": subject.job,
-        "location": subject.location,
-        "startedAt": result.started_at or subject.status.get("startedAt"),
-        "completedAt": result.completed_at or now,
-        "bytes": result.bytes,
-        "points": result.points,
-        "collections": [asdict(one) for one in result.collections],
-        "missing": [asdict(one) for one in result.missing] or None,
-        "message": result.message,
-    }
+def _stored(subject: Subject, result: Result, now: datetime) -> SnapshotStatus:
+    status = SnapshotStatus(
+        phase=SnapshotPhase(result.reason),
+        job=subject.job,
+        location=subject.location,
+        started_at=moment(result.started_at) if result.started_at else subject.status.started_at,
+        completed_at=moment(result.completed_at) if result.completed_at else now,
+        bytes=result.bytes,
+        points=result.points,
+        collections=tuple(SnapshotCollection(**asdict(saved)) for saved in result.collections),
+        message=result.message,
+    )
+    missing = tuple(SnapshotMissing(**asdict(lost)) for lost in result.missing)
+    return status.model_copy(update={"missing": missing}) if missing else status
 
 
-def _failed(subject: Subject, result: Result, now: str) -> dict[str, Any]:
-    return {
-        "phase": Phase.FAILED,
-        "job": subject.status.get("job"),
-        "location": subject.status.get("location"),
-        "startedAt": subject.status.get("startedAt"),
-        "completedAt": now,
-        "progress": subject.status.get("progress"),
-        "message": result.message,
-    }
+def _failed(subject: Subject, result: Result, now: datetime) -> SnapshotStatus:
+    return SnapshotStatus(
+        phase=SnapshotPhase.FAILED,
+        job=subject.status.job,
+        location=subject.status.location,
+        started_at=subject.status.started_at,
+        completed_at=now,
+        progress=subject.status.progress,
+        message=result.message,
+    )
 
 
 def _conditions(ready: bool, reason: str, message: str, *, over: bool = False) -> tuple[Condition, ...]:
@@ -252,7 +272,3 @@ def _conditions(ready: bool, reason: str, message: str, *, over: bool = False) -
         Condition("Ready", ready, reason, message),
         Condition("Failed", over and not ready, reason, message),
     )
-
-
-def _stamp(context: Context) -> str:
-    return context.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")

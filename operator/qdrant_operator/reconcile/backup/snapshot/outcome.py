@@ -109,7 +109,7 @@ def _too_late(subject: Subject) -> Result:
     return Result(
         "DeadlineExceeded",
         f"the run did not end within {seconds} s (spec.job.activeDeadlineSeconds); last progress:"
-        f" {subject.status.get('progress') or 'none'}; raise the deadline if the data needs longer, or see the"
+        f" {subject.status.progress or 'none'}; raise the deadline if the data needs longer, or see the"
         " log of its pod",
     )
 

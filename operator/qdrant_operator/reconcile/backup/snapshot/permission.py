@@ -5,7 +5,7 @@ An accident that takes a namespace or a QdrantCluster takes its QdrantSnapshots 
 
 from __future__ import annotations
 
-from qdrant_operator.reconcile.backup.snapshot.subject import Subject, phase_of
+from qdrant_operator.reconcile.backup.snapshot.subject import Subject, phase_of, status_of
 from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Kind
 
@@ -44,7 +44,7 @@ async def _nothing_else(context: Context, subject: Subject) -> str | None:
     others = await context.kubernetes.list(Kind.SNAPSHOT, subject.namespace, {})
     for other in others:
         going = "deletionTimestamp" in other["metadata"]
-        same = (other.get("status") or {}).get("clusterUid") == subject.cluster_uid
+        same = status_of(other).cluster_uid == subject.cluster_uid
         if same and not going and phase_of(other).good:
             return None
     return f"they are the last backup of QdrantCluster {subject.cluster!r}"

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from qdrant_operator.api import SnapshotPhase, SnapshotStatus
 from qdrant_operator.domain.backup.retention import Phase
-from qdrant_operator.domain.common.conditions import Condition, timestamp
+from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.manifests.jobs import job_name
 from qdrant_operator.reconcile.backup.snapshot.deletion import PATIENCE, files_left
-from qdrant_operator.reconcile.backup.snapshot.subject import is_over, moment, phase_of
+from qdrant_operator.reconcile.backup.snapshot.subject import is_over, moment, phase_of, status_of
 from qdrant_operator.reconcile.context import Context, Requeue
 from qdrant_operator.reconcile.finalizers import has_finalizer, remove_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import write_status
+from qdrant_operator.reconcile.report import every_field, write_status
 
 REFUSED_PATIENCE = timedelta(minutes=10)
 """How long a snapshot waits for a correction of what is wrong: long enough to create a forgotten Secret, short
@@ -45,16 +46,12 @@ async def _report(context: Context, manifest: Manifest, error: Refused) -> None:
         Condition("Ready", False, error.reason, error.message),
         Condition("Failed", failed, error.reason, error.message),
     )
-    ended = _end(context, error) if failed else {}
-    await write_status(context, Kind.SNAPSHOT, manifest, {**_facts(manifest), **ended}, conditions)
+    facts = _end(context, error) if failed else SnapshotStatus()
+    await write_status(context, Kind.SNAPSHOT, manifest, facts, conditions, kept=every_field(Kind.SNAPSHOT))
 
 
-def _end(context: Context, error: Refused) -> Manifest:
-    return {
-        "phase": Phase.FAILED,
-        "completedAt": timestamp(context.clock.now()),
-        "message": error.message,
-    }
+def _end(context: Context, error: Refused) -> SnapshotStatus:
+    return SnapshotStatus(phase=SnapshotPhase.FAILED, completed_at=context.clock.now(), message=error.message)
 
 
 def _fails(context: Context, manifest: Manifest) -> bool:
@@ -66,13 +63,7 @@ def _fails(context: Context, manifest: Manifest) -> bool:
 
 
 def _is_said(manifest: Manifest, error: Refused) -> bool:
-    conditions = (manifest.get("status") or {}).get("conditions") or ()
-    return any(condition.get("message") == error.message for condition in conditions)
-
-
-def _facts(manifest: Manifest) -> Manifest:
-    status = manifest.get("status") or {}
-    return {key: value for key, value in status.items() if key not in ("conditions", "observedGeneration")}
+    return any(condition.message == error.message for condition in status_of(manifest).conditions)
 
 
 async def _leave(context: Context, manifest: Manifest, error: Refused) -> Requeue:
@@ -82,7 +73,7 @@ async def _leave(context: Context, manifest: Manifest, error: Refused) -> Requeu
         return Requeue(context.options.resync_seconds)
     if context.clock.now() - moment(meta["deletionTimestamp"]) <= PATIENCE:
         raise error
-    location = (manifest.get("status") or {}).get("location")
+    location = status_of(manifest).location
     if location:
         await files_left(context, manifest, location, error.message)
     await remove_finalizer(context, Kind.SNAPSHOT, manifest)

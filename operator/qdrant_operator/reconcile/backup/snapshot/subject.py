@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from qdrant_operator.api.backup.snapshot import SnapshotRetention, SnapshotSpec, SnapshotStatus
+from qdrant_operator.api.base import Condition
 from qdrant_operator.domain.backup.retention import Phase
 from qdrant_operator.domain.backup.storage import S3Place, backup_folder, journal_key, s3_place
 from qdrant_operator.domain.common import names
@@ -15,7 +15,7 @@ from qdrant_operator.domain.manifests.jobs import job_name
 from qdrant_operator.reconcile.finalizers import has_finalizer
 from qdrant_operator.reconcile.named import Named
 from qdrant_operator.reconcile.ports import Manifest
-from qdrant_operator.reconcile.records import check_known
+from qdrant_operator.reconcile.records import check_known, read_status
 from qdrant_operator.reconcile.spec import read_spec
 
 
@@ -24,6 +24,8 @@ class Subject(Named):
     """One QdrantSnapshot."""
 
     spec: SnapshotSpec
+    status: SnapshotStatus
+    """As the cache shows it."""
 
     @property
     def cluster(self) -> str:
@@ -61,11 +63,6 @@ class Subject(Named):
         return self.spec.verify.mode == "Checksum"
 
     @property
-    def status(self) -> dict[str, Any]:
-        """Its status as the cache shows it."""
-        return self.manifest.get("status") or {}
-
-    @property
     def phase(self) -> Phase:
         """How far it is: all that the loop reads back from status, for a finished one never changes."""
         return phase_of(self.manifest)
@@ -78,27 +75,27 @@ class Subject(Named):
     @property
     def reason(self) -> str:
         """Reason of its Ready condition."""
-        return str(self._ready.get("reason") or "")
+        return self._ready.reason if self._ready else ""
 
     @property
     def ready_message(self) -> str:
         """Sentence of its Ready condition."""
-        return str(self._ready.get("message") or "")
+        return self._ready.message if self._ready else ""
 
     @property
     def over_since(self) -> datetime:
         """When its loop saw that it is over, by the operator's own clock: `Ready` or `Failed` turned true then."""
-        return max(moment(one["lastTransitionTime"]) for one in self.status["conditions"])
+        times = (condition.last_transition_time for condition in self.status.conditions)
+        return max(time for time in times if time)
 
     @property
-    def _ready(self) -> dict[str, Any]:
-        conditions = self.status.get("conditions") or ()
-        return next((one for one in conditions if one.get("type") == "Ready"), {})
+    def _ready(self) -> Condition | None:
+        return next((found for found in self.status.conditions if found.type == "Ready"), None)
 
     @property
     def cluster_uid(self) -> str | None:
         """Uid of the QdrantCluster whose data it holds; None before its Job."""
-        return self.status.get("clusterUid")
+        return self.status.cluster_uid
 
     @property
     def expired(self) -> bool:
@@ -116,12 +113,6 @@ class Subject(Named):
         notes = self.manifest["metadata"].get("annotations") or {}
         return names.ANNOTATION_SCHEDULED_AT in notes and names.ANNOTATION_SCHEDULE not in notes
 
-    @property
-    def origin(self) -> dict[str, Any]:
-        """What its status says for good: whose data it holds, who made it, and that retention is done with it."""
-        kept = ("clusterUid", "scheduleUid", "retention")
-        return {key: self.status[key] for key in kept if key in self.status}
-
 
 def read_subject(manifest: Manifest) -> Subject:
     """A manifest as a value.
@@ -130,24 +121,29 @@ def read_subject(manifest: Manifest) -> Subject:
         Refused: `NewerOperator`, `InvalidSpec`.
     """
     _check_status(manifest)
-    return Subject(manifest, read_spec(SnapshotSpec, manifest["spec"]))
+    return Subject(manifest, read_spec(SnapshotSpec, manifest["spec"]), status_of(manifest))
+
+
+def status_of(manifest: Manifest) -> SnapshotStatus:
+    """Status of a QdrantSnapshot, as far as this release understands it."""
+    return read_status(SnapshotStatus, manifest)
 
 
 def is_expired(manifest: Manifest) -> bool:
     """Whether retention decided that the files go with this object; its spec has no say in that."""
-    decided = (manifest.get("status") or {}).get("retention") or {}
-    return bool(decided.get("uid") == manifest["metadata"]["uid"])
+    decided = status_of(manifest).retention
+    return decided is not None and decided.uid == manifest["metadata"]["uid"]
 
 
 def phase_of(manifest: Manifest) -> Phase:
-    """Phase of a QdrantSnapshot; Pending before its first status."""
+    """Phase of a QdrantSnapshot, Pending before its first status. Read as text: no model knows a newer phase."""
     return Phase.read((manifest.get("status") or {}).get("phase"))
 
 
 def is_over(manifest: Manifest) -> bool:
     """Whether its run has ended, also in a phase that only a newer release of the operator knows."""
     phase = phase_of(manifest)
-    return phase.over or (phase is Phase.UNKNOWN and bool(manifest["status"].get("completedAt")))
+    return phase.over or (phase is Phase.UNKNOWN and status_of(manifest).completed_at is not None)
 
 
 def is_known(manifest: Manifest) -> bool:
