@@ -14,7 +14,7 @@ from qdrant_operator.api.backup.snapshot import (
     SnapshotSpec,
     SnapshotStatus,
 )
-from qdrant_operator.api.base import Model, rule
+from qdrant_operator.api.base import Model, Status, rule
 from qdrant_operator.api.cluster.spec import ClusterSpec
 from qdrant_operator.api.cluster.status import ClusterStatus
 from qdrant_operator.api.collection.spec import NAME_BYTES, CollectionSpec, CollectionStatus
@@ -46,7 +46,7 @@ class CustomKind:
     short: str
     description: str
     spec: type[Model]
-    status: type[Model]
+    status: type[Status]
     columns: tuple[Column, ...]
     rules: tuple[Mapping[str, str], ...] = ()
     """CEL rules of the whole object."""

@@ -17,8 +17,10 @@ from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
 from qdrant_operator.reconcile.context import Context
+from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import every_field, write_status
+from qdrant_operator.reconcile.records import read_status
+from qdrant_operator.reconcile.report import every_field, status_model, write_status
 
 INTERNAL_ERROR = "InternalError"
 REFERENCE_CHARACTERS = 8
@@ -49,8 +51,7 @@ async def report_defect(context: Context, kind: Kind, namespace: str, name: str,
         return
     reason, message = _said(error)
     try:
-        if _news(subject, message):
-            await context.reporter.event(subject, kind="Warning", reason=reason, message=message)
+        await warn_once(context, kind, subject, reason, message)
         if kind is not Kind.SNAPSHOT or not phase_of(subject).over:
             conditions = _conditions(kind, subject, reason, message)
             kept = every_field(kind)
@@ -70,16 +71,9 @@ def _said(error: Exception) -> tuple[str, str]:
     )
 
 
-def _news(subject: Manifest, message: str) -> bool:
-    return all(one.get("message") != message for one in _present(subject))
-
-
-def _present(subject: Manifest) -> list[Manifest]:
-    return list((subject.get("status") or {}).get("conditions") or ())
-
-
 def _conditions(kind: Kind, subject: Manifest, reason: str, message: str) -> tuple[Condition, ...]:
     """A snapshot that is not over cannot be restored: that stays certain."""
     certain = False if kind is Kind.SNAPSHOT else None
-    types = ["Ready", *(str(one["type"]) for one in _present(subject))]
-    return tuple(Condition(one, certain, reason, message) for one in dict.fromkeys(types))
+    present = read_status(status_model(kind), subject).conditions
+    types = dict.fromkeys(["Ready", *(condition.type for condition in present)])
+    return tuple(Condition(type_, certain, reason, message) for type_ in types)

@@ -77,6 +77,8 @@ class OneInstallation:
         renewed = datetime.fromisoformat(acting.renewed)
         record = OperatorRecord(name=acting.name, renewed_at=renewed, rival=name, rival_seen_at=now)
         await self._write(subject, record)
+        if acting.rival == name:
+            return
         text = (
             f"installation {acting.name} of the operator acts on this object, so {name} does nothing: let each "
             "namespace be served by one installation (watchNamespaces), or uninstall one of the two"

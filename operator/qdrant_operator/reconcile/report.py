@@ -52,8 +52,12 @@ async def amend_status(
 
 def every_field(kind: Kind, *, but: Collection[str] = ()) -> frozenset[str]:
     """Names of the fields that this release knows in the status of a kind, except `but` and those of every report."""
-    model = next(custom.status for custom in KINDS if custom.kind == kind.kind)
-    return model.fields() - COMMON - frozenset(but)
+    return status_model(kind).fields() - COMMON - frozenset(but)
+
+
+def status_model(kind: Kind) -> type[Status]:
+    """The model of a kind's status."""
+    return next(custom.status for custom in KINDS if custom.kind == kind.kind)
 
 
 def _kept(kind: Kind, subject: Manifest, kept: Collection[str]) -> Manifest:

@@ -13,7 +13,7 @@ from qdrant_operator.domain.collection.indexes import is_settled, optimizations_
 from qdrant_operator.domain.collection.observed import Desired, Observed
 from qdrant_operator.domain.collection.planner import plan as plan_collection
 from qdrant_operator.domain.collection.planner import refused_by_qdrant
-from qdrant_operator.domain.collection.status import Reason
+from qdrant_operator.domain.collection.status import SHOWN_STEPS, Reason
 from qdrant_operator.domain.collection.steps import (
     CollectionPlan,
     CollectionStep,
@@ -27,6 +27,7 @@ from qdrant_operator.reconcile.access import ClusterAccess, cluster_access
 from qdrant_operator.reconcile.collection.act import Memory, act
 from qdrant_operator.reconcile.collection.observe import Observation, desired, look
 from qdrant_operator.reconcile.context import Context, Requeue
+from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.finalizers import has_finalizer
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
 from qdrant_operator.reconcile.records import read_status
@@ -142,8 +143,8 @@ class CollectionReconciler:
         """Write status, tell of what needs somebody; the object as it is now."""
         shown = self._with_refusals(subject, planned)
         self._count_guards(subject, {one.guard.value for one in shown.blocked})
-        stuck = tuple((one.guard.value, one.message) for one in shown.blocked if needs_action(one.guard))
-        await self._tell_waits(subject, stuck)
+        for guard, message in _warnings(shown):
+            await self._warn(subject, guard, message)
         before = read_status(CollectionStatus, subject).owned or False
         facts = collection_status.facts(wanted, observed, shown, owned_before=before)
         conditions = collection_status.conditions(wanted, observed, shown)
@@ -156,12 +157,8 @@ class CollectionReconciler:
         told = tuple(refused_by_qdrant(step, why) for step, why in refused if why is not None)
         return replace(planned, blocked=planned.blocked + told)
 
-    async def _tell_waits(self, subject: Manifest, waits: tuple[tuple[str, str], ...]) -> None:
-        """Guards (with their messages) that need somebody: an Event for each that was not told before."""
-        before = {one.get("message") for one in (subject.get("status") or {}).get("blocked") or ()}
-        for guard, message in waits:
-            if message not in before:
-                await self._context.reporter.event(subject, kind="Warning", reason=guard, message=message)
+    async def _warn(self, subject: Manifest, reason: str, message: str) -> None:
+        await warn_once(self._context, Kind.COLLECTION, subject, reason, message)
 
     def _count_guards(self, subject: Manifest, guards: set[str]) -> None:
         meta = subject["metadata"]
@@ -193,11 +190,18 @@ class CollectionReconciler:
     async def _tell(self, subject: Manifest, reason: str, message: str, *, refused: bool) -> Requeue:
         """Say why nothing can be done now; what the last good pass found to be ours stays in status."""
         self._count_guards(subject, {reason})
-        await self._tell_waits(subject, ((reason, message),) if refused else ())
+        if refused:
+            await self._warn(subject, reason, message)
         facts = collection_status.not_asked(reason, message, refused=refused)
         conditions = collection_status.waiting(reason, message, refused=refused)
         await write_status(self._context, Kind.COLLECTION, subject, facts, conditions, kept=KEPT_FACTS)
         return Requeue(self._context.options.watch_seconds if refused else self._context.options.busy_seconds)
+
+
+def _warnings(shown: CollectionPlan) -> tuple[tuple[str, str], ...]:
+    """Guards and messages of the blocked steps in status that a user must act upon, each once."""
+    blocked = [step for step in shown.blocked[:SHOWN_STEPS] if needs_action(step.guard)]
+    return tuple(dict.fromkeys((step.guard.value, step.message) for step in blocked))
 
 
 def _has_nothing_left(wanted: Desired, cluster: Manifest | None) -> bool:

@@ -21,8 +21,8 @@ from qdrant_operator.reconcile.backup.schedule.retention import claim, retain
 from qdrant_operator.reconcile.backup.schedule.status import last_snapshot, ready
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of, status_of
 from qdrant_operator.reconcile.context import Context, Requeue
+from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.records import read_status
 from qdrant_operator.reconcile.report import every_field, write_status
 
 
@@ -120,10 +120,8 @@ class ScheduleReconciler:
         condition: Condition,
         kept: frozenset[str] = frozenset(),
     ) -> None:
-        if condition.status is False and not _says(subject, condition.reason):
-            await self._context.reporter.event(
-                subject, kind="Warning", reason=condition.reason, message=condition.message
-            )
+        if condition.status is False:
+            await warn_once(self._context, Kind.SCHEDULE, subject, condition.reason, condition.message)
         conditions = (condition, last_snapshot(snapshots))
         await write_status(self._context, Kind.SCHEDULE, subject, facts, conditions, kept=kept)
 
@@ -131,12 +129,6 @@ class ScheduleReconciler:
         """Until the next due time, if that is sooner than the usual look."""
         until = (following - self._context.clock.now()).total_seconds()
         return Requeue(min(max(until, 0.1), self._context.options.resync_seconds))
-
-
-def _says(manifest: Manifest, reason: str) -> bool:
-    """Whether status has this reason already: an Event is for news."""
-    conditions = read_status(SnapshotScheduleStatus, manifest).conditions
-    return any(condition.reason == reason for condition in conditions)
 
 
 def _snapshot(look: Observation, due: datetime) -> Manifest:

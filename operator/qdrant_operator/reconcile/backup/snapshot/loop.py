@@ -28,6 +28,7 @@ from qdrant_operator.reconcile.backup.snapshot.start import not_started, start_t
 from qdrant_operator.reconcile.backup.snapshot.subject import Subject, moment, read_subject
 from qdrant_operator.reconcile.backup.storage import delete_fragments, open_storage
 from qdrant_operator.reconcile.context import Context, Requeue
+from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.finalizers import add_finalizer, remove_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.report import write_status
@@ -150,8 +151,8 @@ class SnapshotReconciler:
         progress: str | None = None,
     ) -> Requeue:
         """The Job is there, and so far there is no backup."""
-        if reason not in ("Running", subject.reason):
-            await self._say(subject, "Warning", reason, message)
+        if reason != "Running":
+            await warn_once(self._context, Kind.SNAPSHOT, subject.manifest, reason, message)
         facts = SnapshotStatus(
             phase=SnapshotPhase.RUNNING,
             job=subject.job,
@@ -169,8 +170,7 @@ class SnapshotReconciler:
         born = moment(subject.manifest["metadata"]["creationTimestamp"])
         if now - since > patience or now - born > WHOLE_PATIENCE:
             return await self._end(subject, Result(reason, message))
-        if subject.reason != reason:
-            await self._say(subject, "Warning", reason, message)
+        await warn_once(self._context, Kind.SNAPSHOT, subject.manifest, reason, message)
         facts = SnapshotStatus(phase=SnapshotPhase.PENDING, message=message, waiting_since=since)
         await self._write(subject, facts, _conditions(False, reason, message))
         return Requeue(min(self._context.options.watch_seconds, PROGRESS_SECONDS))

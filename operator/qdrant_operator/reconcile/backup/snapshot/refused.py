@@ -15,6 +15,7 @@ from qdrant_operator.domain.manifests.jobs import job_name
 from qdrant_operator.reconcile.backup.snapshot.deletion import PATIENCE, files_left
 from qdrant_operator.reconcile.backup.snapshot.subject import is_over, moment, phase_of, status_of
 from qdrant_operator.reconcile.context import Context, Requeue
+from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.finalizers import has_finalizer, remove_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.report import every_field, write_status
@@ -39,9 +40,10 @@ async def refuse(context: Context, manifest: Manifest, error: Refused) -> Requeu
 
 async def _report(context: Context, manifest: Manifest, error: Refused) -> None:
     failed = error.reason == "InvalidSpec" and _fails(context, manifest)
-    reason = "SnapshotFailed" if failed else error.reason
-    if failed or not _is_said(manifest, error):
-        await context.reporter.event(manifest, kind="Warning", reason=reason, message=error.message)
+    if failed:
+        await context.reporter.event(manifest, kind="Warning", reason="SnapshotFailed", message=error.message)
+    else:
+        await warn_once(context, Kind.SNAPSHOT, manifest, error.reason, error.message)
     conditions = (
         Condition("Ready", False, error.reason, error.message),
         Condition("Failed", failed, error.reason, error.message),
@@ -60,10 +62,6 @@ def _fails(context: Context, manifest: Manifest) -> bool:
     job = context.kubernetes.cached_one(Kind.JOB, meta["namespace"], job_name(meta["name"], meta["uid"]))
     waited = context.clock.now() - moment(meta["creationTimestamp"])
     return phase_of(manifest) is Phase.PENDING and job is None and waited > REFUSED_PATIENCE
-
-
-def _is_said(manifest: Manifest, error: Refused) -> bool:
-    return any(condition.message == error.message for condition in status_of(manifest).conditions)
 
 
 async def _leave(context: Context, manifest: Manifest, error: Refused) -> Requeue:
