@@ -155,7 +155,7 @@ def test_a_change_that_qdrant_cannot_make_is_refused_in_words(
     assert set(refused) == {CollectionGuard.IMMUTABLE_FIELD_CHANGED}
     messages = " ".join(one.message for one in planned.blocked)
     assert f"{field} is {actual}, wanted {wanted}" in messages
-    assert "make a new collection, copy the points and move the alias" in messages
+    assert "create another collection, copy the points and move the alias" in messages
 
 
 VECTOR = {"size": 4, "distance": "Dot"}
@@ -237,7 +237,7 @@ def test_a_collection_that_not_every_peer_knows_yet_is_left_alone() -> None:
 def test_silence_is_not_absence() -> None:
     """Nothing is created, changed or deleted while Qdrant does not tell."""
     unreadable = observed(Silent("0 of 0 read operations failed"))
-    for wanted in (desired(), desired({"deletionPolicy": "Delete"}, held=True, leaving=True)):
+    for wanted in (desired(), desired({"deletionPolicy": "Delete"}, has_finalizer=True, deleting=True)):
         planned = plan(wanted, unreadable)
         assert planned.steps == ()
         assert "0 of 0 read operations failed" in planned.blocked[0].message
@@ -245,13 +245,13 @@ def test_silence_is_not_absence() -> None:
 
 def test_the_older_object_has_the_name() -> None:
     """The younger is told whose the name is, and does nothing; when it goes, it deletes nothing."""
-    wanted = desired({"deletionPolicy": "Delete"}, held=True, claims=Claims(rival="default/older"))
+    wanted = desired({"deletionPolicy": "Delete"}, has_finalizer=True, claims=Claims(rival="default/older"))
     planned = plan(wanted, observed(live()))
     assert planned.steps == ()
     assert planned.blocked[0].guard is CollectionGuard.NAME_CLASH
     assert "default/older" in planned.blocked[0].message
-    leaving = plan(replace(wanted, leaving=True), observed(live()))
-    assert [type(step) for step in leaving.steps] == [RemoveFinalizer]
+    deletion = plan(replace(wanted, deleting=True), observed(live()))
+    assert [type(step) for step in deletion.steps] == [RemoveFinalizer]
 
 
 def test_a_name_that_is_an_alias_is_taken() -> None:
@@ -330,13 +330,13 @@ def test_the_finalizer_stands_exactly_while_the_policy_is_delete() -> None:
     """It is put before the collection is made, and taken away when the policy becomes Retain."""
     first = plan(desired({"deletionPolicy": "Delete"}), observed()).steps[:2]
     assert [type(step) for step in first] == [AddFinalizer, CreateCollection]
-    (step,) = plan(desired(held=True), observed(live())).steps
+    (step,) = plan(desired(has_finalizer=True), observed(live())).steps
     assert isinstance(step, RemoveFinalizer)
 
 
 def test_deletion_takes_aliases_and_collection_and_lets_go_last() -> None:
     """With deletionPolicy Delete everything that is ours goes, then the finalizer."""
-    wanted = desired({"deletionPolicy": "Delete"}, held=True, leaving=True)
+    wanted = desired({"deletionPolicy": "Delete"}, has_finalizer=True, deleting=True)
     seen = observed(live(), aliases={"live": "docs", "else": "other"})
     planned = plan(wanted, seen)
     assert planned.steps[:2] == (MoveAliases("docs", (), ("live",)), DeleteCollection("docs"))
@@ -346,8 +346,8 @@ def test_deletion_takes_aliases_and_collection_and_lets_go_last() -> None:
 @pytest.mark.parametrize(
     ("changes", "seen"),
     [
-        ({"cluster_leaving": True}, observed(Silent("gone"))),
-        ({"cluster_leaving": True, "paused": True}, observed(Silent("gone"))),
+        ({"cluster_gone": True}, observed(Silent("gone"))),
+        ({"cluster_gone": True, "paused": True}, observed(Silent("gone"))),
         ({}, observed(live(owner=None))),
         ({}, observed(Absent())),
     ],
@@ -357,13 +357,13 @@ def test_an_object_is_let_go_when_there_is_nothing_of_it_to_clean_up(
     changes: dict[str, Any], seen: Any
 ) -> None:
     """No deletion hangs on a cluster that goes, and nothing is deleted that is not ours."""
-    wanted = desired({"deletionPolicy": "Delete"}, held=True, leaving=True, **changes)
+    wanted = desired({"deletionPolicy": "Delete"}, has_finalizer=True, deleting=True, **changes)
     assert [type(step) for step in plan(wanted, seen).steps] == [RemoveFinalizer]
 
 
 def test_a_minority_cannot_say_that_the_collection_is_gone() -> None:
     """The finalizer stays while most peers are silent."""
-    wanted = desired({"deletionPolicy": "Delete"}, held=True, leaving=True)
+    wanted = desired({"deletionPolicy": "Delete"}, has_finalizer=True, deleting=True)
     planned = plan(wanted, observed(answering=1))
     assert planned.steps == ()
     assert planned.blocked[0].guard is CollectionGuard.PEERS_UNREACHABLE

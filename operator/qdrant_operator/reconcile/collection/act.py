@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.api import ClusterStatus
 from qdrant_operator.domain.collection.requests import OWNER_KEY
-from qdrant_operator.domain.collection.shards import keys_seen
+from qdrant_operator.domain.collection.shards.health import keys_seen
 from qdrant_operator.domain.collection.steps import (
     AddFinalizer,
     CollectionStep,

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qdrant_operator.api import CollectionStatus
-from qdrant_operator.domain.collection import status as collection_status
+from qdrant_operator.domain.collection.conditions import SHOWN_STEPS, Reason, conditions, waiting
 from qdrant_operator.domain.collection.indexes import is_settled, optimizations_to_start
 from qdrant_operator.domain.collection.observed import Desired, Observed
 from qdrant_operator.domain.collection.planner import plan as plan_collection
 from qdrant_operator.domain.collection.planner import refused_by_qdrant
-from qdrant_operator.domain.collection.status import SHOWN_STEPS, Reason
+from qdrant_operator.domain.collection.status import facts, not_asked
 from qdrant_operator.domain.collection.steps import (
     CollectionPlan,
     CollectionStep,
@@ -67,7 +67,7 @@ class CollectionReconciler:
             cluster = await self._context.kubernetes.read(Kind.CLUSTER, namespace, cluster_name)
             wanted = desired(self._context, subject, cluster)
             if _has_nothing_left(wanted, cluster):
-                return await self._leave(subject, replace(wanted, cluster_leaving=True))
+                return await self._leave(subject, replace(wanted, cluster_gone=True))
         try:
             access = await cluster_access(self._context.kubernetes, namespace, cluster_name)
             seen = await self._look(subject, access, wanted)
@@ -146,9 +146,13 @@ class CollectionReconciler:
         for guard, message in _warnings(shown):
             await self._warn(subject, guard, message)
         before = read_status(CollectionStatus, subject).owned or False
-        facts = collection_status.facts(wanted, observed, shown, owned_before=before)
-        conditions = collection_status.conditions(wanted, observed, shown)
-        return await write_status(self._context, Kind.COLLECTION, subject, facts, conditions)
+        return await write_status(
+            self._context,
+            Kind.COLLECTION,
+            subject,
+            facts(wanted, observed, shown, owned_before=before),
+            conditions(wanted, observed, shown),
+        )
 
     def _with_refusals(self, subject: Manifest, planned: CollectionPlan) -> CollectionPlan:
         """Steps that Qdrant refused are shown as held back, until they succeed."""
@@ -192,9 +196,14 @@ class CollectionReconciler:
         self._count_guards(subject, {reason})
         if refused:
             await self._warn(subject, reason, message)
-        facts = collection_status.not_asked(reason, message, refused=refused)
-        conditions = collection_status.waiting(reason, message, refused=refused)
-        await write_status(self._context, Kind.COLLECTION, subject, facts, conditions, kept=KEPT_FACTS)
+        await write_status(
+            self._context,
+            Kind.COLLECTION,
+            subject,
+            not_asked(reason, message, refused=refused),
+            waiting(reason, message, refused=refused),
+            kept=KEPT_FACTS,
+        )
         return Requeue(self._context.options.watch_seconds if refused else self._context.options.busy_seconds)
 
 
@@ -209,7 +218,7 @@ def _has_nothing_left(wanted: Desired, cluster: Manifest | None) -> bool:
 
     Asked of the live QdrantCluster before it is acted upon: what a cache does not show may not have come yet.
     """
-    return wanted.leaving and (wanted.cluster_leaving or not wanted.held or _never_formed(cluster))
+    return wanted.deleting and (wanted.cluster_gone or not wanted.has_finalizer or _never_formed(cluster))
 
 
 def _never_formed(cluster: Manifest | None) -> bool:

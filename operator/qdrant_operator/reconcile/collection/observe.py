@@ -13,7 +13,7 @@ from qdrant_operator.api import CollectionSpec, CollectionStatus
 from qdrant_operator.domain.collection.observed import Absent, Desired, Live, Observed, PodSeen
 from qdrant_operator.domain.collection.ownership import claims
 from qdrant_operator.domain.collection.settings import lookup
-from qdrant_operator.domain.collection.shards import health_of, keys_seen, targets_of
+from qdrant_operator.domain.collection.shards.health import health_of, keys_seen, targets_of
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.collection_names import collection_name
 from qdrant_operator.domain.common.errors import Refused, Retryable
@@ -63,9 +63,9 @@ def desired(context: Context, subject: Manifest, cluster: Manifest | None) -> De
         granted=frozenset(status.aliases),
         granted_keys=frozenset(status.shard_keys),
         wanted_peers=int(cluster_spec.get("replicas") or 1),
-        held=has_finalizer(subject),
-        leaving="deletionTimestamp" in meta,
-        cluster_leaving=cluster is None or "deletionTimestamp" in cluster["metadata"],
+        has_finalizer=has_finalizer(subject),
+        deleting="deletionTimestamp" in meta,
+        cluster_gone=cluster is None or "deletionTimestamp" in cluster["metadata"],
         paused=bool(cluster_spec.get("paused")),
     )
 
