@@ -222,7 +222,7 @@ async def test_a_key_is_not_removed_under_a_transfer_that_has_just_begun(place: 
     ):
         await act(place.world, subject, place.endpoint(), step)
     await replicate(place)
-    with pytest.raises(Retryable, match="looking again"):
+    with pytest.raises(Retryable, match="checking again"):
         await act(place.world, subject, place.endpoint(), step)
     assert set(await keys(place)) == {"eu"}
 

@@ -267,3 +267,20 @@ CollectionStep = (
 """`reason` names the Event that follows a step; nothing after a `gate` makes sense until it is done."""
 
 CollectionPlan = Plan[CollectionStep]
+
+StepKey = tuple[str, ...]
+
+
+def step_key(step: CollectionStep) -> StepKey:
+    """What tells a step from the others of one plan: its reason, and what it is about."""
+    match step:
+        case UpdateCollection(fields=fields):
+            return (step.reason, *fields)
+        case CreateShardKey(key=key) | RemoveShardKey(label=key):
+            return (step.reason, key)
+        case CreatePayloadIndex(field=name) | ReplacePayloadIndex(field=name) | DropPayloadIndex(field=name):
+            return (step.reason, name)
+        case MoveAliases(put=put, remove=remove):
+            return (step.reason, *put, "/", *remove)
+        case _:
+            return (step.reason,)
