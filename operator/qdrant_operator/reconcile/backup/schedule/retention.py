@@ -1,7 +1,7 @@
-"""Retention of a schedule: which of its snapshots go, and the record that makes their files go with them.
+"""Retention of a schedule: which of its snapshots are deleted, and the record that deletes their files with them.
 
-Only backups of the schedule's own cluster are counted and deleted, by uid: one of an earlier QdrantCluster of the same
-name is the last that there is of it. Nothing good is deleted while the QdrantCluster is missing or being deleted.
+Only backups of the schedule's present cluster are counted and deleted, by uid: those of an earlier QdrantCluster of
+the same name cannot be taken again. No usable backup is deleted while the QdrantCluster is missing or being deleted.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from qdrant_operator.reconcile.report import amend_status
 
 
 async def claim(context: Context, look: Observation) -> bool:
-    """Write into the status of new snapshots that this schedule made them; whether there were any."""
+    """Record in the status of new snapshots that this schedule created them; whether there were any."""
     for snapshot in look.unclaimed:
         await amend_status(context, Kind.SNAPSHOT, snapshot, SnapshotStatus(schedule_uid=look.uid))
     return bool(look.unclaimed)
 
 
 async def retain(context: Context, look: Observation) -> bool:
-    """Delete what retention does not keep; whether there was any."""
+    """Delete the snapshots that retention drops; whether there were any."""
     keep = look.spec.retention.keep_last if look.spec.retention else None
     known = [snapshot for snapshot in look.snapshots if is_known(snapshot)]
     countable = [snapshot for snapshot in known if _counts(snapshot, look)]
-    doomed = prune([_kept(one) for one in countable], keep)
-    by_name = {one["metadata"]["name"]: one for one in countable}
+    doomed = prune([_kept(snapshot) for snapshot in countable], keep)
+    by_name = {snapshot["metadata"]["name"]: snapshot for snapshot in countable}
     for snapshot in known:
         if snapshot["metadata"]["name"] not in doomed and is_expired(snapshot):
             await _withdraw(context, snapshot)
@@ -45,7 +45,7 @@ async def retain(context: Context, look: Observation) -> bool:
 
 
 def _counts(snapshot: Manifest, look: Observation) -> bool:
-    """A failed snapshot holds no data; any other one must be of the cluster that is there now."""
+    """A failed snapshot holds no data; any other must be of the present cluster."""
     if look.cluster is None or "deletionTimestamp" in look.cluster["metadata"]:
         return phase_of(snapshot) is Phase.FAILED
     uid = status_of(snapshot).cluster_uid
@@ -53,7 +53,7 @@ def _counts(snapshot: Manifest, look: Observation) -> bool:
 
 
 async def _expire(context: Context, look: Observation, snapshot: Manifest) -> None:
-    """First the record, then our finalizer, then the deletion: a crash in between leaves files, never takes any."""
+    """First the record, then the finalizer, then the deletion: a crash in between keeps files."""
     if look.spec.deletion_policy == "Delete" and phase_of(snapshot).stored:
         snapshot = await _record(context, look, snapshot)
         if not has_finalizer(snapshot):
@@ -71,7 +71,7 @@ async def _record(context: Context, look: Observation, snapshot: Manifest) -> Ma
 
 
 async def _withdraw(context: Context, snapshot: Manifest) -> None:
-    """The schedule was changed before the deletion: it is the user's object again."""
+    """The schedule was changed before the deletion: retention keeps the snapshot now."""
     await amend_status(context, Kind.SNAPSHOT, snapshot, SnapshotStatus(), without=("retention",))
 
 

@@ -1,6 +1,6 @@
-"""The QdrantSnapshot loop: one Job, watched to its end, and the truth about it in status.
+"""The QdrantSnapshot loop: one Job, followed to its end, and its result in status.
 
-A snapshot is made once. A finished one never changes again; a failed one is not repeated: make another.
+A snapshot is taken once. A finished one never changes again; a failed one is not repeated: create another.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from qdrant_operator.domain.backup.journal import Result
 from qdrant_operator.domain.backup.retention import Phase
 from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.errors import Refused, Retryable
-from qdrant_operator.reconcile.backup.snapshot.deletion import leave
+from qdrant_operator.reconcile.backup.snapshot.deletion import delete_snapshot
 from qdrant_operator.reconcile.backup.snapshot.outcome import (
     ended,
     outcome,
@@ -34,26 +34,26 @@ from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.report import write_status
 
 WAIT_PATIENCE = timedelta(hours=1)
-"""How long it waits for what comes by itself: a cluster that is still forming."""
+"""How long it waits for what needs no user: a cluster that is still forming."""
 WHOLE_PATIENCE = timedelta(hours=2)
-"""How long it waits in all, whatever the reasons."""
+"""How long it waits in total, whatever the reasons."""
 START_PATIENCE = timedelta(minutes=15)
-"""How long a Job's pod may take to start: a new node and a large image fit in."""
+"""How long a Job's pod may take to start: enough for a new node and a large image."""
 OVERDUE = timedelta(minutes=10)
-"""How long after its deadline a Job is awaited: its controller waits for the pod, which may be on a dead node."""
+"""How long after its deadline a Job may still end: its controller waits for the pod, which may be on a lost node."""
 END_PATIENCE = timedelta(minutes=1)
-"""How long the Job of a snapshot that is over may take to end by itself."""
+"""How long the Job of a finished snapshot may take to end."""
 ORIGIN = ("clusterUid", "scheduleUid", "retention")
-"""Fields of status that stay for good: whose data it holds, who made it, and that retention is done with it."""
+"""Fields of status that are never removed: whose data it holds, who created it, and what retention decided."""
 PROGRESS_SECONDS = 5.0
-"""Between two looks at a running Job; its journal is written as often."""
+"""Between two observations of a running Job; its journal is written as often."""
 
 
 class SnapshotReconciler:
-    """Takes one pass over one QdrantSnapshot."""
+    """Makes one pass over one QdrantSnapshot."""
 
     def __init__(self, context: Context) -> None:
-        """Keep the world; all state of a snapshot is in Kubernetes and in the storage."""
+        """Keep the context; all state of a snapshot is in Kubernetes and in the storage."""
         self._context = context
 
     async def reconcile(self, subject: Manifest) -> Requeue:
@@ -66,13 +66,15 @@ class SnapshotReconciler:
 
     async def _pass(self, read: Subject) -> Requeue:
         if "deletionTimestamp" in read.manifest["metadata"]:
-            return await leave(self._context, read)
-        if read.held is not read.cleans_up and (read.held or read.phase is not Phase.FAILED):
-            change = add_finalizer if read.cleans_up else remove_finalizer
-            await change(self._context, Kind.SNAPSHOT, read.manifest)
+            return await delete_snapshot(self._context, read)
+        if read.cleans_up and not read.has_finalizer and read.phase is not Phase.FAILED:
+            await add_finalizer(self._context, Kind.SNAPSHOT, read.manifest)
+            return Requeue(0)
+        if read.has_finalizer and not read.cleans_up:
+            await remove_finalizer(self._context, Kind.SNAPSHOT, read.manifest)
             return Requeue(0)
         if read.phase.over:
-            return await self._rest(read)
+            return await self._stop_leftover_job(read)
         return await self._advance(read)
 
     async def _advance(self, subject: Subject) -> Requeue:
@@ -80,13 +82,13 @@ class SnapshotReconciler:
         if job is None and subject.phase is Phase.RUNNING:
             job = await self._context.kubernetes.read(Kind.JOB, subject.namespace, subject.job)
             if job is None:
-                return await self._end(subject, _orphaned(subject))
+                return await self._end(subject, _job_deleted(subject))
         if job is None:
             return await self._start(subject)
         return await self._watch(subject, job)
 
     async def _watch(self, subject: Subject, job: Manifest) -> Requeue:
-        """A Job that is there: over, too late, not started, or under way."""
+        """A Job that exists: it has ended, is overdue, has not started, or runs."""
         pod = run_pod(self._context, subject, job)
         late = self._age(job) > timedelta(seconds=subject.spec.job.active_deadline_seconds) + OVERDUE
         if run_ended(job, pod) or late:
@@ -96,7 +98,7 @@ class SnapshotReconciler:
         return await self._await_start(subject, job, pod)
 
     async def _await_start(self, subject: Subject, job: Manifest, pod: Manifest | None) -> Requeue:
-        """Say what holds the pod back; a run that does not start for too long is ended, with the reason in status."""
+        """Report why the pod does not start; a run that does not start within START_PATIENCE fails with that reason."""
         given_up = self._age(job) > START_PATIENCE
         trouble = await start_trouble(self._context, job, pod)
         if trouble is None and not given_up:
@@ -121,25 +123,27 @@ class SnapshotReconciler:
         try:
             await self._context.kubernetes.create(job)
         except Refused as error:
-            # Made before a crash, or by an operator that just lost its lease: it is the same Job.
+            # Created before a crash, or by an operator that just lost its lease: it is the same Job.
             if error.reason != "AlreadyExists":
                 return await self._wait(subject, error.reason, error.message, REFUSED_PATIENCE)
         self._context.reporter.step(Kind.SNAPSHOT.kind, "CreateJob", "done")
         await self._say(
-            subject, "Normal", "SnapshotStarted", f"job {subject.job} saves to {subject.location}"
+            subject, "Normal", "SnapshotStarted", f"job {subject.job} writes to {subject.location}"
         )
         return await self._report(subject, "Running", "the Job is starting")
 
     async def _record_cluster(self, subject: Subject, uid: str) -> Requeue:
-        """Before anything is saved: which cluster's data it is decides later about its deletion."""
+        """Record the cluster before anything is saved: the deletion of the files depends on it."""
         facts = SnapshotStatus(phase=SnapshotPhase.PENDING, cluster_uid=uid)
-        await self._write(subject, facts, _conditions(False, "Running", "the Job is about to be made"))
+        await self._write(subject, facts, _conditions(False, "Running", "the Job is being created"))
         return Requeue(0)
 
     async def _follow(self, subject: Subject) -> Requeue:
         line = await progress(self._context, subject) or subject.status.progress
         began = subject.status.started_at or self._context.clock.now()
-        return await self._report(subject, "Running", line or "the run began", began=began, progress=line)
+        return await self._report(
+            subject, "Running", line or "the run has started", began=began, progress=line
+        )
 
     async def _report(
         self,
@@ -150,7 +154,7 @@ class SnapshotReconciler:
         began: datetime | None = None,
         progress: str | None = None,
     ) -> Requeue:
-        """The Job is there, and so far there is no backup."""
+        """The Job exists, and so far there is no backup."""
         if reason != "Running":
             await warn_once(self._context, Kind.SNAPSHOT, subject.manifest, reason, message)
         facts = SnapshotStatus(
@@ -164,7 +168,7 @@ class SnapshotReconciler:
         return Requeue(PROGRESS_SECONDS)
 
     async def _wait(self, subject: Subject, reason: str, message: str, patience: timedelta) -> Requeue:
-        """Say what is missing; fail when it has been missing for too long."""
+        """Report what is missing; fail when it has been missing for longer than `patience`."""
         now, known = self._context.clock.now(), subject.status.waiting_since
         since = known if known and subject.reason == reason else now
         born = moment(subject.manifest["metadata"]["creationTimestamp"])
@@ -185,7 +189,7 @@ class SnapshotReconciler:
         said = result.message if result.good else f"{result.reason}: {result.message}"
         await self._say(subject, kind, reason, said)
         self._context.reporter.step(Kind.SNAPSHOT.kind, "Snapshot", "done" if result.good else "failed")
-        return await self._rest(read_subject(done))
+        return await self._stop_leftover_job(read_subject(done))
 
     async def _drop_fragments(self, subject: Subject) -> None:
         """Best effort: fragments are no backup, and no reason to hold back the news that there is none."""
@@ -195,10 +199,10 @@ class SnapshotReconciler:
             storage = await open_storage(self._context, subject.namespace, subject.place)
             await delete_fragments(storage, subject.folder, subject.uid)
 
-    async def _rest(self, subject: Subject) -> Requeue:
-        """A snapshot that is over has no Job that runs on: a sidecar in its pod may never end by itself.
+    async def _stop_leftover_job(self, subject: Subject) -> Requeue:
+        """Stop the Job of a finished snapshot if it does not end: a sidecar in its pod may run forever.
 
-        A Job that ends by itself stays, with its pod's log.
+        A Job that has ended is kept, with its pod's log.
         """
         job = self._context.kubernetes.cached_one(Kind.JOB, subject.namespace, subject.job)
         if job is not None and not ended(job):
@@ -228,13 +232,13 @@ class SnapshotReconciler:
         )
 
 
-def _orphaned(subject: Subject) -> Result:
-    """The Job was deleted: by us, when its pod did not start, or by somebody."""
+def _job_deleted(subject: Subject) -> Result:
+    """The Job was deleted: by the operator, because its pod did not start, or by someone else."""
     if subject.reason == "JobNotStarted":
         return Result(subject.reason, subject.ready_message)
     return Result(
         "JobDeleted",
-        f"job {subject.job} was deleted before its end; there is no backup: make another snapshot",
+        f"job {subject.job} was deleted before it ended, so there is no backup: create another QdrantSnapshot",
     )
 
 
@@ -267,7 +271,7 @@ def _failed(subject: Subject, result: Result, now: datetime) -> SnapshotStatus:
 
 
 def _conditions(ready: bool, reason: str, message: str, *, over: bool = False) -> tuple[Condition, ...]:
-    """`Ready`: a restore can be made from it. `Failed`: it never will be."""
+    """`Ready`: it can be restored. `Failed`: it never can."""
     return (
         Condition("Ready", ready, reason, message),
         Condition("Failed", over and not ready, reason, message),

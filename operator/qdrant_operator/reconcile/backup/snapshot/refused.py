@@ -1,6 +1,6 @@
-"""A QdrantSnapshot that cannot be read: nothing is started, stopped or deleted because of it, and status says why.
+"""A QdrantSnapshot that cannot be read: nothing is started, stopped or deleted for it, and status says why.
 
-A run that another release of the operator started goes on. Files are never deleted: what they belong to is not known.
+A run that another release of the operator started continues. Files are kept: what they belong to is not known.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.report import every_field, write_status
 
 REFUSED_PATIENCE = timedelta(minutes=10)
-"""How long a snapshot waits for a correction of what is wrong: long enough to create a forgotten Secret, short
-enough that a schedule's next run is not held up for long."""
+"""How long a snapshot waits for a correction: long enough to create a missing Secret, short enough not to delay a
+schedule's next run for long."""
 
 
 async def refuse(context: Context, manifest: Manifest, error: Refused) -> Requeue:
@@ -32,7 +32,7 @@ async def refuse(context: Context, manifest: Manifest, error: Refused) -> Requeu
         Refused: `error` itself, while a deletion waits for a correction.
     """
     if "deletionTimestamp" in manifest["metadata"]:
-        return await _leave(context, manifest, error)
+        return await _delete(context, manifest, error)
     if not is_over(manifest):
         await _report(context, manifest, error)
     return Requeue(context.options.resync_seconds)
@@ -57,15 +57,15 @@ def _end(context: Context, error: Refused) -> SnapshotStatus:
 
 
 def _fails(context: Context, manifest: Manifest) -> bool:
-    """Nothing was started for it, and it was not corrected in time."""
+    """Whether nothing was started for it and it was not corrected in time."""
     meta = manifest["metadata"]
     job = context.kubernetes.cached_one(Kind.JOB, meta["namespace"], job_name(meta["name"], meta["uid"]))
     waited = context.clock.now() - moment(meta["creationTimestamp"])
     return phase_of(manifest) is Phase.PENDING and job is None and waited > REFUSED_PATIENCE
 
 
-async def _leave(context: Context, manifest: Manifest, error: Refused) -> Requeue:
-    """The deletion waits for a correction as long as for a storage that does not answer; then the files stay."""
+async def _delete(context: Context, manifest: Manifest, error: Refused) -> Requeue:
+    """The deletion waits for a correction as long as for a storage that does not answer; then the files are kept."""
     meta = manifest["metadata"]
     if not has_finalizer(manifest):
         return Requeue(context.options.resync_seconds)

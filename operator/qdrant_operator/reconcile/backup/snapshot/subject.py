@@ -1,4 +1,4 @@
-"""A QdrantSnapshot as the loop reads it: its spec, its names, and what its status says."""
+"""A QdrantSnapshot as its loop reads it: its spec, its names, and its status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qdrant_operator.domain.backup.storage import S3Place, backup_folder, journa
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.manifests.jobs import job_name
-from qdrant_operator.reconcile.finalizers import has_finalizer
+from qdrant_operator.reconcile import finalizers
 from qdrant_operator.reconcile.named import Named
 from qdrant_operator.reconcile.ports import Manifest
 from qdrant_operator.reconcile.records import check_known, read_status
@@ -39,7 +39,7 @@ class Subject(Named):
 
     @property
     def place(self) -> S3Place:
-        """Where it is kept."""
+        """Where its files are stored."""
         return s3_place(self.spec.storage)
 
     @property
@@ -59,18 +59,18 @@ class Subject(Named):
 
     @property
     def verifies(self) -> bool:
-        """Files are read back before it counts."""
+        """Whether the files are read back before the snapshot counts."""
         return self.spec.verify.mode == "Checksum"
 
     @property
     def phase(self) -> Phase:
-        """How far it is: all that the loop reads back from status, for a finished one never changes."""
+        """How far it is; a finished one never changes again."""
         return phase_of(self.manifest)
 
     @property
-    def held(self) -> bool:
-        """Our finalizer is on it."""
-        return has_finalizer(self.manifest)
+    def has_finalizer(self) -> bool:
+        """Whether the operator's finalizer is on it."""
+        return finalizers.has_finalizer(self.manifest)
 
     @property
     def reason(self) -> str:
@@ -84,7 +84,7 @@ class Subject(Named):
 
     @property
     def over_since(self) -> datetime:
-        """When its loop saw that it is over, by the operator's own clock: `Ready` or `Failed` turned true then."""
+        """When its loop saw that it is over, by the operator's own clock: `Ready` or `Failed` became true then."""
         times = (condition.last_transition_time for condition in self.status.conditions)
         return max(time for time in times if time)
 
@@ -99,17 +99,17 @@ class Subject(Named):
 
     @property
     def expired(self) -> bool:
-        """Retention decided that its files go with it: on this very object, not on one that it was copied from."""
+        """Whether retention decided to delete its files too: for this object, not for one that it was copied from."""
         return is_expired(self.manifest)
 
     @property
     def cleans_up(self) -> bool:
-        """Its files go with it: retention says so, or its user wrote `deletionPolicy: Delete`."""
+        """Whether its files are deleted with it: retention decided so, or its user wrote `deletionPolicy: Delete`."""
         return self.expired or (self.spec.deletion_policy == "Delete" and not self._inherits)
 
     @property
     def _inherits(self) -> bool:
-        """Made by the schedule of an earlier release, which copied its own policy: nobody wrote it on this object."""
+        """Whether the schedule of an earlier release created it, which copied its own policy: no user chose it here."""
         notes = self.manifest["metadata"].get("annotations") or {}
         return names.ANNOTATION_SCHEDULED_AT in notes and names.ANNOTATION_SCHEDULE not in notes
 
@@ -130,7 +130,7 @@ def status_of(manifest: Manifest) -> SnapshotStatus:
 
 
 def is_expired(manifest: Manifest) -> bool:
-    """Whether retention decided that the files go with this object; its spec has no say in that."""
+    """Whether retention decided that the files are deleted with this object, whatever its spec says."""
     decided = status_of(manifest).retention
     return decided is not None and decided.uid == manifest["metadata"]["uid"]
 
@@ -156,7 +156,7 @@ def is_known(manifest: Manifest) -> bool:
 
 
 def _check_status(manifest: Manifest) -> None:
-    status, meanwhile = manifest.get("status") or {}, "Nothing is done with this object until then"
+    status, meanwhile = manifest.get("status") or {}, "Until then nothing is done with this object"
     if phase := status.get("phase"):
         check_known({"phase": phase}, SnapshotStatus, "status", meanwhile)
     if retention := status.get("retention"):
