@@ -150,7 +150,7 @@ async def test_without_a_secret_the_operator_opens_no_storage(world: SnapshotWor
     world.end(job, "Complete", "log lines instead of a result", exit_code=0)
     await world.look()
     assert world.status()["phase"] == "Complete"
-    assert "identity of the cluster's pods" in world.status()["message"]
+    assert "the pods' own identity" in world.status()["message"]
     await world.leave("one")
     assert world.get(Kind.SNAPSHOT, "one") is None
     assert ("Warning", "FilesLeft") in world.recorder.events
