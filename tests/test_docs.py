@@ -12,7 +12,7 @@ import yaml
 
 from qdrant_operator.adapters.metrics import Metrics
 from qdrant_operator.domain.cluster import conditions as cluster_conditions
-from qdrant_operator.domain.collection import status as collection_status
+from qdrant_operator.domain.collection import conditions as collection_status
 from qdrant_operator.domain.collection import steps as collection_steps
 from qdrant_operator.domain.common.guards import ClusterGuard
 

@@ -60,7 +60,12 @@ def of_collection(spec: Any) -> Any:
     looks = (observed(), observed(live(owner=None)), observed(custom, keys={"gone": KeySeen(1, 5)}))
     kinds = (
         Desired(
-            "docs", "default/docs/uid-1", parsed, wanted_peers=3, held=held, granted_keys=frozenset({"gone"})
+            "docs",
+            "default/docs/uid-1",
+            parsed,
+            wanted_peers=3,
+            has_finalizer=held,
+            granted_keys=frozenset({"gone"}),
         )
         for held in (False, True)
     )

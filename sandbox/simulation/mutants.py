@@ -174,7 +174,7 @@ def _removal_itself() -> list[Mutant]:
             _all(
                 lambda: [(InFlightCreations, "any_for", lambda *_: False)],
                 _instead(
-                    collection_act._nobody_leaves,
+                    collection_act._check_no_removal,
                     lambda *_: None,
                     cluster_shards._unfinished,
                     lambda _fresh: "",

@@ -58,7 +58,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "schedule-new": ("Progressing", NOT_SEEN),
     "schedule-first-due": ("Healthy", "the next snapshot is due at"),
     "schedule-due": ("Healthy", "the next snapshot is due at"),
-    "schedule-waiting": ("Healthy", "must end before another is started"),
+    "schedule-waiting": ("Healthy", "must end before another starts"),
     "schedule-without-cluster": ("Degraded", "QdrantCluster 'vektors' does not exist"),
     "schedule-unknown-zone": ("Degraded", "timeZone 'Europe/Nowhere' is not in the time zone database"),
     "schedule-suspended": ("Suspended", "spec.suspend is true"),

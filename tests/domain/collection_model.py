@@ -62,7 +62,7 @@ def after(world: World, step: CollectionStep) -> World:
     wanted, seen = world
     match step:
         case AddFinalizer() | RemoveFinalizer():
-            return replace(wanted, held=isinstance(step, AddFinalizer)), seen
+            return replace(wanted, has_finalizer=isinstance(step, AddFinalizer)), seen
         case CreateCollection(name, body):
             made = Live(new_config(body, b"", peers=3))
             return wanted, replace(seen, collection=made, collections=seen.collections | {name})
@@ -198,10 +198,10 @@ def worlds(draw: st.DrawFn) -> World:
         granted=draw(st.frozensets(st.sampled_from(["live", "next"]))),
         granted_keys=draw(st.frozensets(st.sampled_from(["eu", "7", 7]))),
         wanted_peers=3,
-        held=draw(st.booleans()),
-        leaving=draw(st.booleans()),
+        has_finalizer=draw(st.booleans()),
+        deleting=draw(st.booleans()),
     )
-    before = replace(wanted, spec=draw(specs()), leaving=False)
+    before = replace(wanted, spec=draw(specs()), deleting=False)
     seen = observed(
         aliases=draw(
             st.dictionaries(st.sampled_from(["live", "next"]), st.sampled_from(["docs", "other"]), max_size=2)

@@ -105,7 +105,7 @@ def test_more_replicas_of_a_shard_than_peers(sandbox: Sandbox, kube: Kube, home:
     kube.create(manifests.collection("bad", replicationFactor=4), home)
     said = kube.wait_reason(COLLECTION, home, "bad", "Ready", "TooFewPeers")
     assert "replicationFactor is 4, the cluster has 3 peers" in said
-    assert "lower replicationFactor or raise the QdrantCluster's spec.replicas" in said
+    assert "lower replicationFactor, or raise spec.replicas of the QdrantCluster" in said
     assert "bad" not in _collections(kube, home)
     with pytest.raises(RuntimeError, match="timed out waiting for the condition"):
         _kubectl_wait(sandbox, home, "qdrantcollection/bad", "3s")
@@ -194,7 +194,7 @@ def test_two_objects_want_the_same_collection(kube: Kube, home: str) -> None:
     second["spec"]["name"] = "docs"
     kube.create(second, home)
     said = kube.wait_reason(COLLECTION, home, "second", "Ready", "NameClash")
-    assert f"the name docs is taken: QdrantCollection {home}/docs is older and has it" in said
+    assert f"collection docs belongs to QdrantCollection {home}/docs, which is older" in said
     assert "choose another spec.name, or delete this object, which owns nothing in Qdrant" in said
     kube.delete(COLLECTION, home, "second")
     eventually(lambda: kube.get(COLLECTION, home, "second") is None, 30)
@@ -307,7 +307,9 @@ def test_a_field_that_qdrant_cannot_change(sandbox: Sandbox, kube: Kube, home: s
         _kubectl_wait(sandbox, home, "qdrantcollection/docs", "4s")
     said = kube.wait_reason(COLLECTION, home, "docs", "Synced", "ImmutableFieldChanged")
     assert "vectors.size is 4, wanted 8" in said
-    assert "Qdrant cannot change it: write the present value, or make a new collection" in said
+    assert (
+        "Qdrant cannot change it: restore the present value in the spec, or create another collection" in said
+    )
     kube.patch(COLLECTION, home, "docs", {"spec": {"vectors": {"size": 4}}})
 
 

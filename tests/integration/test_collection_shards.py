@@ -62,7 +62,7 @@ def test_a_shard_key_is_made_moved_and_removed(kube: Kube, home: str, peers: Pee
     assert peers.count(docs) == 1
     kube.patch(COLLECTION, home, docs, {"spec": {"sharding": {**sharding, "keys": [{"key": 7}]}}})
     said = kube.wait_reason(COLLECTION, home, docs, "Ready", "ShardKeyHoldsPoints")
-    assert "shard key eu is declared no more and holds 1 points" in said
+    assert "shard key eu is no longer declared and holds 1 points" in said
     assert peers.count(docs) == 1
     kube.patch(COLLECTION, home, docs, {"spec": {"sharding": {"onKeyRemoval": "Delete"}}})
     _until(kube, home, docs, lambda: _holders(peers, docs, "eu") == [])

@@ -76,10 +76,10 @@ def test_a_collection_made_by_hand_is_left_alone_when_it_differs(
         home,
     )
     said = kube.wait_reason(COLLECTION, home, docs, "Ready", "AdoptionRefused")
-    assert f"collection {docs} exists already and differs" in said
+    assert f"collection {docs} already exists and differs from the spec" in said
     assert "vectors.size is 4, wanted 8" in said
     assert "shardNumber is 2, wanted 3" in said
-    assert "write the spec as the collection is, or choose another spec.name" in said
+    assert "change the spec to match the collection, or choose another spec.name" in said
     _delete(kube, home, docs)
     after = peers.ask("vectors-0", "GET", f"/collections/{docs}")
     assert (after["config"], after["payload_schema"]) == (before, {})

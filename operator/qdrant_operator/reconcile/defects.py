@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from qdrant_operator.api import ClusterPhase, ClusterStatus, CollectionPhase, CollectionStatus
+from qdrant_operator.api.base import Status
 from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
 from qdrant_operator.reconcile.context import Context
+from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import write_status
+from qdrant_operator.reconcile.records import read_status
+from qdrant_operator.reconcile.report import every_field, status_model, write_status
 
 INTERNAL_ERROR = "InternalError"
 REFERENCE_CHARACTERS = 8
-PHASED = frozenset({Kind.CLUSTER, Kind.COLLECTION})
+PHASED: Mapping[Kind, Status] = {
+    Kind.CLUSTER: ClusterStatus(phase=ClusterPhase.UNKNOWN),
+    Kind.COLLECTION: CollectionStatus(phase=CollectionPhase.UNKNOWN),
+}
 """Kinds whose phase has the value Unknown."""
 
 logger = logging.getLogger(__name__)
@@ -43,12 +51,11 @@ async def report_defect(context: Context, kind: Kind, namespace: str, name: str,
         return
     reason, message = _said(error)
     try:
-        if _news(subject, message):
-            await context.reporter.event(subject, kind="Warning", reason=reason, message=message)
+        await warn_once(context, kind, subject, reason, message)
         if kind is not Kind.SNAPSHOT or not phase_of(subject).over:
-            await write_status(
-                context, kind, subject, _facts(kind, subject), _conditions(kind, subject, reason, message)
-            )
+            conditions = _conditions(kind, subject, reason, message)
+            kept = every_field(kind)
+            await write_status(context, kind, subject, PHASED.get(kind, Status()), conditions, kept=kept)
     except Exception as failure:
         extra = {"kind": kind.kind, "object": f"{namespace}/{name}", "why": str(failure)}
         logger.warning("A failed pass was not reported", extra=extra)
@@ -64,22 +71,9 @@ def _said(error: Exception) -> tuple[str, str]:
     )
 
 
-def _news(subject: Manifest, message: str) -> bool:
-    return all(one.get("message") != message for one in _present(subject))
-
-
-def _present(subject: Manifest) -> list[Manifest]:
-    return list((subject.get("status") or {}).get("conditions") or ())
-
-
 def _conditions(kind: Kind, subject: Manifest, reason: str, message: str) -> tuple[Condition, ...]:
     """A snapshot that is not over cannot be restored: that stays certain."""
     certain = False if kind is Kind.SNAPSHOT else None
-    types = ["Ready", *(str(one["type"]) for one in _present(subject))]
-    return tuple(Condition(one, certain, reason, message) for one in dict.fromkeys(types))
-
-
-def _facts(kind: Kind, subject: Manifest) -> Manifest:
-    status = subject.get("status") or {}
-    known = {key: value for key, value in status.items() if key not in ("conditions", "observedGeneration")}
-    return {**known, "phase": "Unknown"} if kind in PHASED else known
+    present = read_status(status_model(kind), subject).conditions
+    types = dict.fromkeys(["Ready", *(condition.type for condition in present)])
+    return tuple(Condition(type_, certain, reason, message) for type_ in types)

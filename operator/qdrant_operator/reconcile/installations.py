@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from qdrant_operator.domain.common.conditions import timestamp
+from qdrant_operator.api.base import OperatorRecord, Status
 from qdrant_operator.domain.common.installations import GONE, RENEWED_EVERY, Acting, read_acting
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
 from qdrant_operator.reconcile.context import Context, Reconciler, Requeue
 from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.report import amend_status
 
 GUARD = "ManagedByAnother"
 LOOKS_EVERY = 60.0
@@ -36,7 +37,7 @@ class OneInstallation:
         if acting is None or acting.name == name:
             return await self._inner.reconcile(await self._renewed(subject, acting))
         if self._is_gone(subject["metadata"]["uid"], acting):
-            taken = await self._write(subject, {"name": name, "renewedAt": self._now()})
+            taken = await self._write(subject, OperatorRecord(name=name, renewed_at=self._now()))
             text = f"installation {acting.name} did not renew its record for {GONE}: {name} acts from now on"
             await self._context.reporter.event(taken, kind="Normal", reason="TakenOver", message=text)
             return await self._inner.reconcile(taken)
@@ -45,15 +46,20 @@ class OneInstallation:
 
     async def _renewed(self, subject: Manifest, acting: Acting | None) -> Manifest:
         """The record is written before anything else is done, and on exactly the version that was read."""
-        if acting is not None and not acting.is_due(self._context.clock.now()):
+        if acting is not None and not acting.is_due(self._now()):
             return subject
-        kept = acting.rival_record(self._context.clock.now()) if acting else {}
-        record = {"name": self._context.options.installation, "renewedAt": self._now(), **kept}
+        rival = acting if acting and acting.rival_record(self._now()) else None
+        record = OperatorRecord(
+            name=self._context.options.installation,
+            renewed_at=self._now(),
+            rival=rival.rival if rival else None,
+            rival_seen_at=rival.rival_seen if rival else None,
+        )
         return await self._write(subject, record)
 
     def _is_gone(self, uid: str, acting: Acting) -> bool:
         """By our own clock: whether the record stayed as it is for long."""
-        now = self._context.clock.now()
+        now = self._now()
         self._seen = {other: one for other, one in self._seen.items() if now - one[1] < 2 * GONE}
         renewed, since = self._seen.get(uid, ("", now))
         if renewed != acting.renewed:
@@ -65,27 +71,22 @@ class OneInstallation:
         """Tell the installation that acts, which writes the conditions, and whoever reads Events and metrics."""
         meta, name = subject["metadata"], self._context.options.installation
         self._context.reporter.blocked(self._kind.kind, meta["namespace"], meta["name"], (GUARD,))
-        now = self._context.clock.now()
+        now = self._now()
         if acting.rival == name and acting.rival_seen and now - acting.rival_seen < RENEWED_EVERY:
             return
-        record = {"name": acting.name, "renewedAt": acting.renewed, "rival": name, "rivalSeenAt": self._now()}
+        renewed = datetime.fromisoformat(acting.renewed)
+        record = OperatorRecord(name=acting.name, renewed_at=renewed, rival=name, rival_seen_at=now)
         await self._write(subject, record)
+        if acting.rival == name:
+            return
         text = (
             f"installation {acting.name} of the operator acts on this object, so {name} does nothing: let each "
             "namespace be served by one installation (watchNamespaces), or uninstall one of the two"
         )
         await self._context.reporter.event(subject, kind="Warning", reason=GUARD, message=text)
 
-    async def _write(self, subject: Manifest, record: Manifest) -> Manifest:
-        meta = subject["metadata"]
-        status = {**(subject.get("status") or {}), "operator": record}
-        return await self._context.kubernetes.patch_status(
-            self._kind,
-            meta["namespace"],
-            meta["name"],
-            resource_version=meta["resourceVersion"],
-            status=status,
-        )
+    async def _write(self, subject: Manifest, record: OperatorRecord) -> Manifest:
+        return await amend_status(self._context, self._kind, subject, Status(operator=record))
 
-    def _now(self) -> str:
-        return timestamp(self._context.clock.now())
+    def _now(self) -> datetime:
+        return self._context.clock.now()

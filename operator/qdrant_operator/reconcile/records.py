@@ -1,12 +1,29 @@
-"""Records in status that a newer release of the operator wrote: kept, and not acted upon."""
+"""Status read back as a value; what a newer release of the operator wrote into it is kept, and not acted upon."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from pydantic import ValidationError
 
-from qdrant_operator.api.base import Model
+from qdrant_operator.api.base import Model, Status
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.reconcile.ports import Manifest
+
+AnyStatus = TypeVar("AnyStatus", bound=Status)
+
+
+def read_status(model: type[AnyStatus], subject: Manifest) -> AnyStatus:
+    """Status as a value; a field that this release does not understand is absent from the value, not from the object.
+
+    So absence proves nothing where a decision rests on it: there `check_known` comes first.
+    """
+    present = subject.get("status") or {}
+    try:
+        return model.model_validate(present)
+    except ValidationError as error:
+        unclear = {str(problem["loc"][0]) for problem in error.errors()}
+        return model.model_validate({k: value for k, value in present.items() if k not in unclear})
 
 
 def check_known(record: Manifest, model: type[Model], where: str, meanwhile: str) -> None:

@@ -156,7 +156,7 @@ async def test_keys_are_made_placed_and_removed(cluster: Cluster, qdrant: Qdrant
         CollectionGuard.SHARD_KEY_HOLDS_POINTS,
     ]
     assert "sharding.keys[eu].shards is 2, wanted 3" in left.blocked[0].message
-    assert "shard key 7 is declared no more and holds 1 points" in left.blocked[1].message
+    assert "shard key 7 is no longer declared and holds 1 points" in left.blocked[1].message
     fewer["sharding"]["onKeyRemoval"] = "Delete"
     gone, _ = await settle(cluster, qdrant, wanted(fewer, "eu", 7, "7"))
     assert [type(step).__name__ for step in gone] == ["RemoveShardKey"]

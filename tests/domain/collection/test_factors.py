@@ -57,7 +57,7 @@ def test_a_factor_above_the_peers_is_refused_before_the_patch() -> None:
     assert patches(planned) == []
     assert guards(planned) == [CollectionGuard.TOO_FEW_PEERS, CollectionGuard.REPLICAS_MISSING]
     assert "replicationFactor is 4, the cluster has 3 peers" in planned.blocked[0].message
-    assert "raise the QdrantCluster's spec.replicas" in planned.blocked[0].message
+    assert "raise spec.replicas of the QdrantCluster" in planned.blocked[0].message
 
 
 def test_peers_that_shall_leave_do_not_count() -> None:
@@ -92,7 +92,7 @@ def test_the_write_factor_is_raised_when_the_replicas_are_there(sound: int, patc
     assert patches(planned) == patched
     if not patched:
         assert guards(planned) == [CollectionGuard.REPLICAS_MISSING]
-        assert "the poorest has 1" in planned.blocked[0].message
+        assert "one shard has 1" in planned.blocked[0].message
 
 
 def test_a_key_with_fewer_replicas_does_not_hold_the_write_factor_up() -> None:

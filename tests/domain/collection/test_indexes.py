@@ -121,4 +121,4 @@ def test_one_field_in_two_spellings_is_refused() -> None:
     """Two indexes on one field would replace each other for ever."""
     twice = spec({"field": "a", "type": "keyword"}, {"field": '"a"', "type": "integer"})
     (sentence,) = index_refusals(twice)
-    assert "stands twice" in sentence
+    assert "is listed twice" in sentence

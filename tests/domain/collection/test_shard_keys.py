@@ -9,7 +9,7 @@ from hypothesis import given
 
 from qdrant_operator.domain.collection.observed import KeySeen, Observed
 from qdrant_operator.domain.collection.planner import plan
-from qdrant_operator.domain.collection.shards import health_of, keys_seen, targets_of
+from qdrant_operator.domain.collection.shards.health import health_of, keys_seen, targets_of
 from qdrant_operator.domain.collection.steps import (
     CollectionGuard,
     CollectionPlan,
@@ -109,11 +109,11 @@ def test_no_key_is_made_while_a_peer_does_not_answer_or_for_a_pod_that_leaves() 
     [
         (
             {"key": 1, "replicationFactor": 4},
-            "asks for 4 replicas on different peers, and the cluster keeps 3",
+            "needs 4 peers, one for each replica of a shard, and the cluster has 3",
         ),
-        ({"key": 1, "replicationFactor": 3, "peers": {"zone": "a"}}, "of zone a, where 2 are"),
-        ({"key": 1, "peers": {"zone": "c"}}, "zones that are known: a, b"),
-        ({"key": 1, "peers": {"pods": ["vectors-7"]}}, "of its peers.pods the cluster keeps 0 (none)"),
+        ({"key": 1, "replicationFactor": 3, "peers": {"zone": "a"}}, "and zone a has 2 ("),
+        ({"key": 1, "peers": {"zone": "c"}}, "known zones: a, b"),
+        ({"key": 1, "peers": {"pods": ["vectors-7"]}}, "the cluster has 0 of its peers.pods (none)"),
     ],
 )
 @pytest.mark.parametrize("seen", [{}, {1: FULL}], ids=["missing", "there"])
@@ -142,10 +142,10 @@ def test_a_key_with_points_stays_until_the_spec_says_delete() -> None:
     assert planned.steps == (RemoveShardKey("docs", "empty", "empty", 0, consented=False),)
     said = messages(planned)
     assert (
-        "shard key full is declared no more and holds 5 points"
+        "shard key full is no longer declared and holds 5 points"
         in said[CollectionGuard.SHARD_KEY_HOLDS_POINTS]
     )
-    assert "cannot tell how many points shard key silent holds" in said[CollectionGuard.PEERS_UNREACHABLE]
+    assert "the number of points in shard key silent is not known" in said[CollectionGuard.PEERS_UNREACHABLE]
     consented = plan(desired(keyed(onKeyRemoval="Delete"), granted_keys=ours), seen)
     assert [step.key for step in consented.steps if isinstance(step, RemoveShardKey)] == [
         "empty",

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from qdrant_operator.api import CollectionPhase
+from qdrant_operator.domain.collection.conditions import conditions
 from qdrant_operator.domain.collection.observed import Desired, Observed
 from qdrant_operator.domain.collection.planner import plan
-from qdrant_operator.domain.collection.status import conditions, facts
+from qdrant_operator.domain.collection.status import facts
 from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.qdrant.soundness import ShardHealth
 from qdrant_operator.domain.qdrant.views import PeerId, ShardId, Silent
@@ -27,7 +28,7 @@ def said(wanted: Desired, seen: Observed) -> dict[str, Condition]:
 
 def told(wanted: Desired, seen: Observed, *, owned_before: bool = False) -> dict[str, Any]:
     """Facts."""
-    return facts(wanted, seen, plan(wanted, seen), owned_before=owned_before)
+    return facts(wanted, seen, plan(wanted, seen), owned_before=owned_before).facts()
 
 
 def test_a_settled_sound_collection_is_ready() -> None:
@@ -158,4 +159,7 @@ def test_the_first_phase_is_creating_and_a_refused_creation_is_blocked() -> None
     assert told(desired(), observed())["phase"] == CollectionPhase.CREATING
     assert told(desired(), observed(answering=2))["phase"] == CollectionPhase.PENDING
     assert told(desired({"replicationFactor": 4}), observed())["phase"] == CollectionPhase.BLOCKED
-    assert told(desired(leaving=True, held=True), observed(live()))["phase"] == CollectionPhase.DELETING
+    assert (
+        told(desired(deleting=True, has_finalizer=True), observed(live()))["phase"]
+        == CollectionPhase.DELETING
+    )

@@ -96,7 +96,7 @@ def status_of_collection(world: CollectionWorld) -> Mapping[str, Any]:
     """What the operator writes into the status of this world's QdrantCollection, conditions aside."""
     planned = plan_collection(world.desired, world.observed)
     shown = replace(planned, blocked=(*planned.blocked, *world.refused))
-    return collection_status.facts(world.desired, world.observed, shown, owned_before=True)
+    return collection_status.facts(world.desired, world.observed, shown, owned_before=True).facts()
 
 
 def page() -> str:

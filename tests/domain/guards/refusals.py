@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qdrant_operator.domain.collection.status import RECONCILE
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
 from qdrant_operator.reconcile.collection.loop import CollectionReconciler
@@ -123,6 +124,6 @@ async def _passes(loop: Reconciler, kubernetes: FakeKubernetes, kind: Kind, name
         assert subject is not None
         await loop.reconcile(subject)
         found = ((kubernetes.cached_one(kind, "default", name) or {}).get("status") or {}).get("blocked")
-        if found and found[0]["step"] in ("follow the spec", "look after the collection"):
+        if found and found[0]["step"] in ("follow the spec", RECONCILE):
             return list(found)
     return []

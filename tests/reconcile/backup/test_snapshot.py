@@ -1,8 +1,6 @@
-"""The QdrantSnapshot loop on an API server in memory: what stands in Kubernetes and in storage afterwards."""
+"""The QdrantSnapshot loop on an API server in memory: the objects in Kubernetes and the files in storage."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import pytest
 
@@ -12,7 +10,7 @@ from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.domain.qdrant.views import ReplicaState
 from qdrant_operator.jobs.backup import observe
 from sandbox.fakes.kubernetes import Crash, FakeKubernetes, Write
-from tests.reconcile.snapshot_world import NAMESPACE, SnapshotWorld
+from tests.reconcile.snapshot_world import SnapshotWorld
 
 FOLDER = "prod/default/vectors/one/"
 """Of every run of this name."""
@@ -52,119 +50,6 @@ async def test_finished_snapshot_is_left_alone(world: SnapshotWorld) -> None:
     await world.look()
     assert len(world.kubernetes.writes) == written
     assert world.status()["phase"] == "Verified"
-
-
-def no_cluster(world: SnapshotWorld) -> None:
-    """There is no cluster."""
-    world.remove(Kind.CLUSTER, "vectors")
-
-
-def no_secret(world: SnapshotWorld) -> None:
-    """The bucket's keys are missing."""
-    world.remove(Kind.SECRET, "keys")
-
-
-def half_a_secret(world: SnapshotWorld) -> None:
-    """One of the two keys is missing."""
-    world.remove(Kind.SECRET, "keys")
-    world.add_secret("keys", {"accessKeyId": "a"})
-
-
-def a_key_that_cannot_be_sent(world: SnapshotWorld) -> None:
-    """One of the two keys has two line breaks at its end."""
-    world.remove(Kind.SECRET, "keys")
-    world.add_secret("keys", {"accessKeyId": "a\n", "secretAccessKey": "s\n\n"})
-
-
-def no_collection(world: SnapshotWorld) -> None:
-    """The cluster is empty."""
-    world.collections.names = ()
-
-
-def storage_says(error: Exception) -> Callable[[SnapshotWorld], None]:
-    """The bucket answers so."""
-
-    def wrong(world: SnapshotWorld) -> None:
-        world.storage.failure = error
-
-    return wrong
-
-
-WRONG = [
-    (no_cluster, "ClusterNotFound"),
-    (no_secret, "SecretNotFound"),
-    (half_a_secret, "SecretKeyNotFound"),
-    (a_key_that_cannot_be_sent, "SecretValueInvalid"),
-    (no_collection, "NothingToSnapshot"),
-    (storage_says(Refused("BucketNotFound", "create it")), "BucketNotFound"),
-    (storage_says(Refused("CredentialsRefused", "check the keys")), "CredentialsRefused"),
-    (storage_says(Unreachable("no route")), "BucketUnreachable"),
-]
-
-
-@pytest.mark.parametrize(("wrong", "reason"), WRONG)
-async def test_what_is_missing_is_named_and_no_job_is_made(
-    world: SnapshotWorld, wrong: Callable[[SnapshotWorld], None], reason: str
-) -> None:
-    """Pending with a closed reason and a sentence, told in one Event; Failed when nobody acts for ten minutes."""
-    wrong(world)
-    world.add_snapshot()
-    for _ in range(3):
-        await world.look()
-    assert (world.status()["phase"], world.condition("Ready")) == ("Pending", ("False", reason))
-    assert world.recorder.events == [("Warning", reason)]
-    world.clock.pass_by(minutes=11)
-    await world.look()
-    assert (world.status()["phase"], world.condition("Failed")) == ("Failed", ("True", reason))
-    assert world.status()["message"]
-    assert world.jobs() == []
-
-
-async def test_snapshot_starts_when_what_was_missing_is_there(world: SnapshotWorld) -> None:
-    """A Secret that is created a little later is soon enough."""
-    no_secret(world)
-    world.add_snapshot()
-    await world.look()
-    world.add_secret("keys", {"accessKeyId": "a", "secretAccessKey": "s"})
-    await world.make()
-    assert world.status()["phase"] == "Verified"
-
-
-async def test_cluster_that_is_still_forming_is_waited_for(world: SnapshotWorld) -> None:
-    """Half an hour of forming is no failure."""
-    world.server.put_status(Kind.CLUSTER, NAMESPACE, "vectors", {"bootstrap": {"phase": "Forming"}})
-    world.add_snapshot()
-    world.clock.pass_by(minutes=30)
-    await world.look()
-    assert (world.status()["phase"], world.condition("Ready")[1]) == ("Pending", "ClusterNotReady")
-
-
-async def test_each_reason_has_its_own_patience(world: SnapshotWorld) -> None:
-    """Half an hour of forming takes nothing from the ten minutes in which a forgotten Secret can be created."""
-    world.server.put_status(Kind.CLUSTER, NAMESPACE, "vectors", {"bootstrap": {"phase": "Forming"}})
-    world.add_snapshot()
-    await world.look()
-    world.clock.pass_by(minutes=30)
-    await world.look()
-    world.server.put_status(Kind.CLUSTER, NAMESPACE, "vectors", {"bootstrap": {"phase": "Complete"}})
-    no_secret(world)
-    await world.look()
-    world.clock.pass_by(minutes=9)
-    await world.look()
-    assert (world.status()["phase"], world.condition("Ready")[1]) == ("Pending", "SecretNotFound")
-    world.clock.pass_by(minutes=2)
-    await world.look()
-    assert world.condition("Failed") == ("True", "SecretNotFound")
-
-
-async def test_reasons_that_take_turns_do_not_wait_for_ever(world: SnapshotWorld) -> None:
-    """Each new reason begins its own time; two hours are the end of all."""
-    world.add_snapshot()
-    for turn in range(30):
-        world.storage.failure = Refused("BucketNotFound" if turn % 2 else "CredentialsRefused", "no")
-        await world.look()
-        world.clock.pass_by(minutes=5)
-    assert world.status()["phase"] == "Failed"
 
 
 async def test_killed_job_leaves_no_manifest_and_is_reported(world: SnapshotWorld) -> None:
@@ -314,66 +199,6 @@ async def test_progress_comes_from_the_runs_journal(world: SnapshotWorld) -> Non
     assert (world.status()["progress"], world.status()["phase"]) == (line, "Running")
 
 
-async def test_deleting_a_retained_snapshot_leaves_its_files(world: SnapshotWorld) -> None:
-    """Retain is the default: the object goes at once, the backup stays."""
-    world.add_snapshot()
-    await world.make()
-    kept = world.storage.keys(FOLDER)
-    world.remove(Kind.SNAPSHOT, "one")
-    assert world.get(Kind.SNAPSHOT, "one") is None
-    assert world.storage.keys(FOLDER) == kept != []
-
-
-async def test_deleting_a_snapshot_with_delete_removes_its_files_only(world: SnapshotWorld) -> None:
-    """Its own folder goes, another backup of the cluster stays."""
-    for name in ("one", "two"):
-        world.add_snapshot(name, deletionPolicy="Delete")
-        await world.make(name)
-    await world.leave("one")
-    assert world.get(Kind.SNAPSHOT, "one") is None
-    assert world.storage.keys(FOLDER) == []
-    assert f"{world.folder('two')}manifest.json" in world.storage.objects
-
-
-async def test_deleting_a_running_snapshot_stops_its_job_first(world: SnapshotWorld) -> None:
-    """The Job is gone before the files are, so nothing is stored after the clean-up."""
-    world.add_snapshot(deletionPolicy="Delete")
-    job = await world.start()
-    world.put_fragment()
-    await world.leave("one")
-    stopping = world.get(Kind.JOB, job["metadata"]["name"])
-    assert stopping is not None
-    assert "deletionTimestamp" in stopping["metadata"]
-    assert world.storage.keys(FOLDER) != []
-    world.server.collect_garbage()
-    await world.look()
-    assert (world.storage.keys(FOLDER), world.get(Kind.SNAPSHOT, "one")) == ([], None)
-
-
-async def test_deletion_is_let_go_when_the_keys_are_gone(world: SnapshotWorld) -> None:
-    """As when a namespace is deleted with everything in it: it never hangs, and an Event says what is left."""
-    world.add_snapshot(deletionPolicy="Delete")
-    await world.make()
-    world.remove(Kind.SECRET, "keys")
-    await world.leave("one")
-    assert world.get(Kind.SNAPSHOT, "one") is None
-    assert ("Warning", "FilesLeft") in world.recorder.events
-
-
-async def test_deletion_waits_ten_minutes_for_the_storage(world: SnapshotWorld) -> None:
-    """A storage that is away for a while gets its chance; one that stays away does not hold the object."""
-    world.add_snapshot(deletionPolicy="Delete")
-    await world.make()
-    world.storage.failure = Unreachable("no route")
-    with pytest.raises(Retryable):
-        await world.leave("one")
-    assert world.get(Kind.SNAPSHOT, "one") is not None
-    world.clock.pass_by(minutes=11)
-    await world.look()
-    assert world.get(Kind.SNAPSHOT, "one") is None
-    assert ("Warning", "FilesLeft") in world.recorder.events
-
-
 async def test_snapshot_made_again_under_its_name_is_another_backup(world: SnapshotWorld) -> None:
     """The first one was retained: the second is made beside it, and deleting it leaves the first."""
     world.add_snapshot()
@@ -404,31 +229,6 @@ async def test_old_manifest_is_never_taken_for_a_result(world: SnapshotWorld) ->
     assert world.condition("Failed") == ("True", "JobFailed")
 
 
-@pytest.mark.parametrize("owner", [None, b"{}", b'{"snapshot_uid": "x", "cluster_uid": "y", "run": "z"}'])
-async def test_folder_of_another_owner_is_not_deleted(world: SnapshotWorld, owner: bytes | None) -> None:
-    """Deletion asks the folder whose it is: files of another owner, or of none, stay and are named."""
-    world.add_snapshot(deletionPolicy="Delete")
-    await world.make()
-    key = f"{world.folder()}owner.json"
-    del world.storage.objects[key]
-    if owner is not None:
-        world.storage.put(key, owner)
-    kept = world.storage.keys(FOLDER)
-    await world.leave("one")
-    assert world.get(Kind.SNAPSHOT, "one") is None
-    assert world.storage.keys(FOLDER) == kept != []
-    assert ("Warning", "FilesLeft") in world.recorder.events
-
-
-async def test_deletion_that_was_interrupted_is_resumed(world: SnapshotWorld) -> None:
-    """The owner goes last: after a crash between manifest and files the rest is still known as this run's."""
-    world.add_snapshot(deletionPolicy="Delete")
-    await world.make()
-    del world.storage.objects[f"{world.folder()}manifest.json"]
-    await world.leave("one")
-    assert (world.storage.keys(FOLDER), world.get(Kind.SNAPSHOT, "one")) == ([], None)
-
-
 async def test_manifest_whose_answer_was_lost_counts(world: SnapshotWorld) -> None:
     """The run heard nothing and reports Unreachable; the storage has the manifest, so there is a backup."""
     world.add_snapshot()
@@ -438,41 +238,3 @@ async def test_manifest_whose_answer_was_lost_counts(world: SnapshotWorld) -> No
     world.end(job, "Failed", dump_result(Result("Unreachable", "no answer in time")))
     await world.look()
     assert world.status()["phase"] == "Verified"
-
-
-async def test_pods_own_identity_needs_no_secret(world: SnapshotWorld) -> None:
-    """Without a Secret the operator does not ask the bucket: only the pod's identity counts there."""
-    world.storage.failure = Refused("CredentialsRefused", "the operator has no rights there")
-    world.add_snapshot(storage={"s3": {"bucket": "backups"}})
-    job = await world.start()
-    said = dump_result(Result("Verified", "3 shards of 1 collections", bytes=15000, points=3000))
-    world.end(job, "Complete", said, exit_code=0)
-    await world.look()
-    assert (world.status()["phase"], world.status()["bytes"]) == ("Verified", 15000)
-    assert job["spec"]["template"]["spec"]["serviceAccountName"] == "vectors"
-
-
-async def test_without_a_secret_the_operator_opens_no_storage(world: SnapshotWorld) -> None:
-    """Neither to read a manifest nor to delete: its own cloud identity is nobody else's to use. An Event says so."""
-    world.add_snapshot(storage={"s3": {"bucket": "backups"}}, deletionPolicy="Delete")
-    job = await world.start()
-    world.end(job, "Complete", "log lines instead of a result", exit_code=0)
-    await world.look()
-    assert world.status()["phase"] == "Complete"
-    assert "identity of the cluster's pods" in world.status()["message"]
-    await world.leave("one")
-    assert world.get(Kind.SNAPSHOT, "one") is None
-    assert ("Warning", "FilesLeft") in world.recorder.events
-
-
-@pytest.mark.parametrize("secret", [True, False])
-async def test_endpoint_of_the_operators_own_surroundings_is_refused(
-    world: SnapshotWorld, secret: bool
-) -> None:
-    """A tenant's endpoint at which clouds give out credentials: nothing is sent there, and no Job is made."""
-    access = {"credentials": {"secretRef": {"name": "keys"}}} if secret else {}
-    s3 = {"bucket": "backups", "endpoint": "http://[::ffff:169.254.169.254]", **access}
-    world.add_snapshot(storage={"s3": s3})
-    await world.look()
-    assert world.condition("Ready") == ("False", "EndpointNotAllowed")
-    assert world.jobs() == []

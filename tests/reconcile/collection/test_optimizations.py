@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from qdrant_operator.domain.common.kinds import Kind
-from qdrant_operator.reconcile.collection import act as collection_act
+from qdrant_operator.reconcile.collection import memory
 from tests.reconcile.collection_world import CLUSTER, NAMESPACE, USER, Town
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-FIRST = collection_act.RESTARTS.first
+FIRST = memory.RESTARTS.first
 
 
 async def grey(place: Town) -> None:

@@ -5,13 +5,12 @@ No I/O here; `phase` is a display word that nothing may read back.
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from qdrant_operator.api.base import Blocked, Model, Status, list_map
+from qdrant_operator.api.base import Blocked, Model, Status, Time, list_map
 
 
 class ClusterPhase(StrEnum):
@@ -96,7 +95,7 @@ class Member(Model):
     """Id of the peer in consensus."""
     claim_uid: str
     """Uid of the volume claim that holds the peer's data."""
-    lost_since: datetime | None = None
+    lost_since: Time | None = None
     """Since when the pod has another or an empty volume, while its peer is still a member that does not answer."""
 
 

@@ -1,4 +1,4 @@
-"""Aliases of one QdrantCollection: which are put, moved or taken away, and why one may not be.
+"""Aliases of one QdrantCollection: which are created, moved or removed, and why one may not be.
 
 Pure: no I/O, no clock. An alias that an older object claims is left alone.
 """
@@ -11,13 +11,14 @@ from qdrant_operator.domain.common.plan import Blocked, Plan
 
 
 def plan_aliases(desired: Desired, observed: Observed) -> CollectionPlan:
-    """One step that puts what is declared and takes away what was granted and is declared no more."""
-    checked = tuple((alias, _refusal(alias, desired, observed)) for alias in desired.spec.aliases)
-    put = tuple(alias for alias, no in checked if no is None and observed.aliases.get(alias) != desired.name)
+    """One step that creates what is declared and removes what was granted and is no longer declared."""
+    refusals = {alias: _refusal(alias, desired, observed) for alias in desired.spec.aliases}
+    allowed = [alias for alias, refusal in refusals.items() if refusal is None]
+    put = tuple(alias for alias in allowed if observed.aliases.get(alias) != desired.name)
     dropped = desired.granted - set(desired.spec.aliases) - desired.claims.claimed_aliases
     remove = tuple(sorted(alias for alias in dropped if observed.aliases.get(alias) == desired.name))
     steps = (MoveAliases(desired.name, put, remove),) if put or remove else ()
-    return Plan(steps, tuple(no for _, no in checked if no))
+    return Plan(steps, tuple(refusal for refusal in refusals.values() if refusal))
 
 
 def _refusal(alias: str, desired: Desired, observed: Observed) -> Blocked | None:
@@ -28,6 +29,6 @@ def _refusal(alias: str, desired: Desired, observed: Observed) -> Blocked | None
         return Blocked(step, CollectionGuard.ALIAS_IS_COLLECTION, message)
     rival = (desired.claims.alias_rivals or {}).get(alias)
     if rival:
-        message = f"alias {alias} belongs to QdrantCollection {rival}, which is older; remove it from one"
+        message = f"alias {alias} belongs to QdrantCollection {rival}, which is older; remove it from one of the two"
         return Blocked(step, CollectionGuard.ALIAS_CLASH, message)
     return None

@@ -3,9 +3,9 @@
 Qdrant answers 200 to a second index with another type on the same field and replaces the first, so types are
 compared before calling.
 
-A collection is grey after a start: Qdrant has optimizations to do and begins none before the next write, so that one
-that crashes while it optimizes comes up all the same. Any update of its optimizers' settings begins them, an empty one
-too; that is Qdrant's documented remedy. Pure.
+A collection is grey after a restart: Qdrant has pending optimizations and starts none before the next write, so that a
+peer that crashes while it optimizes can start nevertheless. Any update of the optimizers' settings starts them, even an
+empty one; that is Qdrant's documented remedy. Pure.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ def field_path(field: str) -> str:
 
 
 def index_refusals(spec: CollectionSpec) -> Iterator[str]:
-    """Wrong payload fields, in words that name the field and the remedy; the rest is refused by the schema."""
+    """What is wrong with payload fields, with the remedy; the schema refuses everything else."""
     seen: set[str] = set()
     for index in spec.payload_indexes:
         if not _PATH.fullmatch(index.field):
             yield (
-                f"payloadIndexes: field {index.field!r} is no payload path; use names of letters, digits, _ and -"
+                f"payloadIndexes: field {index.field!r} is not a payload path; use names of letters, digits, _ and -"
                 ' (others in "quotes"), joined by dots, with [] for lists'
             )
         if field_path(index.field) in seen:
-            yield f"payloadIndexes: field {index.field} stands twice; keep one of the two"
+            yield f"payloadIndexes: field {index.field} is listed twice; remove one of the two"
         seen.add(field_path(index.field))
 
 
@@ -75,10 +75,10 @@ def options(index: PayloadIndex) -> dict[str, Json]:
 def plan_indexes(
     spec: CollectionSpec, name: str, built: Mapping[str, Json], building: frozenset[str]
 ) -> CollectionPlan:
-    """Build what is missing, replace what is otherwise, drop what is undeclared if that is wished.
+    """Build what is missing, replace what differs, and drop what is not declared if prunePayloadIndexes is set.
 
-    `built` is `payload_schema` of GET /collections/{name}; `building` are fields whose change was asked for a
-    moment ago: Qdrant works on it in the background and shows nothing of it until it is done.
+    `built` is `payload_schema` of GET /collections/{name}; `building` are fields whose change was requested a moment
+    ago: Qdrant works on it in the background and shows nothing until it is done.
     """
     plan: CollectionPlan = Plan()
     for index in spec.payload_indexes:
@@ -99,7 +99,7 @@ def _plan_index(index: PayloadIndex, name: str, info: Json, building: frozenset[
 
 
 def _being_built(field: str) -> CollectionPlan:
-    message = f"Qdrant is working on the index on payload field {field}; it is not finished on every shard"
+    message = f"Qdrant is building the index on payload field {field}; it is not finished on every shard yet"
     return held_back(f"build the index on payload field {field}", CollectionGuard.INDEX_BUILDING, message)
 
 
@@ -108,10 +108,12 @@ def index_changes(index: PayloadIndex, info: Json) -> str:
     if info["data_type"] != index.type:
         return f"type: {info['data_type']} -> {index.type}"
     params = info.get("params") or {}
-    pairs = ((key, _known(params, key), value) for key, value in options(index).items())
-    return ", ".join(
-        f"{to_camel(key)}: {actual} -> {value}" for key, actual, value in pairs if not same(value, actual)
-    )
+    changes = []
+    for key, wanted in options(index).items():
+        actual = _known(params, key)
+        if not same(wanted, actual):
+            changes.append(f"{to_camel(key)}: {actual} -> {wanted}")
+    return ", ".join(changes)
 
 
 def _known(params: Mapping[str, Json], key: str) -> Json:
@@ -138,12 +140,11 @@ def _prune(
 def optimizations_to_start(
     desired: Desired, observed: Observed, planned: CollectionPlan
 ) -> StartOptimizations | None:
-    """The call that begins them, once nothing else is to be done or waits; only for a collection that is ours."""
+    """The call that starts them, once no other step is pending or blocked; only for a collection of this object."""
     live = observed.collection
-    if planned.steps or planned.blocked or desired.paused or desired.leaving or not isinstance(live, Live):
+    if planned.steps or planned.blocked or desired.paused or desired.deleting or not isinstance(live, Live):
         return None
-    ours = live.owner == desired.owner
-    return StartOptimizations(desired.name) if ours and live.status == GREY else None
+    return StartOptimizations(desired.name) if desired.owns(live) and live.status == GREY else None
 
 
 def is_settled(observed: Observed) -> bool:

@@ -54,14 +54,18 @@ class Desired:
     """Shard keys that this object has made or declared: only these are removed when the spec drops them."""
     wanted_peers: int = 1
     """`spec.replicas` of the QdrantCluster."""
-    held: bool = False
-    """Whether our finalizer is on the object."""
-    leaving: bool = False
+    has_finalizer: bool = False
+    """Whether the operator's finalizer is on the object."""
+    deleting: bool = False
     """Whether the object is being deleted."""
-    cluster_leaving: bool = False
+    cluster_gone: bool = False
     """Whether the QdrantCluster is gone, being deleted, or never formed: nothing is left to clean up there."""
     paused: bool = False
     """Whether the QdrantCluster is paused: observe and report, write nothing."""
+
+    def owns(self, collection: Live | Absent | Silent) -> bool:
+        """Whether this object created or adopted the collection."""
+        return isinstance(collection, Live) and collection.owner == self.owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +119,7 @@ class Observed:
     """The cluster's pods, by ordinal."""
     building: frozenset[str] = frozenset()
     """Payload fields whose index was asked for a moment ago."""
+
+    def expected_peers(self, desired: Desired) -> int:
+        """Peers that Qdrant places new shards on: those in consensus, and those still to join."""
+        return max(self.members, desired.wanted_peers)

@@ -57,6 +57,21 @@ class Difference:
     change: Change
 
 
+def described(difference: Difference) -> str:
+    """A difference as users read it."""
+    return f"{difference.field} is {shown(difference.actual)}, wanted {shown(difference.wanted)}"
+
+
+def shown(value: Json) -> str:
+    """A setting's value as users read it."""
+    if isinstance(value, Mapping):
+        entries = [f"{key}: {shown(inner)}" for key, inner in value.items() if inner is not None]
+        return f"{{{', '.join(entries)}}}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "not set" if value is None else str(value)
+
+
 IN_PLACE = frozenset({Change.PATCH, Change.FACTOR})
 UNNAMED = ""
 """Qdrant's own name for the vector of a collection that has just one."""

@@ -1,4 +1,4 @@
-"""The verbs of a collection's loop, one frozen value each; their text is what users read."""
+"""The steps of a collection's plan, one frozen value each; their text is what users read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qdrant_operator.domain.qdrant.views import ShardKey
 
 
 class CollectionGuard(Guard):
-    """Why a wanted step waits. Users see these words in status.blocked, Events and metrics."""
+    """Why a step is blocked. Users see these names in status.blocked, Events and metrics."""
 
     INVALID_SPEC = "InvalidSpec"
     NAME_CLASH = "NameClash"
@@ -45,7 +45,7 @@ _PASSING = frozenset(
 
 
 def ends_soon(guard: Guard) -> bool:
-    """Whether it ends by itself, soon."""
+    """Whether it ends soon without anyone acting."""
     return guard in _PASSING
 
 
@@ -56,30 +56,30 @@ def needs_action(guard: Guard) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AddFinalizer:
-    """Put our finalizer: deletionPolicy Delete has something to do when the object goes."""
+    """Add the operator's finalizer: with deletionPolicy Delete there is something to do before the object goes."""
 
     reason: ClassVar[str] = "FinalizerAdded"
     gate: ClassVar[bool] = True
 
     def __str__(self) -> str:
-        return "put the finalizer: deletionPolicy is Delete"
+        return "add the finalizer: deletionPolicy is Delete"
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveFinalizer:
-    """Take our finalizer away."""
+    """Remove the operator's finalizer."""
 
     why: str
     reason: ClassVar[str] = "FinalizerRemoved"
     gate: ClassVar[bool] = True
 
     def __str__(self) -> str:
-        return f"take the finalizer away: {self.why}"
+        return f"remove the finalizer: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
 class CreateCollection:
-    """Make the collection, marked as ours in the same call."""
+    """Create the collection, marked as this object's in the same call."""
 
     name: str
     body: Json
@@ -92,7 +92,7 @@ class CreateCollection:
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """Mark a collection that is there, and as declared, as ours."""
+    """Mark an existing collection that matches the spec as this object's."""
 
     name: str
     owner: str
@@ -100,7 +100,7 @@ class TakeOver:
     gate: ClassVar[bool] = True
 
     def __str__(self) -> str:
-        return f"adopt collection {self.name}: it is as declared"
+        return f"adopt collection {self.name}, which matches the spec"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class UpdateCollection:
 
 @dataclass(frozen=True, slots=True)
 class CreateShardKey:
-    """Make a missing shard key with its shards."""
+    """Create a missing shard key with its shards."""
 
     name: str
     key: str
@@ -138,16 +138,16 @@ class CreateShardKey:
 
 @dataclass(frozen=True, slots=True)
 class RemoveShardKey:
-    """Remove a shard key that is declared no more: an empty one, or one whose points may go."""
+    """Remove a shard key that is no longer declared: an empty one, or one whose points may be deleted."""
 
     name: str
     key: ShardKey
     label: str
     """The key as users read it."""
     points: int | None
-    """Points that it was seen to hold; None: not known."""
+    """Points that it holds; None: not known."""
     consented: bool
-    """Whether the spec lets its points go; without that it is counted once more before the call."""
+    """Whether the spec allows deleting its points; if not, they are counted once more before the call."""
     reason: ClassVar[str] = "ShardKeyRemoved"
     gate: ClassVar[bool] = False
 
@@ -159,7 +159,7 @@ class RemoveShardKey:
 
 @dataclass(frozen=True, slots=True)
 class CreatePayloadIndex:
-    """Have a missing index built."""
+    """Have Qdrant build a missing index."""
 
     name: str
     field: str
@@ -173,7 +173,7 @@ class CreatePayloadIndex:
 
 @dataclass(frozen=True, slots=True)
 class ReplacePayloadIndex:
-    """Have an index built anew with another type or other options: queries that need it slow down meanwhile."""
+    """Have Qdrant rebuild an index with another type or other options: queries that need it are slow meanwhile."""
 
     name: str
     field: str
@@ -201,7 +201,7 @@ class DropPayloadIndex:
 
 @dataclass(frozen=True, slots=True)
 class MoveAliases:
-    """Point aliases to the collection and take others away, in one atomic call."""
+    """Point aliases to the collection and remove others, in one atomic call."""
 
     name: str
     put: tuple[str, ...]
@@ -226,7 +226,7 @@ class MoveAliases:
 
 @dataclass(frozen=True, slots=True)
 class StartOptimizations:
-    """Begin optimizations that wait for the next write, by an update of nothing."""
+    """Start optimizations that wait for the next write, by an empty update."""
 
     name: str
     body: ClassVar[Json] = {"optimizers_config": {}}
@@ -267,3 +267,20 @@ CollectionStep = (
 """`reason` names the Event that follows a step; nothing after a `gate` makes sense until it is done."""
 
 CollectionPlan = Plan[CollectionStep]
+
+StepKey = tuple[str, ...]
+
+
+def step_key(step: CollectionStep) -> StepKey:
+    """What tells a step from the others of one plan: its reason, and what it is about."""
+    match step:
+        case UpdateCollection(fields=fields):
+            return (step.reason, *fields)
+        case CreateShardKey(key=key) | RemoveShardKey(label=key):
+            return (step.reason, key)
+        case CreatePayloadIndex(field=name) | ReplacePayloadIndex(field=name) | DropPayloadIndex(field=name):
+            return (step.reason, name)
+        case MoveAliases(put=put, remove=remove):
+            return (step.reason, *put, "/", *remove)
+        case _:
+            return (step.reason,)

@@ -21,7 +21,7 @@ from qdrant_operator.reconcile.ports import ObjectStorage
 
 
 async def open_storage(context: Context, namespace: str, place: S3Place) -> ObjectStorage:
-    """The storage at a place, with the keys of its Secret and never with an identity of the operator's own.
+    """The storage at a place, with the keys of its Secret and never with the operator's own identity.
 
     Raises:
         Refused: `EndpointNotAllowed`, `NoCredentials`, `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty` or
@@ -32,7 +32,7 @@ async def open_storage(context: Context, namespace: str, place: S3Place) -> Obje
 
 
 def check_endpoint(context: Context, place: S3Place) -> None:
-    """Nothing is sent to an address that means something else for the operator than for the user.
+    """Refuse an address that means something else for the operator's pod than for the user.
 
     Raises:
         Refused: `EndpointNotAllowed`.
@@ -62,7 +62,7 @@ async def probe(storage: ObjectStorage, place: S3Place) -> None:
 
 
 async def delete_backup(storage: ObjectStorage, folder: str, uid: str) -> None:
-    """Delete the backup of the QdrantSnapshot with this uid; what is gone already is success.
+    """Delete the backup of the QdrantSnapshot with this uid; files that are already gone are no error.
 
     Raises:
         Refused: `FolderNotOwned`, and nothing is deleted.
@@ -71,7 +71,7 @@ async def delete_backup(storage: ObjectStorage, folder: str, uid: str) -> None:
 
 
 async def delete_fragments(storage: ObjectStorage, folder: str, uid: str) -> None:
-    """Delete what a failed run of this QdrantSnapshot stored; a folder with a manifest is a backup and stays.
+    """Delete what a failed run of this QdrantSnapshot stored; a folder with a manifest is a backup and is kept.
 
     Raises:
         Refused: `FolderNotOwned`, and nothing is deleted.
@@ -88,13 +88,13 @@ async def _delete(storage: ObjectStorage, folder: str, keys: Sequence[str]) -> N
 
 async def _owned(storage: ObjectStorage, folder: str, uid: str) -> list[str]:
     """Keys in a folder that belongs to a run of this QdrantSnapshot."""
-    keys = [one.key for one in await storage.list(folder)]
+    keys = [stored.key for stored in await storage.list(folder)]
     owner = load_owner(await storage.read(f"{folder}{OWNER}")) if keys else None
     if keys and (owner is None or owner.snapshot_uid != uid):
         raise Refused(
             "FolderNotOwned",
-            f"{folder} in the bucket does not belong to this QdrantSnapshot: its {OWNER} is missing or names"
-            " another uid; look at the folder, and delete it by hand if no backup in it is needed",
+            f"{folder} in the bucket does not belong to this QdrantSnapshot: its {OWNER} is missing or names another"
+            " uid; check the folder, and delete it by hand if no backup in it is needed",
         )
     return keys
 
@@ -104,8 +104,8 @@ async def _credentials(context: Context, namespace: str, place: S3Place) -> S3Cr
     if secret is None:
         raise Refused(
             "NoCredentials",
-            f"bucket {place.bucket!r} is used with the identity of the cluster's pods, which only a Job has; the"
-            " operator itself opens a bucket only with a Secret in storage.s3.credentials",
+            f"bucket {place.bucket!r} is used with the pods' own identity, which only the Job has; the operator opens a"
+            " bucket only with a Secret in storage.s3.credentials",
         )
     found = await read_secret(
         context.kubernetes,

@@ -115,7 +115,7 @@ class ClusterReconciler:
         guards = tuple(sorted({wait.guard.value for wait in plan.blocked}))
         self._context.reporter.blocked(Kind.CLUSTER.kind, meta["namespace"], meta["name"], guards)
         await self._warn(subject, worth_a_warning(decision))
-        facts = status_facts(decision).facts()
+        facts = status_facts(decision)
         said = conditions(decision)
         return await write_status(self._context, Kind.CLUSTER, subject, facts, said)
 

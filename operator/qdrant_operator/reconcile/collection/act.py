@@ -1,14 +1,15 @@
-"""Carrying out one step for a QdrantCollection: one call to Qdrant, or one patch of the object's finalizers."""
+"""Carrying out one step for a QdrantCollection: one call to Qdrant, or one patch of the object's finalizers.
+
+Two calls are checked once more right before they are sent: what the plan was made from may have changed.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
+from qdrant_operator.api import ClusterStatus
 from qdrant_operator.domain.collection.requests import OWNER_KEY
-from qdrant_operator.domain.collection.shards import keys_seen
+from qdrant_operator.domain.collection.shards.health import keys_seen
 from qdrant_operator.domain.collection.steps import (
     AddFinalizer,
     CollectionStep,
@@ -25,74 +26,71 @@ from qdrant_operator.domain.collection.steps import (
     TakeOver,
     UpdateCollection,
 )
-from qdrant_operator.domain.common import names
-from qdrant_operator.domain.common.backoff import Backoff
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.qdrant.soundness import answering
 from qdrant_operator.reconcile.access import cluster_access
 from qdrant_operator.reconcile.collection.observe import view_of
 from qdrant_operator.reconcile.context import Context
+from qdrant_operator.reconcile.finalizers import add_finalizer, remove_finalizer
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest, Qdrant
-
-REASKED_AFTER = timedelta(seconds=60)
-"""An index that was asked for and is not there: Qdrant builds in the background and shows nothing meanwhile.
-Asking again is harmless (each asking is one entry in the shards' queues), asking every second is not."""
-RETRIED_AFTER = timedelta(seconds=30)
-"""A step that Qdrant refused is tried again at this pace: what it disliked may have changed."""
-RESTARTS = Backoff(first=60.0, longest=3600.0)
-"""Pauses before pending optimizations are started again."""
-FORGOTTEN_AFTER = timedelta(minutes=10)
-"""Longer than the longest pause between two passes over one object."""
-
-IndexStep = CreatePayloadIndex | ReplacePayloadIndex | DropPayloadIndex
+from qdrant_operator.reconcile.records import read_status
 
 
 async def act(context: Context, subject: Manifest, endpoint: Endpoint | None, step: CollectionStep) -> None:
     """Carry out one step.
 
     Raises:
-        Refused: Qdrant or Kubernetes says no.
-        Retryable: neither done nor failed for certain: look again.
+        Refused: Qdrant or Kubernetes refuses it.
+        Retryable: it is not certain whether it was done, or it must wait: observe again.
     """
-    if isinstance(step, AddFinalizer | RemoveFinalizer):
-        await _finalizers(context, subject, held=isinstance(step, AddFinalizer))
+    if isinstance(step, AddFinalizer):
+        await add_finalizer(context, Kind.COLLECTION, subject)
+        return
+    if isinstance(step, RemoveFinalizer):
+        await remove_finalizer(context, Kind.COLLECTION, subject)
         return
     if endpoint is None:
-        raise Refused("ClusterNotFound", f"there is no peer to ask: {step}")
+        raise Refused("ClusterNotFound", f"{step}: the cluster has no peer to send it to")
+    namespace, cluster = subject["metadata"]["namespace"], subject["spec"]["clusterRef"]["name"]
     if isinstance(step, CreateCollection | CreateShardKey):
-        _nobody_leaves(context, subject, step)
-        with context.in_flight_creations.track(
-            subject["metadata"]["namespace"], subject["spec"]["clusterRef"]["name"]
-        ):
+        _check_no_removal(context, namespace, cluster, step)
+        with context.in_flight_creations.track(namespace, cluster):
             await ask(context.qdrant, endpoint, step)
-        return
-    if isinstance(step, RemoveShardKey):
-        meta, cluster = subject["metadata"], subject["spec"]["clusterRef"]["name"]
-        with context.shard_locks.hold(meta["namespace"], cluster, str(step)):
-            await _nothing_moves(context, meta["namespace"], cluster, step)
+    elif isinstance(step, RemoveShardKey):
+        with context.shard_locks.hold(namespace, cluster, str(step)):
+            await _check_no_transfer(context, namespace, cluster, step)
             await ask(context.qdrant, endpoint, step)
-        return
-    await ask(context.qdrant, endpoint, step)
+    else:
+        await ask(context.qdrant, endpoint, step)
 
 
-async def _nothing_moves(context: Context, namespace: str, cluster: str, step: RemoveShardKey) -> None:
-    """Look at all peers once more: Qdrant does not survive that a key goes while a shard of it is on its way."""
+async def _check_no_transfer(context: Context, namespace: str, cluster: str, step: RemoveShardKey) -> None:
+    """Observe all peers once more: Qdrant hangs for good when a key is removed while a shard of it is transferred.
+
+    Raises:
+        Retryable: a shard of the key is being transferred, or may be soon.
+    """
     access = await cluster_access(context.kubernetes, namespace, cluster)
     views = answering(await asyncio.gather(*(view_of(context, endpoint) for endpoint in access.endpoints)))
     seen = keys_seen(step.name, views).get(step.key)
-    underway = any(view.pending for view in views) or len({view.commit for view in views}) > 1
-    reason = "consensus has pending entries" if underway else seen.unsettled if seen else "it is gone already"
+    pending = any(view.pending for view in views) or len({view.commit for view in views}) > 1
+    reason = seen.unsettled if seen else "it is already gone"
+    if pending:
+        reason = "consensus has pending entries"
     if reason:
-        raise Retryable(f"{step}: {reason}; looking again", after=0.5)
+        raise Retryable(f"{step}: {reason}; checking again", after=0.5)
 
 
-def _nobody_leaves(context: Context, subject: Manifest, step: CollectionStep) -> None:
-    """Qdrant would put new shards on a peer that is just being removed from consensus."""
-    name = subject["spec"]["clusterRef"]["name"]
-    cluster = context.kubernetes.cached_one(Kind.CLUSTER, subject["metadata"]["namespace"], name)
-    leaving = ((cluster or {}).get("status") or {}).get("leaving")
-    if leaving and leaving["phase"] == "Removing":
-        raise Retryable(f"{step}: waits until the peer of {leaving['pod']} is removed", after=1.0)
+def _check_no_removal(context: Context, namespace: str, cluster: str, step: CollectionStep) -> None:
+    """Qdrant places new shards also on a peer that is just being removed from consensus.
+
+    Raises:
+        Retryable: a peer is being removed.
+    """
+    found = context.kubernetes.cached_one(Kind.CLUSTER, namespace, cluster)
+    leaving = read_status(ClusterStatus, found).leaving if found else None
+    if leaving and leaving.phase == "Removing":
+        raise Retryable(f"{step}: waiting until the peer of {leaving.pod} is removed", after=1.0)
 
 
 async def ask(qdrant: Qdrant, endpoint: Endpoint, step: CollectionStep) -> None:
@@ -119,107 +117,27 @@ async def ask(qdrant: Qdrant, endpoint: Endpoint, step: CollectionStep) -> None:
 
 
 async def _create_key(qdrant: Qdrant, endpoint: Endpoint, step: CreateShardKey) -> None:
-    """A key that is there although no peer told of it: the look was older than somebody's write."""
+    """A key may exist although no peer listed it: a client created it since the observation."""
     try:
         await qdrant.create_shard_key(endpoint, step.name, step.body)
     except Refused as error:
         if error.reason == "AlreadyExists":
-            raise Retryable(f"shard key {step.key} of {step.name} is there already: looking again") from error
+            raise Retryable(f"shard key {step.key} of {step.name} already exists: checking again") from error
         raise
 
 
 async def _remove_key(qdrant: Qdrant, endpoint: Endpoint, step: RemoveShardKey) -> None:
-    """An empty key is counted once more: applications may have written since the look."""
+    """An empty key is counted once more: applications may have written since the observation."""
     try:
         points = 0 if step.consented else await qdrant.count_key_points(endpoint, step.name, step.key)
         if points:
-            raise Retryable(f"shard key {step.label} of {step.name} holds {points} points now: looking again")
+            raise Retryable(
+                f"shard key {step.label} of {step.name} holds {points} points now: checking again"
+            )
         await qdrant.delete_shard_key(endpoint, step.name, step.key)
     except Refused as error:
         if error.reason == "NotFound":
             raise Retryable(
-                f"shard key {step.label} of {step.name} is gone already: looking again"
+                f"shard key {step.label} of {step.name} is already gone: checking again"
             ) from error
         raise
-
-
-async def _finalizers(context: Context, subject: Manifest, *, held: bool) -> None:
-    """On exactly the version that was read: others' finalizers are theirs."""
-    meta = subject["metadata"]
-    others = [one for one in meta.get("finalizers") or () if one != names.FINALIZER]
-    wanted = [*others, names.FINALIZER] if held else others
-    body = {"metadata": {"resourceVersion": meta["resourceVersion"], "finalizers": wanted}}
-    await context.kubernetes.patch(Kind.COLLECTION, meta["namespace"], meta["name"], body)
-
-
-class Memory:
-    """What this process asked of Qdrant lately for each object: lost at a restart, and then asked once more."""
-
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        """`now` is the clock port's."""
-        self._now = now
-        self._recent: dict[str, _Recent] = {}
-
-    def begin(self, uid: str, generation: int) -> None:
-        """A pass begins: what was asked or refused for another generation of the spec counts no more."""
-        known = self._recent.get(uid)
-        if known is None or known.generation != generation:
-            self._forget()
-            known = self._recent[uid] = _Recent(generation, self._now())
-        known.begun = self._now()
-
-    def _forget(self) -> None:
-        """Objects that had no pass for long are gone."""
-        oldest = self._now() - FORGOTTEN_AFTER
-        self._recent = {uid: known for uid, known in self._recent.items() if known.begun > oldest}
-
-    def done(self, uid: str, step: CollectionStep) -> None:
-        """A step was taken."""
-        self._recent[uid].refused.pop(str(step), None)
-        if isinstance(step, StartOptimizations):
-            self._recent[uid].starts += 1
-            self._recent[uid].started = self._now()
-        if isinstance(step, IndexStep):
-            self._recent[uid].asked[step.field] = self._now()
-
-    def refused(self, uid: str, step: CollectionStep, why: str) -> None:
-        """A step was refused."""
-        self._recent[uid].refused[str(step)] = (why, self._now())
-
-    def building(self, uid: str) -> frozenset[str]:
-        """Payload fields whose index was asked for a moment ago."""
-        asked = self._recent[uid].asked.items()
-        return frozenset(field for field, when in asked if self._now() - when < REASKED_AFTER)
-
-    def optimized(self, uid: str) -> None:
-        """Nothing is left to optimize: the next start is a first one."""
-        self._recent[uid].starts = 0
-
-    def may_start(self, uid: str, step: StartOptimizations) -> bool:
-        """Whether pending optimizations may be started now."""
-        known = self._recent[uid]
-        if known.started is None or not known.starts:
-            return not self.rests(uid, step)
-        pause = timedelta(seconds=RESTARTS.pause(known.starts))
-        return self._now() - known.started >= pause and not self.rests(uid, step)
-
-    def refusal(self, uid: str, step: CollectionStep) -> str | None:
-        """Why a step was refused when it was last tried; None when it was not."""
-        known = self._recent[uid].refused.get(str(step))
-        return known[0] if known else None
-
-    def rests(self, uid: str, step: CollectionStep) -> bool:
-        """Whether a refused step is not to be tried again yet."""
-        known = self._recent[uid].refused.get(str(step))
-        return known is not None and self._now() - known[1] < RETRIED_AFTER
-
-
-@dataclass(slots=True)
-class _Recent:
-    generation: int
-    begun: datetime
-    asked: dict[str, datetime] = field(default_factory=dict)
-    refused: dict[str, tuple[str, datetime]] = field(default_factory=dict)
-    starts: int = 0
-    """How often optimizations were started since none were left."""
-    started: datetime | None = None

@@ -1,16 +1,17 @@
-"""The QdrantSnapshotSchedule loop: makes QdrantSnapshots by the clock, and prunes them.
+"""The QdrantSnapshotSchedule loop: creates QdrantSnapshots on schedule, and deletes those that retention drops.
 
-CronJob's words with CronJob's meaning, but for daylight saving (see `domain.schedules`). At most one missed time is
-made up for. A snapshot's name follows from the time it was due, so a crash between making it and saying so
-cannot make two. Snapshots belong to no schedule in Kubernetes' sense: deleting a schedule never deletes backups.
+The fields mean what they mean on a CronJob, except for daylight saving time (see `domain.common.schedules`). At most
+one missed time is made up for. A snapshot's name follows from its due time, so a crash after creating it cannot create
+two. Snapshots have no owner reference: deleting a schedule never deletes backups.
 
-A snapshot is made with `deletionPolicy: Retain`: only retention, or a user who writes Delete on it, deletes its files.
+A snapshot gets `deletionPolicy: Retain`: only retention, or a user who sets Delete on it, deletes its files.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from qdrant_operator.api import SnapshotScheduleStatus
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.conditions import Condition, timestamp
 from qdrant_operator.domain.common.errors import Refused
@@ -18,21 +19,22 @@ from qdrant_operator.domain.common.schedules import latest_due, next_due, run_na
 from qdrant_operator.reconcile.backup.schedule.observe import Observation, look_at, made_by, snapshots_of
 from qdrant_operator.reconcile.backup.schedule.retention import claim, retain
 from qdrant_operator.reconcile.backup.schedule.status import last_snapshot, ready
-from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
+from qdrant_operator.reconcile.backup.snapshot.subject import phase_of, status_of
 from qdrant_operator.reconcile.context import Context, Requeue
+from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import write_status
+from qdrant_operator.reconcile.report import every_field, write_status
 
 
 class ScheduleReconciler:
-    """Takes one pass over one QdrantSnapshotSchedule."""
+    """Makes one pass over one QdrantSnapshotSchedule."""
 
     def __init__(self, context: Context) -> None:
-        """Keep the world; what was done is read from the snapshots themselves."""
+        """Keep the context; what was done is read from the snapshots themselves."""
         self._context = context
 
     async def reconcile(self, subject: Manifest) -> Requeue:
-        """Make the snapshot that is due, prune, and say when the next is due."""
+        """Create the snapshot that is due, apply retention, and report when the next is due."""
         if "deletionTimestamp" in subject["metadata"]:
             return Requeue(self._context.options.resync_seconds)
         try:
@@ -42,14 +44,14 @@ class ScheduleReconciler:
         except Refused as error:
             return await self._refuse(subject, error)
         problem = await self._make(look, due) if due else None
-        look = await self._kept(subject)
+        look = await self._retained(subject)
         await self._report(look, following, problem)
         return (
             Requeue(self._context.options.watch_seconds) if look.cluster is None else self._pause(following)
         )
 
     def _due(self, look: Observation) -> datetime | None:
-        """The due time to act on now: none while suspended, or while a snapshot runs that forbids others."""
+        """The due time to act on now; None while suspended, or while a running snapshot forbids another one."""
         if look.spec.suspend or (look.active and look.spec.concurrency_policy == "Forbid"):
             return None
         seconds = look.spec.starting_deadline_seconds
@@ -57,7 +59,7 @@ class ScheduleReconciler:
         return latest_due(look.spec.schedule, look.spec.time_zone, look.since, look.now, deadline)
 
     async def _make(self, look: Observation, due: datetime) -> Refused | None:
-        """Make the snapshot; why it could not be made, for the condition."""
+        """Create the snapshot; returns why it could not be created, for the condition."""
         manifest = _snapshot(look, due)
         name = manifest["metadata"]["name"]
         try:
@@ -65,72 +67,68 @@ class ScheduleReconciler:
         except Refused as error:
             if error.reason != "AlreadyExists":
                 return Refused(
-                    "SnapshotNotCreated", f"QdrantSnapshot {name} could not be made: {error.message}"
+                    "SnapshotNotCreated", f"QdrantSnapshot {name} cannot be created: {error.message}"
                 )
-            return await self._taken(look, name)
+            return await self._exists(look, name)
         self._context.reporter.step(Kind.SCHEDULE.kind, "CreateSnapshot", "done")
         await self._context.reporter.event(
             look.manifest, kind="Normal", reason="SnapshotCreated", message=f"created QdrantSnapshot {name}"
         )
         return None
 
-    async def _taken(self, look: Observation, name: str) -> Refused | None:
-        """A snapshot of that name was made before a crash, or by somebody else; None: it is ours."""
+    async def _exists(self, look: Observation, name: str) -> Refused | None:
+        """A snapshot of that name exists: this schedule created it before a crash (None), or someone else did."""
         there = await self._context.kubernetes.read(Kind.SNAPSHOT, look.namespace, name)
         if there is None or made_by(there, look.name, look.uid):
             return None
         return Refused(
             "SnapshotNotCreated",
-            f"a QdrantSnapshot {name} exists and was not made by this schedule; the next due time is not affected",
+            f"QdrantSnapshot {name} exists and was not created by this schedule; the next due time is not affected",
         )
 
-    async def _kept(self, subject: Manifest) -> Observation:
-        """The snapshots that are left when new ones are claimed and retention has done its work."""
+    async def _retained(self, subject: Manifest) -> Observation:
+        """Claim new snapshots and apply retention; returns what is left."""
         look = await look_at(self._context, subject)
         if await claim(self._context, look):
             look = await look_at(self._context, subject)
         return await look_at(self._context, subject) if await retain(self._context, look) else look
 
     async def _report(self, look: Observation, following: datetime, problem: Refused | None) -> None:
-        good = [one for one in look.snapshots if phase_of(one).good]
-        done = max((one["status"].get("completedAt") or "" for one in good), default="")
-        facts = {
-            "lastScheduleTime": timestamp(look.last) if look.last else None,
-            "nextScheduleTime": None if look.spec.suspend else timestamp(following),
-            "lastSuccessfulTime": done or (look.manifest.get("status") or {}).get("lastSuccessfulTime"),
-            "active": list(look.active),
-            "kept": len(good),
-        }
+        good = [snapshot for snapshot in look.snapshots if phase_of(snapshot).good]
+        completed = [status_of(snapshot).completed_at for snapshot in good]
+        facts = SnapshotScheduleStatus(
+            last_schedule_time=look.last,
+            next_schedule_time=None if look.spec.suspend else following,
+            last_successful_time=max((time for time in completed if time), default=look.last_successful),
+            active=look.active,
+            kept=len(good),
+        )
         await self._write(look.manifest, look.snapshots, facts, ready(look, following, problem))
 
     async def _refuse(self, subject: Manifest, error: Refused) -> Requeue:
-        status = subject.get("status") or {}
-        known = {k: v for k, v in status.items() if k not in ("conditions", "observedGeneration")}
-        known.pop("nextScheduleTime", None)
         condition = Condition("Ready", False, error.reason, error.message)
-        await self._write(subject, snapshots_of(self._context, subject), known, condition)
+        kept = every_field(Kind.SCHEDULE, but=("nextScheduleTime",))
+        snapshots = snapshots_of(self._context, subject)
+        await self._write(subject, snapshots, SnapshotScheduleStatus(), condition, kept)
         return Requeue(self._context.options.resync_seconds)
 
     async def _write(
-        self, subject: Manifest, snapshots: tuple[Manifest, ...], facts: Manifest, condition: Condition
+        self,
+        subject: Manifest,
+        snapshots: tuple[Manifest, ...],
+        facts: SnapshotScheduleStatus,
+        condition: Condition,
+        kept: frozenset[str] = frozenset(),
     ) -> None:
-        if condition.status is False and not _says(subject, condition.reason):
-            await self._context.reporter.event(
-                subject, kind="Warning", reason=condition.reason, message=condition.message
-            )
+        if condition.status is False:
+            await warn_once(self._context, Kind.SCHEDULE, subject, condition.reason, condition.message)
         conditions = (condition, last_snapshot(snapshots))
-        await write_status(self._context, Kind.SCHEDULE, subject, facts, conditions)
+        await write_status(self._context, Kind.SCHEDULE, subject, facts, conditions, kept=kept)
 
     def _pause(self, following: datetime) -> Requeue:
         """Until the next due time, if that is sooner than the usual look."""
         until = (following - self._context.clock.now()).total_seconds()
         return Requeue(min(max(until, 0.1), self._context.options.resync_seconds))
-
-
-def _says(manifest: Manifest, reason: str) -> bool:
-    """Whether status has this reason already: an Event is for news."""
-    conditions = (manifest.get("status") or {}).get("conditions") or ()
-    return any(condition.get("reason") == reason for condition in conditions)
 
 
 def _snapshot(look: Observation, due: datetime) -> Manifest:

@@ -1,7 +1,7 @@
-"""What a schedule's pass sees: its spec, its cluster, and the snapshots that it made itself.
+"""What a schedule's pass observes: its spec, its cluster, and the snapshots that it created itself.
 
-A label is a user's to copy. A snapshot is the schedule's when its status says so with the schedule's uid; one whose
-status does not say so yet is claimed when its name and its annotations are those that this schedule would give it.
+Users may copy labels. A snapshot belongs to the schedule when its status records the schedule's uid; one whose status
+does not yet is claimed if its name and its annotations are those that this schedule would give it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from qdrant_operator.api import SnapshotScheduleSpec
+from qdrant_operator.api import SnapshotScheduleSpec, SnapshotScheduleStatus
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.schedules import run_name
 from qdrant_operator.reconcile.access import find_cluster
-from qdrant_operator.reconcile.backup.snapshot.subject import is_known, is_over, moment
+from qdrant_operator.reconcile.backup.snapshot.subject import is_known, is_over, moment, status_of
 from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.named import Named
 from qdrant_operator.reconcile.ports import Kind, Manifest
+from qdrant_operator.reconcile.records import read_status
 from qdrant_operator.reconcile.spec import read_spec
 
 
@@ -26,37 +27,47 @@ class Observation(Named):
 
     spec: SnapshotScheduleSpec
     snapshots: tuple[Manifest, ...]
-    """Those that it made and that are not being deleted."""
+    """Those that it created and that are not being deleted."""
     cluster: Manifest | None
-    """Its QdrantCluster; None: there is none."""
+    """Its QdrantCluster; None: it does not exist."""
     now: datetime
 
     @property
     def unclaimed(self) -> tuple[Manifest, ...]:
-        """Snapshots that it made and whose status does not say so yet; those of a newer release are left alone."""
-        return tuple(one for one in self.snapshots if _maker(one) is None and is_known(one))
+        """Snapshots that it created and whose status does not record that yet; not those of a newer release."""
+        return tuple(found for found in self.snapshots if _maker(found) is None and is_known(found))
 
     @property
     def last(self) -> datetime | None:
-        """The newest due time that was acted on: status says it, or a snapshot that status knows nothing of."""
-        said = (self.manifest.get("status") or {}).get("lastScheduleTime")
-        texts = [said, *(_notes(one).get(names.ANNOTATION_SCHEDULED_AT) for one in self.snapshots)]
-        return max((moment(text) for text in texts if text), default=None)
+        """The newest due time that was acted on: in status, or on a snapshot that status does not count yet."""
+        texts = (_notes(snapshot).get(names.ANNOTATION_SCHEDULED_AT) for snapshot in self.snapshots)
+        times = [moment(text) for text in texts if text]
+        recorded = self._status.last_schedule_time
+        return max([*times, recorded] if recorded else times, default=None)
+
+    @property
+    def last_successful(self) -> datetime | None:
+        """When the newest complete snapshot that status knows of was completed."""
+        return self._status.last_successful_time
+
+    @property
+    def _status(self) -> SnapshotScheduleStatus:
+        return read_status(SnapshotScheduleStatus, self.manifest)
 
     @property
     def since(self) -> datetime:
-        """Due times up to here are settled."""
+        """Due times up to here were handled."""
         born = moment(self.manifest["metadata"]["creationTimestamp"])
         return max(born, self.last) if self.last else born
 
     @property
     def active(self) -> tuple[str, ...]:
-        """Names of its snapshots that are not over."""
+        """Names of its snapshots that have not ended."""
         return tuple(s["metadata"]["name"] for s in self.snapshots if not is_over(s))
 
 
 async def look_at(context: Context, subject: Manifest) -> Observation:
-    """Read everything that a pass decides by.
+    """Read everything that a pass decides on.
 
     Raises:
         Refused: `InvalidSpec`.
@@ -68,7 +79,7 @@ async def look_at(context: Context, subject: Manifest) -> Observation:
 
 
 def snapshots_of(context: Context, schedule: Manifest) -> tuple[Manifest, ...]:
-    """Snapshots that the schedule made and that are not being deleted."""
+    """Snapshots that the schedule created and that are not being deleted."""
     meta = schedule["metadata"]
     found = context.kubernetes.cached(Kind.SNAPSHOT, meta["namespace"], {names.LABEL_SCHEDULE: meta["name"]})
     staying = (snapshot for snapshot in found if "deletionTimestamp" not in snapshot["metadata"])
@@ -76,7 +87,7 @@ def snapshots_of(context: Context, schedule: Manifest) -> tuple[Manifest, ...]:
 
 
 def made_by(snapshot: Manifest, schedule: str, uid: str) -> bool:
-    """Whether the schedule with this name and uid made the snapshot."""
+    """Whether the schedule with this name and uid created the snapshot."""
     maker = _maker(snapshot)
     return maker == uid if maker is not None else _named_by(snapshot, schedule, uid)
 
@@ -90,7 +101,7 @@ def _named_by(snapshot: Manifest, schedule: str, uid: str) -> bool:
 
 
 def _maker(snapshot: Manifest) -> str | None:
-    return (snapshot.get("status") or {}).get("scheduleUid")
+    return status_of(snapshot).schedule_uid
 
 
 def _notes(snapshot: Manifest) -> Manifest:

@@ -1,6 +1,6 @@
-"""What became of a snapshot's Job: read from its conditions, its pod's last words, and the storage.
+"""The result of a snapshot's Job, from its conditions, its pod's termination message, and the storage.
 
-The manifest in storage decides: where it is, there is a backup, whatever became of the pod after writing it.
+The manifest in storage decides: where it is, there is a backup, whatever happened to the pod after writing it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from qdrant_operator.reconcile.ports import Kind, Manifest
 
 
 def ended(job: Manifest) -> bool:
-    """The Job is over, and all of its pods with it."""
+    """Whether the Job has ended, and all of its pods with it."""
     return _condition(job, "Complete") is not None or _condition(job, "Failed") is not None
 
 
 def run_ended(job: Manifest, pod: Manifest | None) -> bool:
-    """The run is over: its own container has ended, although another one in its pod may run on."""
+    """Whether the run has ended: its own container has, although another one in its pod may still run."""
     return ended(job) or (pod is not None and own_state(pod).get("terminated") is not None)
 
 
 def own_state(pod: Manifest) -> Manifest:
-    """State of the container that makes the backup, as the kubelet reports it; empty before its first report."""
+    """State of the container that takes the backup, as the kubelet reports it; empty before its first report."""
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
         if status.get("name") == CONTAINER:
             return status.get("state") or {}
@@ -35,27 +35,31 @@ def own_state(pod: Manifest) -> Manifest:
 
 
 async def outcome(context: Context, subject: Subject, job: Manifest, *, overdue: bool = False) -> Result:
-    """How a run that is over ended, or one that is `overdue` and is not awaited any longer.
+    """The result of a run that has ended, or of one that is `overdue` and no longer waited for.
 
     Raises:
-        Retryable: only the storage could say, and it does not answer.
+        Retryable: only the storage knows, and it does not answer.
     """
     pod = run_pod(context, subject, job)
-    told = load_result(_last_words(pod))
+    reported = load_result(_termination_message(pod))
     late = _too_late(subject) if overdue or _deadline_exceeded(job) else None
-    if told and not told.stored and told.reason != "Unreachable" and late is None:
-        return told
-    if told and told.stored and told.collections:
-        return told
+    if reported and not reported.stored and reported.reason != "Unreachable" and late is None:
+        return reported
+    if reported and reported.stored and reported.collections:
+        return reported
     try:
-        return await _stored(context, subject) or late or told or _killed(job, pod)
+        return await _stored(context, subject) or late or reported or _killed(job, pod)
     except Refused as error:
-        # Without a way into the storage the Job's own word must do: a Job that completed wrote its manifest.
-        return late or told or (_unread(subject, error) if _condition(job, "Complete") else _killed(job, pod))
+        # Without access to the storage the Job's condition decides: a Job that completed has written its manifest.
+        return (
+            late
+            or reported
+            or (_unread(subject, error) if _condition(job, "Complete") else _killed(job, pod))
+        )
 
 
 async def progress(context: Context, subject: Subject) -> str | None:
-    """How far a running Job is; None when that is not known now, which harms nobody."""
+    """How far a running Job is; None when that is not known now."""
     if subject.place.secret is None:
         return None
     try:
@@ -75,19 +79,20 @@ async def _stored(context: Context, subject: Subject) -> Result | None:
     if manifest.owner.snapshot_uid != subject.uid:
         raise Refused(
             "LocationOccupied",
-            f"{subject.location}{MANIFEST} was written by another run: it is no result of this QdrantSnapshot",
+            f"{subject.location}{MANIFEST} was written by another run, not by this QdrantSnapshot",
         )
     return result_of(manifest, verified=subject.verifies)
 
 
 def _unread(subject: Subject, error: Refused) -> Result:
     return Result(
-        "Complete", f"the Job completed; its manifest at {subject.location} was not read: {error.message}"
+        "Complete",
+        f"the Job completed, but its manifest at {subject.location} cannot be read: {error.message}",
     )
 
 
 def _killed(job: Manifest, pod: Manifest | None) -> Result:
-    """A run that could not say anything."""
+    """A run that left no result."""
     dead = _terminated(pod) if pod else None
     if dead and dead.get("reason") == "OOMKilled":
         why = "its pod ran out of memory"
@@ -97,7 +102,7 @@ def _killed(job: Manifest, pod: Manifest | None) -> Result:
         why = f"its pod ended with exit code {dead.get('exitCode')} ({reason}{words})"
     else:
         why = (_condition(job, "Failed") or {}).get("message") or "its pod is gone"
-    return Result("JobFailed", f"the run was killed: {why}; there is no manifest, so there is no backup")
+    return Result("JobFailed", f"the run was killed: {why}; it wrote no manifest, so there is no backup")
 
 
 def _deadline_exceeded(job: Manifest) -> bool:
@@ -109,8 +114,8 @@ def _too_late(subject: Subject) -> Result:
     return Result(
         "DeadlineExceeded",
         f"the run did not end within {seconds} s (spec.job.activeDeadlineSeconds); last progress:"
-        f" {subject.status.get('progress') or 'none'}; raise the deadline if the data needs longer, or see the"
-        " log of its pod",
+        f" {subject.status.progress or 'none'}; raise it if the data needs longer, or see the log of"
+        " its pod",
     )
 
 
@@ -132,7 +137,7 @@ def _terminated(pod: Manifest) -> Manifest | None:
     return found
 
 
-def _last_words(pod: Manifest | None) -> str | None:
+def _termination_message(pod: Manifest | None) -> str | None:
     dead = _terminated(pod) if pod else None
     return dead.get("message") if dead else None
 

@@ -1,26 +1,28 @@
-"""A QdrantSnapshot that cannot be read: nothing is started, stopped or deleted because of it, and status says why.
+"""A QdrantSnapshot that cannot be read: nothing is started, stopped or deleted for it, and status says why.
 
-A run that another release of the operator started goes on. Files are never deleted: what they belong to is not known.
+A run that another release of the operator started continues. Files are kept: what they belong to is not known.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from qdrant_operator.api import SnapshotPhase, SnapshotStatus
 from qdrant_operator.domain.backup.retention import Phase
-from qdrant_operator.domain.common import names
-from qdrant_operator.domain.common.conditions import Condition, timestamp
+from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.manifests.jobs import job_name
-from qdrant_operator.reconcile.backup.snapshot.deletion import PATIENCE, files_left, hold
-from qdrant_operator.reconcile.backup.snapshot.subject import is_over, moment, phase_of
+from qdrant_operator.reconcile.backup.snapshot.deletion import PATIENCE, files_left
+from qdrant_operator.reconcile.backup.snapshot.subject import is_over, moment, phase_of, status_of
 from qdrant_operator.reconcile.context import Context, Requeue
+from qdrant_operator.reconcile.events import warn_once
+from qdrant_operator.reconcile.finalizers import has_finalizer, remove_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import write_status
+from qdrant_operator.reconcile.report import every_field, write_status
 
 REFUSED_PATIENCE = timedelta(minutes=10)
-"""How long a snapshot waits for a correction of what is wrong: long enough to create a forgotten Secret, short
-enough that a schedule's next run is not held up for long."""
+"""How long a snapshot waits for a correction: long enough to create a missing Secret, short enough not to delay a
+schedule's next run for long."""
 
 
 async def refuse(context: Context, manifest: Manifest, error: Refused) -> Requeue:
@@ -30,7 +32,7 @@ async def refuse(context: Context, manifest: Manifest, error: Refused) -> Requeu
         Refused: `error` itself, while a deletion waits for a correction.
     """
     if "deletionTimestamp" in manifest["metadata"]:
-        return await _leave(context, manifest, error)
+        return await _delete(context, manifest, error)
     if not is_over(manifest):
         await _report(context, manifest, error)
     return Requeue(context.options.resync_seconds)
@@ -38,52 +40,39 @@ async def refuse(context: Context, manifest: Manifest, error: Refused) -> Requeu
 
 async def _report(context: Context, manifest: Manifest, error: Refused) -> None:
     failed = error.reason == "InvalidSpec" and _fails(context, manifest)
-    reason = "SnapshotFailed" if failed else error.reason
-    if failed or not _is_said(manifest, error):
-        await context.reporter.event(manifest, kind="Warning", reason=reason, message=error.message)
+    if failed:
+        await context.reporter.event(manifest, kind="Warning", reason="SnapshotFailed", message=error.message)
+    else:
+        await warn_once(context, Kind.SNAPSHOT, manifest, error.reason, error.message)
     conditions = (
         Condition("Ready", False, error.reason, error.message),
         Condition("Failed", failed, error.reason, error.message),
     )
-    ended = _end(context, error) if failed else {}
-    await write_status(context, Kind.SNAPSHOT, manifest, {**_facts(manifest), **ended}, conditions)
+    facts = _end(context, error) if failed else SnapshotStatus()
+    await write_status(context, Kind.SNAPSHOT, manifest, facts, conditions, kept=every_field(Kind.SNAPSHOT))
 
 
-def _end(context: Context, error: Refused) -> Manifest:
-    return {
-        "phase": Phase.FAILED,
-        "completedAt": timestamp(context.clock.now()),
-        "message": error.message,
-    }
+def _end(context: Context, error: Refused) -> SnapshotStatus:
+    return SnapshotStatus(phase=SnapshotPhase.FAILED, completed_at=context.clock.now(), message=error.message)
 
 
 def _fails(context: Context, manifest: Manifest) -> bool:
-    """Nothing was started for it, and it was not corrected in time."""
+    """Whether nothing was started for it and it was not corrected in time."""
     meta = manifest["metadata"]
     job = context.kubernetes.cached_one(Kind.JOB, meta["namespace"], job_name(meta["name"], meta["uid"]))
     waited = context.clock.now() - moment(meta["creationTimestamp"])
     return phase_of(manifest) is Phase.PENDING and job is None and waited > REFUSED_PATIENCE
 
 
-def _is_said(manifest: Manifest, error: Refused) -> bool:
-    conditions = (manifest.get("status") or {}).get("conditions") or ()
-    return any(condition.get("message") == error.message for condition in conditions)
-
-
-def _facts(manifest: Manifest) -> Manifest:
-    status = manifest.get("status") or {}
-    return {key: value for key, value in status.items() if key not in ("conditions", "observedGeneration")}
-
-
-async def _leave(context: Context, manifest: Manifest, error: Refused) -> Requeue:
-    """The deletion waits for a correction as long as for a storage that does not answer; then the files stay."""
+async def _delete(context: Context, manifest: Manifest, error: Refused) -> Requeue:
+    """The deletion waits for a correction as long as for a storage that does not answer; then the files are kept."""
     meta = manifest["metadata"]
-    if names.FINALIZER not in (meta.get("finalizers") or ()):
+    if not has_finalizer(manifest):
         return Requeue(context.options.resync_seconds)
     if context.clock.now() - moment(meta["deletionTimestamp"]) <= PATIENCE:
         raise error
-    location = (manifest.get("status") or {}).get("location")
+    location = status_of(manifest).location
     if location:
         await files_left(context, manifest, location, error.message)
-    await hold(context, manifest, held=False)
+    await remove_finalizer(context, Kind.SNAPSHOT, manifest)
     return Requeue(context.options.resync_seconds)

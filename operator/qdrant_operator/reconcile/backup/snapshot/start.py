@@ -1,6 +1,6 @@
-"""Before a snapshot's Job is made: everything that would make it fail is looked at, and named.
+"""Before a snapshot's Job is created: everything that would make it fail is checked and reported.
 
-Nothing is written here. What is wrong may be put right: the snapshot waits a while before it fails.
+Nothing is written here. What is wrong may be corrected: the snapshot waits for a while before it fails.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from qdrant_operator.reconcile.spec import read_spec
 BUSY = frozenset({"Updating", "Scaling"})
 """Phases of a QdrantCluster in which pods restart or replicas move."""
 ROLL_PATIENCE = timedelta(minutes=10)
-"""How long a new backup lets them go first."""
+"""How long a new backup waits for them."""
 
 
 async def wanted_job(context: Context, subject: Subject) -> tuple[Manifest, str]:
-    """The Job of a snapshot whose prerequisites are all there, and the uid of its QdrantCluster.
+    """The Job of a snapshot whose prerequisites are met, and the uid of its QdrantCluster.
 
     Raises:
         Refused: `ClusterNotFound`, `EndpointNotAllowed`, `SecretNotFound`, `SecretKeyNotFound`, `SecretEmpty`,
@@ -41,7 +41,7 @@ async def wanted_job(context: Context, subject: Subject) -> tuple[Manifest, str]
     access = await cluster_access(context.kubernetes, subject.namespace, subject.cluster)
     _wait_for_roll(context, subject, access.cluster)
     check_endpoint(context, subject.place)
-    # With the pod's own identity only the pod can tell whether the bucket lets it in.
+    # With the pod's own identity only the pod can find out whether it has access to the bucket.
     if subject.place.secret is not None:
         await probe(await open_storage(context, subject.namespace, subject.place), subject.place)
     chosen_collections(await context.qdrant.collections(access.any), subject.spec.collections)
@@ -56,7 +56,7 @@ async def wanted_job(context: Context, subject: Subject) -> tuple[Manifest, str]
 
 
 async def start_trouble(context: Context, job: Manifest, pod: Manifest | None) -> Hindrance | None:
-    """What keeps a Job's pod from starting, in the words of Kubernetes; None when it says nothing."""
+    """Why a Job's pod does not start, as Kubernetes reports it; None when it reports nothing."""
     if pod is None:
         return await child_refusal(context.kubernetes, job)
     return await pod_trouble(context.kubernetes, pod)
@@ -70,15 +70,17 @@ def not_started(subject: Subject, job: Manifest, trouble: Hindrance | None) -> R
     }
     words = f"{trouble.words}; {trouble.remedy(**fields)}" if trouble else "see kubectl describe job"
     since = job["metadata"]["creationTimestamp"]
-    return Result("JobNotStarted", f"the pod of job {subject.job}, made at {since}, does not start: {words}")
+    return Result(
+        "JobNotStarted", f"the pod of job {subject.job}, created at {since}, does not start: {words}"
+    )
 
 
 def _wait_for_roll(context: Context, subject: Subject, cluster: Manifest) -> None:
-    """Restarts and moves wait for backups, so a backup lets those that have begun go first, for a bounded time."""
+    """Restarts and moves wait for backups, so a backup waits for those that have begun, for a bounded time."""
     phase = (cluster.get("status") or {}).get("phase")
     age = context.clock.now() - moment(subject.manifest["metadata"]["creationTimestamp"])
     if phase in BUSY and age < ROLL_PATIENCE:
-        raise Retryable(f"QdrantCluster {subject.cluster!r} is {phase}: waiting, for at most 10 min")
+        raise Retryable(f"QdrantCluster {subject.cluster!r} is {phase}: waiting up to 10 min")
 
 
 def _instruction(context: Context, subject: Subject, cluster_uid: str) -> Instruction:
@@ -96,7 +98,7 @@ def _instruction(context: Context, subject: Subject, cluster_uid: str) -> Instru
 
 
 def _peers(context: Context, subject: Subject) -> tuple[PeerAddress, ...]:
-    """Every running peer by its stable name: the Service's address could be any of them."""
+    """Every running peer by its stable name: the Service's address may lead to any of them."""
     pods = context.kubernetes.cached(Kind.POD, subject.namespace, names.peer_selector(subject.cluster))
     running = sorted(pod["metadata"]["name"] for pod in pods if address(pod))
     return tuple(PeerAddress(pod, _url(subject, pod)) for pod in running)

@@ -1,8 +1,8 @@
-"""The two factors of a collection that exists: how many replicas a shard has, and how many must take a write.
+"""The two factors of an existing collection: how many replicas a shard has, and how many must acknowledge a write.
 
-Qdrant takes any numbers and moves nothing: the QdrantCluster's loop makes or drops replicas afterwards. Kept here:
-no factor that the peers cannot carry, and at every moment a write factor that is not above the replicas there
-are, or writes would fail. Pure.
+Qdrant accepts any numbers and moves nothing: the QdrantCluster's loop creates or drops replicas afterwards. Two rules
+hold at every moment: no replication factor above the number of peers, and no write factor above the replicas that
+exist, because writes would fail. Pure.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ FACTOR: Path = ("params", "replication_factor")
 WRITES: Path = ("params", "write_consistency_factor")
 
 Settled = tuple[tuple[Difference, ...], tuple[Blocked, ...]]
-"""What may be changed now, and what waits."""
+"""What may be changed now, and what is blocked."""
 
 
 def settle_factors(unlike: Iterable[Difference], desired: Desired, observed: Observed, live: Live) -> Settled:
-    """Differences in place of `unlike` that keep both factors legal on the way.
+    """Differences in place of `unlike` that keep both factors valid at every step.
 
-    Lowering the replication factor takes the write factor down with it, in the same request. Raising the write
+    Lowering the replication factor lowers the write factor with it, in the same request. Raising the write
     factor waits until every shard has the replicas for it.
     """
-    rest = tuple(one for one in unlike if one.path not in (FACTOR, WRITES))
-    told = {one.path: one for one in unlike}
-    factor, no = _factor(told.get(FACTOR), desired)
-    writes, waits = _writes(told.get(WRITES), factor, observed, live)
-    changes = tuple(one for one in (factor, writes) if one is not None)
-    return (*changes, *rest), tuple(one for one in (no, waits) if one is not None)
+    by_path = {difference.path: difference for difference in unlike}
+    factor, too_high = _factor(by_path.pop(FACTOR, None), desired)
+    writes, too_early = _writes(by_path.pop(WRITES, None), factor, observed, live)
+    changes = tuple(change for change in (factor, writes) if change is not None)
+    blocked = tuple(block for block in (too_high, too_early) if block is not None)
+    return (*changes, *by_path.values()), blocked
 
 
 def too_few_peers(factor: int, peers: int) -> str:
     """Why a factor cannot be reached."""
     return (
-        f"replicationFactor is {factor}, the cluster has {counted(peers, 'peer')}, and replicas of a shard are on"
-        " different peers; lower replicationFactor or raise the QdrantCluster's spec.replicas"
+        f"replicationFactor is {factor}, the cluster has {counted(peers, 'peer')}, and each replica of a shard needs a"
+        " peer of its own: lower replicationFactor, or raise spec.replicas of the QdrantCluster"
     )
 
 
@@ -78,8 +78,8 @@ def _waits(wanted: int, factor_first: bool, observed: Observed) -> Blocked | Non
     if not factor_first and not short:
         return None
     message = (
-        f"writes shall need {wanted} replicas: that waits until replicationFactor allows it and every shard has"
-        f" its sound replicas (the poorest has {poorest}), or writes would fail"
+        f"writeConsistencyFactor {wanted} waits until replicationFactor is at least {wanted} and every shard has its"
+        f" sound replicas (one shard has {poorest}): earlier, writes would fail"
     )
     step = f"change writeConsistencyFactor to {wanted}"
     return Blocked(step, CollectionGuard.REPLICAS_MISSING, message)
