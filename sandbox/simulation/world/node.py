@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +17,10 @@ from sandbox.qdrant_sim.core.api.api import handle
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.qdrant_sim.core.settings import Settings
-from sandbox.simulation.faults.outages import objection, release_of
-from sandbox.simulation.slices import Slices
+from sandbox.simulation.world.names import claim_of
 from sandbox.simulation.world.network import VirtualUniverse
+from sandbox.simulation.world.releases import objection, release_of
+from sandbox.simulation.world.slices import Slices
 
 PERIOD = 0.25
 """Seconds of virtual time between two rounds of controllers and kubelet."""
@@ -28,11 +30,6 @@ UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedul
 NO_IMAGE: Manifest = {"state": {"waiting": {"reason": "ImagePullBackOff"}}}
 CRASHES = 3
 """Ends in a row after which the kubelet calls it a crash loop."""
-
-
-def claim_of(pod: str) -> str:
-    """Name of the volume claim of a pod."""
-    return f"storage-{pod}"
 
 
 class VirtualNode:
@@ -189,11 +186,7 @@ class VirtualNode:
         environment = {e["name"]: e.get("value", "") for e in pod["spec"]["containers"][0]["env"]}
         settings = self._settings(pod, environment, disk)
         self.on_start(pod, disk)
-
-        def begin() -> None:
-            self.running[uid] = self._peers.universe.start(address, disk, settings)
-
-        self._peers.act(begin)
+        self._peers.start(address, disk, settings, partial(self.running.__setitem__, uid))
 
     def _settings(self, pod: Manifest, environment: dict[str, Any], disk: Disk) -> Settings:
         """What the start script would do, its counter of attempts included."""
@@ -298,7 +291,7 @@ class VirtualNode:
     def _stop(self, uid: str, code: int, rest: float = BACKOFF) -> None:
         peer = self.running.pop(uid, None)
         if peer is not None:
-            self._peers.act(lambda: self._peers.universe.stop(peer, code))
+            self._peers.stop(peer, code)
             self._unready(peer)
         self._resting[uid] = self._now() + rest
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from qdrant_operator.domain.common.errors import Unreachable
 from qdrant_operator.domain.common.kinds import Kind
@@ -12,9 +11,7 @@ from sandbox.qdrant_sim.core.api.routing import pick
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Collection, State
 from sandbox.qdrant_sim.core.disk import Local
 from sandbox.simulation.world.network import Line, Weather
-
-if TYPE_CHECKING:
-    from sandbox.simulation.story import Story
+from sandbox.simulation.world.simulated import SimulatedWorld
 
 PATIENCE = 8.0
 """Seconds that the application waits for an answer."""
@@ -27,10 +24,13 @@ IDS = 60
 class Writer:
     """Writes through the client Service, as an application does that retries nothing."""
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, world: SimulatedWorld) -> None:
         """Nothing has been written."""
-        self._story = story
-        self._line = Line(story.peers, story.random, Weather(loss=0.01, late=0.0, repeated=0.0))
+        self._server, self._random, self._node = world.server, world.random, world.node
+        self._peers, self._cluster = world.peers, world.cluster
+        self._line = Line(world.peers, world.random, Weather(loss=0.01, late=0.0, repeated=0.0))
+        self.losses: list[str] = []
+        """Pods and collections whose data was lost, in order."""
         self.acknowledged: dict[tuple[str, int], int] = {}
         """Value of each point that must be there: collection and id → value."""
         self._value = 0
@@ -39,13 +39,13 @@ class Writer:
     async def live(self) -> None:
         """Write until cancelled."""
         while True:
-            await asyncio.sleep(self._story.random.uniform(0.3, 2.5))
+            await asyncio.sleep(self._random.uniform(0.3, 2.5))
             await self._write()
 
     async def _write(self) -> None:
-        story, random = self._story, self._story.random
-        doors = sorted(story.node.listed())
-        names = [c["metadata"]["name"] for c in story.server.all(Kind.COLLECTION)]
+        random = self._random
+        doors = sorted(self._node.listed())
+        names = [c["metadata"]["name"] for c in self._server.all(Kind.COLLECTION)]
         if not doors or not names:
             return
         name, door = random.choice(names), random.choice(doors)
@@ -54,13 +54,13 @@ class Writer:
         self._value += 1
         known = {one: self.acknowledged.pop((name, one), None) for one in ids}
         self.writes += 1
-        losses, whole = len(story.troubles.losses), self._nobody_apart()
+        losses, whole = len(self.losses), self._nobody_apart()
         status = await self._send(door, name, ids, deletes=deletes)
-        if name in story.troubles.losses[losses:]:
+        if name in self.losses[losses:]:
             pass  # the user has deleted the collection meanwhile
         elif status == 200 and not deletes and whole and self._in_touch(door):
             self.acknowledged |= {(name, one): self._value for one in ids}
-            if len(story.troubles.losses) > losses:
+            if len(self.losses) > losses:
                 self._forget_lost_meanwhile({(name, one) for one in ids})
         elif status == 404:
             self.acknowledged |= {(name, one): value for one, value in known.items() if value is not None}
@@ -68,7 +68,7 @@ class Writer:
 
     def _forget_lost_meanwhile(self, written: set[tuple[str, int]]) -> None:
         """The volume that took a write may be lost before the write is acknowledged."""
-        state = self._story.laws.facts.state()
+        state = self._cluster.state()
         for key in written & set(self._gone(state) if state else ()):
             del self.acknowledged[key]
 
@@ -78,7 +78,7 @@ class Writer:
         A replica that was apart may have taken other writes, and two histories become one when it is back: with
         a write consistency factor of 1 it may be either of them.
         """
-        group = self._story.laws.facts.group()
+        group = self._cluster.group()
         return group is not None and all(
             not peer.paused and self._in_touch(peer.address) for peer in list(group.live.values())
         )
@@ -89,15 +89,12 @@ class Writer:
         One that is cut off acknowledges writes to its own replica, which the others have called Dead already;
         with a write consistency factor of 1 Qdrant loses them when the network heals, whoever runs the cluster.
         """
-        group, peer = self._story.laws.facts.group(), self._story.peers.universe.peers.get(door)
-        leader = group.leader() if group else None
-        if (
-            peer is None
-            or peer.disk.group is not group
-            or self._story.peers.universe.lag.get(door, 0.0) > LATE
-        ):
+        peer, leader = self._peers.at(door), self._cluster.leader()
+        if peer is None or peer.disk.group is not self._cluster.group():
             return False
-        return leader is not None and self._story.peers.universe.linked(leader, peer)
+        if self._peers.delay_of(door) > LATE:
+            return False
+        return leader is not None and self._peers.linked(leader, peer)
 
     async def _send(self, door: str, name: str, ids: list[int], *, deletes: bool) -> int:
         """The status of the answer; 0 where there is none: the write may or may not have happened."""
@@ -113,7 +110,7 @@ class Writer:
 
     def give_up(self, name: str) -> None:
         """The user deletes a collection: what was in it need not be there."""
-        self._story.troubles.losses.append(name)
+        self.losses.append(name)
         self.acknowledged = {key: value for key, value in self.acknowledged.items() if key[0] != name}
 
     def missing(self, state: State) -> list[str]:
@@ -164,7 +161,7 @@ class Writer:
     def _locals(self, collection: Collection, number: int) -> dict[int, Local]:
         """Data of a shard's holders on volumes that exist."""
         shard = collection.shards.get(number)
-        disks = {disk.peer: disk for disk in self._story.node.living_disks().values() if not disk.removed}
+        disks = {disk.peer: disk for disk in self._node.living_disks().values() if not disk.removed}
         found = {}
         for peer in shard.replicas if shard else ():
             local = disks[peer].locals.get((collection.name, number)) if peer in disks else None
