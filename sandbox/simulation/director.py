@@ -12,6 +12,8 @@ from collections.abc import Callable
 from qdrant_operator.domain.common.kinds import Manifest
 from sandbox.fakes.kubernetes import Write
 from sandbox.qdrant_sim.core.disk import Disk
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.clients.writer import Writer
 from sandbox.simulation.faults.backups import Backups
 from sandbox.simulation.faults.early_losses import EarlyLosses
 from sandbox.simulation.faults.faults import Faults
@@ -22,10 +24,8 @@ from sandbox.simulation.faults.rivals import Rivals
 from sandbox.simulation.laws.laws import Laws
 from sandbox.simulation.laws.settling import Settling
 from sandbox.simulation.laws.violations import Violations
-from sandbox.simulation.world.operators import Operators
+from sandbox.simulation.operators.operators import Operators
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.user import User
-from sandbox.simulation.world.writer import Writer
 
 FAULT_SECONDS = 60.0
 """Virtual seconds in which faults are injected."""

@@ -7,12 +7,12 @@ from functools import partial
 
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.qdrant_sim.core.universe import Choices
+from sandbox.simulation.clients.user import User
 from sandbox.simulation.director import Director
 from sandbox.simulation.isolation import isolated
 from sandbox.simulation.world.clock import run
 from sandbox.simulation.world.names import CLUSTER, NAMESPACE
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.user import User
 
 SEED = 11
 

@@ -11,6 +11,7 @@ from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.fakes.kubernetes import Write
 from sandbox.qdrant_sim.core.disk import Local, Point
 from sandbox.qdrant_sim.core.snapshots import take
+from sandbox.simulation.clients.writer import Writer
 from sandbox.simulation.faults.backups import EVERY, WHICH
 from sandbox.simulation.laws.backup_laws import BackupLaws
 from sandbox.simulation.laws.violations import Violations
@@ -18,7 +19,6 @@ from sandbox.simulation.runs import run_seed
 from sandbox.simulation.world.bucket import Bucket
 from sandbox.simulation.world.names import NAMESPACE
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.writer import Writer
 
 FOLDER = "default/vectors/one/uid/"
 FILE = f"{FOLDER}docs-0"

@@ -8,8 +8,8 @@ from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.simulation.director import Director
 from sandbox.simulation.faults.outages import EVERY, WHICH
+from sandbox.simulation.kubernetes.releases import objection
 from sandbox.simulation.runs import run_seed
-from sandbox.simulation.world.releases import objection
 
 
 def pod(release: str) -> Manifest:

@@ -9,14 +9,14 @@ from random import Random
 
 from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
 from qdrant_operator.domain.common.kinds import Kind, Manifest
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.clients.writer import Writer
+from sandbox.simulation.kubernetes.jobs import Jobs
 from sandbox.simulation.laws.backup_laws import BackupLaws
 from sandbox.simulation.laws.violations import Violations
 from sandbox.simulation.world.bucket import Bucket, Door
-from sandbox.simulation.world.jobs import Jobs
 from sandbox.simulation.world.names import CLUSTER, NAMESPACE
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.user import User
-from sandbox.simulation.world.writer import Writer
 
 EVERY, WHICH = 22, 5
 """Every so many stories have backups: of the seeds that notice a missing guard none has this remainder."""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from random import Random
 
 from qdrant_operator.domain.common.kinds import Kind, Manifest
+from sandbox.simulation.clients.user import User
 from sandbox.simulation.faults.losses import Losses
 from sandbox.simulation.world.names import CLUSTER, NAMESPACE
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.user import User
 
 EVERY, WHICH = 19, 5
 """Every so many stories have such a loss: of the seeds that notice a missing guard none has this remainder."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qdrant_operator.domain.common.kinds import Kind
+from sandbox.simulation.clients.user import User
 from sandbox.simulation.faults.losses import Losses
 from sandbox.simulation.faults.rare_faults import RareFaults
+from sandbox.simulation.operators.operators import Operators
 from sandbox.simulation.world.names import CLUSTER, NAMESPACE
-from sandbox.simulation.world.operators import Operators
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.user import User
 
 SWARM = (0, 1, 1, 4)
 """Factors of a fault's weight: each seed prefers some faults and never has others."""

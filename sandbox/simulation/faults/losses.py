@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sandbox.simulation.clients.writer import Writer
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.writer import Writer
 
 
 class Losses:

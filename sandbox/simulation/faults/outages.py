@@ -7,12 +7,12 @@ from random import Random
 from qdrant_operator.domain.cluster.versions import Version, read
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.qdrant_sim.core.disk import Disk
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.kubernetes.releases import numbers, release_of, text_of
 from sandbox.simulation.laws.violations import Violations
+from sandbox.simulation.operators.operators import Operators
 from sandbox.simulation.world.names import NAMESPACE
-from sandbox.simulation.world.operators import Operators
-from sandbox.simulation.world.releases import numbers, release_of, text_of
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.user import User
 
 EVERY, WHICH = 13, 11
 """Every so many stories have an outage: of the seeds that notice a missing guard none has this remainder."""

@@ -9,12 +9,12 @@ from qdrant_operator.domain.cluster.observed import LeavingPhase
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.qdrant_sim.core.api.answers import Call
 from sandbox.qdrant_sim.core.consensus.state import State
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.clients.writer import Writer
 from sandbox.simulation.faults.losses import Losses
+from sandbox.simulation.operators.operators import Operators
 from sandbox.simulation.world.names import CLUSTER, NAMESPACE, pod_of
-from sandbox.simulation.world.operators import Operators
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.user import User
-from sandbox.simulation.world.writer import Writer
 
 DELAYED = 15.0
 """Seconds for which a peer learns nothing of what is committed."""
@@ -228,12 +228,12 @@ class RareFaults:
         pod = self._random.choice(pods)
         if self._losses.lose_peer(pod):
             self._log.add(f"{pod} starts alone")
-            self._node.alone = pod
+            self._node.allow_alone(pod)
 
     def end(self) -> None:
         """The user repairs what only users can."""
         self.recreate_cluster()
-        self._node.alone = ""
+        self._node.allow_alone("")
         for pod in self._node.foreign_pods():
             self._log.add(f"the user takes the wrong volume of {pod} away")
             self._node.lose_volume(pod)

@@ -9,8 +9,8 @@ from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.fakes.apiserver import merge
 from sandbox.fakes.kubernetes import Write
 from sandbox.simulation.laws.violations import Violations
+from sandbox.simulation.operators.operators import Operators
 from sandbox.simulation.world.names import CLUSTER, NAMESPACE
-from sandbox.simulation.world.operators import Operators
 from sandbox.simulation.world.simulated import SimulatedWorld
 
 EVERY, WHICH = 17, 9

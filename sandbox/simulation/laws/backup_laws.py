@@ -9,11 +9,11 @@ from qdrant_operator.domain.backup.storage import MANIFEST
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.fakes.kubernetes import Write
 from sandbox.qdrant_sim.core import snapshots
+from sandbox.simulation.clients.writer import Writer
 from sandbox.simulation.laws.violations import Violations
 from sandbox.simulation.world.bucket import Bucket
 from sandbox.simulation.world.names import CLUSTER, NAMESPACE
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.writer import Writer
 
 Points = dict[tuple[str, int], int]
 """Collection and id → value."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sandbox.qdrant_sim.core.consensus.state import State
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.kubernetes.node import VirtualNode
 from sandbox.simulation.laws.facts import NOTICED, Facts
-from sandbox.simulation.world.node import VirtualNode
-from sandbox.simulation.world.user import User
 
 
 class KnownSpec:

@@ -13,14 +13,14 @@ from sandbox.qdrant_sim.core.api.answers import Call
 from sandbox.qdrant_sim.core.consensus.ops import DropReplica, Op, Remove, Start
 from sandbox.qdrant_sim.core.consensus.state import INITIALIZING, State
 from sandbox.qdrant_sim.core.disk import Disk
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.clients.writer import Writer
 from sandbox.simulation.laws.facts import NOTICED, Facts
 from sandbox.simulation.laws.known_spec import KnownSpec
 from sandbox.simulation.laws.shard_laws import ShardLaws
 from sandbox.simulation.laws.violations import Violations
 from sandbox.simulation.world.names import NAMESPACE, claim_of, pod_of
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.user import User
-from sandbox.simulation.world.writer import Writer
 
 JOINED = 4.0
 """Seconds by which the last look of all peers may be old."""

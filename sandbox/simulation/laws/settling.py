@@ -10,13 +10,13 @@ from qdrant_operator.domain.cluster.versions import NEWER_VOLUME
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.qdrant_sim.core.api.answers import Call
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Collection, State
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.clients.writer import Writer
 from sandbox.simulation.faults.losses import Losses
 from sandbox.simulation.laws.laws import Laws
 from sandbox.simulation.laws.violations import Violations
 from sandbox.simulation.world.names import CLUSTER, NAMESPACE, pod_of
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.user import User
-from sandbox.simulation.world.writer import Writer
 
 SETTLE_SECONDS = 900.0
 STILL_SECONDS = 30.0

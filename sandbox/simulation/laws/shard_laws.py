@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from sandbox.qdrant_sim.core.api.answers import Call
 from sandbox.qdrant_sim.core.consensus.ops import DropReplica, Start
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Move, State
+from sandbox.simulation.clients.writer import Writer
 from sandbox.simulation.laws.facts import NOTICED, Facts
 from sandbox.simulation.laws.known_spec import KnownSpec
 from sandbox.simulation.laws.violations import Violations
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.writer import Writer
 
 PER_CLUSTER = 2
 """Transfers at a time that a spec allows which says nothing."""

@@ -6,7 +6,7 @@ from sandbox.qdrant_sim.core.consensus.raft import Group
 from sandbox.qdrant_sim.core.consensus.state import State
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.peer import Peer
-from sandbox.simulation.world.node import VirtualNode
+from sandbox.simulation.kubernetes.node import VirtualNode
 
 
 class ClusterView:

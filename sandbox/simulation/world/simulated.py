@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from random import Random
 
 from sandbox.fakes.apiserver import FakeApiServer
+from sandbox.simulation.kubernetes.node import VirtualNode
 from sandbox.simulation.world.clock import VirtualClock
 from sandbox.simulation.world.cluster_view import ClusterView
 from sandbox.simulation.world.conditions import Conditions
 from sandbox.simulation.world.event_log import EventLog
 from sandbox.simulation.world.names import CLUSTER, NAMESPACE
 from sandbox.simulation.world.network import VirtualUniverse
-from sandbox.simulation.world.node import VirtualNode
 from sandbox.simulation.world.scheduler import Scheduler
 
 SLOW_SECONDS = 15.0

@@ -22,13 +22,13 @@ from qdrant_operator.reconcile.collection.loop import CollectionReconciler
 from qdrant_operator.reconcile.context import Context, Options, Reconciler
 from qdrant_operator.reconcile.defects import report_defect
 from sandbox.qdrant_sim.core.api.answers import Call
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.operators.hooks import OperatorHooks
+from sandbox.simulation.operators.kubernetes import LATE_WRITE, OperatorKubernetes
+from sandbox.simulation.operators.lifetime import End, Lifetime
 from sandbox.simulation.world.bucket import Door
-from sandbox.simulation.world.hooks import OperatorHooks
-from sandbox.simulation.world.lifetime import End, Lifetime
 from sandbox.simulation.world.network import Line, SimulatedHttp, SimulatedQdrant
-from sandbox.simulation.world.operator_kubernetes import LATE_WRITE, OperatorKubernetes
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.user import User
 
 Storage = Callable[[Callable[[], None]], Callable[[S3Place, S3Credentials | None], Door]]
 """Opens the bucket for a process, given the function that raises when that process is dead."""

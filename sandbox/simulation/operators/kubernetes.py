@@ -8,10 +8,10 @@ from collections.abc import Callable
 from qdrant_operator.domain.common.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.fakes.kubernetes import FakeKubernetes, Write
-from sandbox.simulation.world.hooks import OperatorHooks
-from sandbox.simulation.world.lifetime import End, Lifetime
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.operators.hooks import OperatorHooks
+from sandbox.simulation.operators.lifetime import End, Lifetime
 from sandbox.simulation.world.simulated import SimulatedWorld
-from sandbox.simulation.world.user import User
 
 SLOW = 8.0
 """Seconds after which a slow Kubernetes has answered; the write is carried out at once."""
@@ -69,11 +69,13 @@ class OperatorKubernetes(FakeKubernetes):
             self._operator_hooks.before_write(write)
         if self._happens(0.02):
             self._lost_answers.add(id(write))
-        return await super()._write(write, act)
+        try:
+            return await super()._write(write, act)
+        finally:  # another write may get the same id
+            self._lost_answers.discard(id(write))
 
     def _answered(self, write: Write, after: bool) -> None:
         if after and id(write) in self._lost_answers:
-            self._lost_answers.remove(id(write))
             raise Unreachable("the answer from Kubernetes was lost")
 
     def _arrives(self, write: Write, act: Callable[[], Manifest]) -> None:
