@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from qdrant_operator.domain.common.kinds import Kind, Manifest
-from sandbox.qdrant_sim.core.universe import Choices
+from sandbox.qdrant_sim.core.choices import Choices
 from sandbox.simulation.clients.user import User
 from sandbox.simulation.director import Director
 from sandbox.simulation.isolation import isolated

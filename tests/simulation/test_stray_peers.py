@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from sandbox.qdrant_sim.core.api.answers import Call
-from sandbox.qdrant_sim.core.universe import Choices
+from sandbox.qdrant_sim.core.choices import Choices
 from tests.simulation.calm import Calm, play
 
 GONE = 4711

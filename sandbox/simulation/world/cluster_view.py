@@ -16,10 +16,10 @@ class ClusterView:
         """`node` runs every peer of the cluster."""
         self._node = node
 
-    def group(self) -> Group | None:
+    def group(self) -> Group[Peer] | None:
         """The consensus group; None before the first peer has formed it."""
-        groups = {id(disk.group): disk.group for disk in self._node.living_disks().values() if disk.group}
-        return next(iter(groups.values()), None)
+        disks = self._node.living_disks().values()
+        return next((disk.group for disk in disks if disk.group is not None), None)
 
     def leader(self) -> Peer | None:
         """The leader's process."""

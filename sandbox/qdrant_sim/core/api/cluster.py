@@ -90,7 +90,7 @@ def delete_key(peer: Peer, call: Call) -> Reply:
 def _set_key(peer: Peer, call: Call, op: PutKey) -> Reply:
     if call.wait:
         return commit(peer, call, op)
-    peer.group.quietly(peer, op)
+    peer.quietly(op)
     return ok(True)
 
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.qdrant_sim.core.api.answers import Json
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Collection, Move, Shard
 from sandbox.qdrant_sim.core.disk import Local
-
-if TYPE_CHECKING:
-    from sandbox.qdrant_sim.core.peer import Peer
+from sandbox.qdrant_sim.core.peer import Peer
 
 COMMIT = "74f3e85b9473c62560006c043e13737ce6b48412"
 VECTOR_BYTES = 4
@@ -64,7 +60,7 @@ def _send_failures(peer: Peer) -> Json:
     """A leader notices whom it cannot reach, and so does whoever asks for votes."""
     failures = {}
     for member, uri in peer.disk.state.peers.items():
-        if peer.disk.removed or peer.role == "Follower" or peer.universe.reach(peer, member) is not None:
+        if peer.disk.removed or peer.role == "Follower" or peer.reach(member) is not None:
             peer.silent_since.pop(member, None)
             continue
         now = peer.universe.timeline.now
@@ -93,7 +89,7 @@ def cluster_telemetry(peer: Peer, level: int) -> Json:
 
 
 def _member(peer: Peer, member: int) -> Json:
-    found = peer.universe.reach(peer, member)
+    found = peer.reach(member)
     described = {"uri": f"{peer.disk.state.peers[member]}/", "responsive": found is not None, "details": None}
     if found is None:
         return described
@@ -125,7 +121,7 @@ def _spread(peer: Peer, collection: Collection, level: int) -> Json:
 
 def _replica(peer: Peer, collection: Collection, shard: Shard, member: int) -> Json:
     described = {"peer_id": member, "state": shard.replicas[member]}
-    found = peer.universe.reach(peer, member)
+    found = peer.reach(member)
     local = found.disk.locals.get((collection.name, shard.id)) if found else None
     return described if local is None else described | _sizes(collection, local)
 
