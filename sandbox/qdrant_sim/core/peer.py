@@ -7,18 +7,10 @@ from typing import Protocol
 
 from sandbox.qdrant_sim.core.api.answers import Json
 from sandbox.qdrant_sim.core.choices import Choices
-from sandbox.qdrant_sim.core.consensus.ops import (
-    Abort,
-    Create,
-    DropIndex,
-    Finish,
-    Op,
-    PutIndex,
-    Remove,
-    SetReplica,
-    Start,
-)
+from sandbox.qdrant_sim.core.consensus.op import Op
+from sandbox.qdrant_sim.core.consensus.ops import Create, DropIndex, PutIndex, Remove
 from sandbox.qdrant_sim.core.consensus.raft import CANDIDATE, FOLLOWER, LEADER, Group
+from sandbox.qdrant_sim.core.consensus.shard_ops import Abort, Finish, SetReplica, Start
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, DEAD, HEALTHY, INITIALIZING, Collection, Move
 from sandbox.qdrant_sim.core.consensus.timeline import Timeline
 from sandbox.qdrant_sim.core.disk import Disk, Local

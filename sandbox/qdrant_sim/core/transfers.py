@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
-from sandbox.qdrant_sim.core.consensus.ops import Abort, Finish, Op, Start
+from sandbox.qdrant_sim.core.consensus.op import Op
 from sandbox.qdrant_sim.core.consensus.raft import Group
+from sandbox.qdrant_sim.core.consensus.shard_ops import Abort, Finish, Start
 from sandbox.qdrant_sim.core.consensus.state import Move
 from sandbox.qdrant_sim.core.consensus.timeline import Timeline
 from sandbox.qdrant_sim.core.disk import Disk, Local

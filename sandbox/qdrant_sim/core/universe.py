@@ -11,7 +11,8 @@ from random import Random
 
 from sandbox.qdrant_sim.core.api.answers import Fault
 from sandbox.qdrant_sim.core.choices import Choices
-from sandbox.qdrant_sim.core.consensus.ops import Join, Op, Remove
+from sandbox.qdrant_sim.core.consensus.op import Op
+from sandbox.qdrant_sim.core.consensus.ops import Join, Remove
 from sandbox.qdrant_sim.core.consensus.raft import Group
 from sandbox.qdrant_sim.core.consensus.state import State
 from sandbox.qdrant_sim.core.consensus.timeline import Timeline

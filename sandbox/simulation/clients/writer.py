@@ -52,18 +52,20 @@ class Writer:
         ids = sorted({random.randrange(IDS) for _ in range(random.randint(1, 4))})
         deletes = random.random() < 0.1
         self._value += 1
-        known = {one: self.acknowledged.pop((name, one), None) for one in ids}
+        known = {point_id: self.acknowledged.pop((name, point_id), None) for point_id in ids}
         self.writes += 1
         losses, whole = len(self.losses), self._nobody_apart()
         status = await self._send(door, name, ids, deletes=deletes)
         if name in self.losses[losses:]:
             pass  # the user has deleted the collection meanwhile
         elif status == 200 and not deletes and whole and self._in_touch(door):
-            self.acknowledged |= {(name, one): self._value for one in ids}
+            self.acknowledged |= {(name, point_id): self._value for point_id in ids}
             if len(self.losses) > losses:
-                self._forget_lost_meanwhile({(name, one) for one in ids})
+                self._forget_lost_meanwhile({(name, point_id) for point_id in ids})
         elif status == 404:
-            self.acknowledged |= {(name, one): value for one, value in known.items() if value is not None}
+            self.acknowledged |= {
+                (name, point_id): value for point_id, value in known.items() if value is not None
+            }
         self.failed += status != 200
 
     def _forget_lost_meanwhile(self, written: set[tuple[str, int]]) -> None:
@@ -100,7 +102,7 @@ class Writer:
         """The status of the answer; 0 where there is none: the write may or may not have happened."""
         value = self._value
         path = ("collections", name, "points", *(("delete",) if deletes else ()))
-        rows = [{"id": one, "vector": [1.0, 0.0], "payload": {"value": value}} for one in ids]
+        rows = [{"id": point_id, "vector": [1.0, 0.0], "payload": {"value": value}} for point_id in ids]
         body = {"points": ids if deletes else rows}
         call = Call("POST" if deletes else "PUT", path, {"wait": "true"}, None, body)
         try:
@@ -116,7 +118,8 @@ class Writer:
     def missing(self, state: State) -> list[str]:
         """Acknowledged points that no existing volume of a holder has, as `state` says who holds what."""
         return [
-            f"point {one} of {name} (value {self.acknowledged[name, one]})" for name, one in self._gone(state)
+            f"point {point_id} of {name} (value {self.acknowledged[name, point_id]})"
+            for name, point_id in self._gone(state)
         ]
 
     def forget_lost(self, state: State) -> int:
@@ -129,28 +132,30 @@ class Writer:
     def _gone(self, state: State) -> list[tuple[str, int]]:
         cache: dict[tuple[str, int], list[Local]] = {}
 
-        def holders(collection: Collection, one: int) -> list[Local]:
-            key = (collection.name, self._shard(collection, one))
+        def holders(collection: Collection, point_id: int) -> list[Local]:
+            key = (collection.name, self._shard(collection, point_id))
             if key not in cache:
                 cache[key] = list(self._locals(collection, key[1]).values())
             return cache[key]
 
         return [
-            (name, one)
-            for (name, one), value in sorted(self.acknowledged.items())
+            (name, point_id)
+            for (name, point_id), value in sorted(self.acknowledged.items())
             if name in state.collections
-            and not any(_has(local, one, value) for local in holders(state.collections[name], one))
+            and not any(_has(local, point_id, value) for local in holders(state.collections[name], point_id))
         ]
 
     def good(self, state: State, name: str, number: int) -> set[int]:
         """Peers with an Active replica of the shard that has every acknowledged point of it."""
         collection = state.collections[name]
-        mine = [(one, v) for (c, one), v in self.acknowledged.items() if c == name]
-        points = [(one, value) for one, value in mine if self._shard(collection, one) == number]
+        mine = [(point_id, v) for (c, point_id), v in self.acknowledged.items() if c == name]
+        points = [
+            (point_id, value) for point_id, value in mine if self._shard(collection, point_id) == number
+        ]
         found = set()
         for peer, local in self._locals(collection, number).items():
             active = collection.shards[number].replicas[peer] == ACTIVE
-            if active and all(_has(local, one, value) for one, value in points):
+            if active and all(_has(local, point_id, value) for point_id, value in points):
                 found.add(peer)
         return found
 
@@ -169,11 +174,11 @@ class Writer:
                 found[peer] = local
         return found
 
-    def _shard(self, collection: Collection, one: int) -> int:
-        return pick(sorted(collection.shards.values(), key=lambda shard: shard.id), one).id
+    def _shard(self, collection: Collection, point_id: int) -> int:
+        return pick(sorted(collection.shards.values(), key=lambda shard: shard.id), point_id).id
 
 
-def _has(local: Local, one: int, value: int) -> bool:
+def _has(local: Local, point_id: int, value: int) -> bool:
     """Whether the point is there, as written or newer."""
-    point = local.points.get(one)
+    point = local.points.get(point_id)
     return point is not None and (point.payload or {}).get("value", 0) >= value

@@ -10,7 +10,9 @@ from qdrant_operator.domain.common.names import LABEL_SERVING
 from sandbox.fakes.kubernetes import Write
 from sandbox.fakes.statefulset import is_ready
 from sandbox.qdrant_sim.core.api.answers import Call
-from sandbox.qdrant_sim.core.consensus.ops import DropReplica, Op, Remove, Start
+from sandbox.qdrant_sim.core.consensus.op import Op
+from sandbox.qdrant_sim.core.consensus.ops import Remove
+from sandbox.qdrant_sim.core.consensus.shard_ops import DropReplica, Start
 from sandbox.qdrant_sim.core.consensus.state import INITIALIZING, State
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.simulation.clients.user import User

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from sandbox.qdrant_sim.core.api.answers import Call
-from sandbox.qdrant_sim.core.consensus.ops import DropReplica, Start
+from sandbox.qdrant_sim.core.consensus.shard_ops import DropReplica, Start
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Move, State
 from sandbox.simulation.clients.writer import Writer
 from sandbox.simulation.laws.facts import NOTICED, Facts

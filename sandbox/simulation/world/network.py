@@ -15,7 +15,7 @@ from qdrant_operator.domain.common.errors import Refused, Unreachable
 from qdrant_operator.domain.common.kinds import Endpoint, Json
 from sandbox.qdrant_sim.core.api.answers import Answer, Call
 from sandbox.qdrant_sim.core.api.api import handle
-from sandbox.qdrant_sim.core.consensus.ops import Op
+from sandbox.qdrant_sim.core.consensus.op import Op
 from sandbox.qdrant_sim.core.consensus.state import State
 from sandbox.qdrant_sim.core.consensus.timeline import Timeline
 from sandbox.qdrant_sim.core.disk import Disk

@@ -16,7 +16,7 @@ from sandbox.qdrant_sim.core.api.answers import (
     internal,
     wrong_input,
 )
-from sandbox.qdrant_sim.core.consensus.ops import SetReplica, shown
+from sandbox.qdrant_sim.core.consensus.shard_ops import SetReplica, shown
 from sandbox.qdrant_sim.core.consensus.state import (
     ACTIVE,
     DEAD,

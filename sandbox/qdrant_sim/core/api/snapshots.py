@@ -18,7 +18,7 @@ from sandbox.qdrant_sim.core.api.answers import (
     plain,
     wrong_input,
 )
-from sandbox.qdrant_sim.core.consensus.ops import SetReplica
+from sandbox.qdrant_sim.core.consensus.shard_ops import SetReplica
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, DEAD
 from sandbox.qdrant_sim.core.disk import Local, SnapshotFile
 from sandbox.qdrant_sim.core.peer import Peer

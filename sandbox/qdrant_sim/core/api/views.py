@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.qdrant_sim.core.api.answers import Json
-from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Collection, Move, Shard
+from sandbox.qdrant_sim.core.consensus.state import Collection, Move, Shard
 from sandbox.qdrant_sim.core.disk import Local
 from sandbox.qdrant_sim.core.peer import Peer
 
@@ -281,28 +281,3 @@ def _sizes(collection: Collection, local: Local) -> Json:
 def _dimensions(collection: Collection) -> int:
     vectors = collection.params.get("vectors") or {}
     return int(vectors["size"]) if "size" in vectors else sum(int(v["size"]) for v in vectors.values())
-
-
-def metrics(peer: Peer) -> str:
-    """`GET /metrics`, the lines that alerts are made of."""
-    collections = peer.disk.state.collections.values()
-    replicas = [shard.replicas for one in collections for shard in one.shards.values()]
-    active = [sum(state == ACTIVE for state in some.values()) for some in replicas]
-    gauges = {
-        f'app_info{{name="qdrant",version="{peer.settings.version}"}}': 1,
-        "app_status_recovery_mode": 0,
-        "collections_total": len(collections),
-        "collection_active_replicas_min": min(active, default=0),
-        "collection_active_replicas_max": max(active, default=0),
-        "collection_dead_replicas": sum(any(s != ACTIVE for s in some.values()) for some in replicas),
-        "cluster_enabled": int(peer.settings.clustered),
-        "cluster_peers_total": len(peer.disk.state.peers),
-        "cluster_term": peer.disk.term,
-        "cluster_pending_operations_total": 0,
-        "cluster_voter": int(peer.id in peer.disk.state.voters),
-    }
-    return "".join(_gauge(name, value) for name, value in gauges.items())
-
-
-def _gauge(name: str, value: int) -> str:
-    return f"# TYPE {name.split('{', maxsplit=1)[0]} gauge\n{name} {value}\n"

@@ -7,7 +7,7 @@ from random import Random
 from typing import Protocol, TypeVar
 
 from sandbox.qdrant_sim.core.choices import Choices
-from sandbox.qdrant_sim.core.consensus.ops import Op
+from sandbox.qdrant_sim.core.consensus.op import Op
 from sandbox.qdrant_sim.core.consensus.persisted import Persisted
 from sandbox.qdrant_sim.core.consensus.state import State
 from sandbox.qdrant_sim.core.consensus.timeline import Timeline

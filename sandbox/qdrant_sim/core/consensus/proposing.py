@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sandbox.qdrant_sim.core.api.answers import Answer, Call, Fault, Later, ok
-from sandbox.qdrant_sim.core.consensus.ops import Op
+from sandbox.qdrant_sim.core.consensus.op import Op
 from sandbox.qdrant_sim.core.peer import Peer
 
 

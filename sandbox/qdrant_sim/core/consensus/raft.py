@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Generic
 
 from sandbox.qdrant_sim.core.api.answers import Fault, internal
-from sandbox.qdrant_sim.core.consensus.ops import Halfway, Join, Op, Promote, Remove
+from sandbox.qdrant_sim.core.consensus.op import Halfway, Op
+from sandbox.qdrant_sim.core.consensus.ops import Join, Promote, Remove
 from sandbox.qdrant_sim.core.consensus.ports import Network, P
 from sandbox.qdrant_sim.core.consensus.unaware_removed import UnawareRemoved
 
