@@ -55,7 +55,7 @@ def run_seed(seed: int) -> Run:
 
 
 def run_seeds(seeds: Iterable[int], processes: int = PROCESSES) -> Iterator[Run]:
-    """Tell the stories of many seeds, in the order of the seeds."""
+    """Run many seeds; results in the order of the seeds."""
     if processes == 1:
         yield from map(run_seed, seeds)
         return

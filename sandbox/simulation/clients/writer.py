@@ -123,7 +123,7 @@ class Writer:
         ]
 
     def forget_lost(self, state: State) -> int:
-        """What was on lost volumes alone is nobody's fault: how many points that were."""
+        """Expect no more what was on lost volumes alone; how many points that were."""
         gone = self._gone(state)
         for key in gone:
             del self.acknowledged[key]

@@ -1,4 +1,4 @@
-"""Backups in some stories: a schedule with retention, snapshots made by hand, and everything deleted in the end."""
+"""Backups in some seeds: a schedule with retention, snapshots made by hand, and everything deleted in the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sandbox.simulation.world.names import CLUSTER, NAMESPACE
 from sandbox.simulation.world.simulated import SimulatedWorld
 
 EVERY, WHICH = 22, 5
-"""Every so many stories have backups: of the seeds that notice a missing guard none has this remainder."""
+"""One in so many seeds has backups: of the seeds that notice a missing guard none has this remainder."""
 STORAGE = {"s3": {"bucket": "backups", "region": "eu", "credentials": {"secretRef": {"name": "bucket"}}}}
 SCHEDULE = "minutely"
 BY_HAND = ("one", "two")
@@ -128,7 +128,7 @@ class Backups:
         self._delete(Kind.CLUSTER)
 
     def _delete_namespace(self) -> None:
-        """Its controller deletes one kind after another, in an order that nobody knows."""
+        """Its controller deletes one kind after another, in no particular order."""
         self._log.add("somebody deletes the namespace")
         self._server.terminating_namespaces.add(NAMESPACE)
         kinds = [Kind.SNAPSHOT, Kind.SCHEDULE, Kind.CLUSTER, Kind.COLLECTION, Kind.SECRET, Kind.JOB]

@@ -1,4 +1,4 @@
-"""In some stories a volume is lost before the cluster is complete: while it forms, is adopted, or lets a peer go."""
+"""In some seeds a volume is lost before the cluster is complete: while it forms, is adopted, or removes a peer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.simulation.world.names import CLUSTER, NAMESPACE
 from sandbox.simulation.world.simulated import SimulatedWorld
 
 EVERY, WHICH = 19, 5
-"""Every so many stories have such a loss: of the seeds that notice a missing guard none has this remainder."""
+"""One in so many seeds has such a loss: of the seeds that notice a missing guard none has this remainder."""
 PHASES = ("Started", "Formed", "Formed", "Adopted", "Adopted", "Removing", "Removed")
 """What status says when it happens: of the bootstrap, or of the peer that leaves."""
 AFTER = (0.0, 0.0, 0.2, 0.5, 1.0, 2.0)

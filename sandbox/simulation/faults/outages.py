@@ -1,4 +1,4 @@
-"""Some stories have an outage in which the user edits the version: what runs then must fit what is on the volumes."""
+"""Some seeds have an outage in which the user edits the version: what runs then must fit what is on the volumes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sandbox.simulation.world.names import NAMESPACE
 from sandbox.simulation.world.simulated import SimulatedWorld
 
 EVERY, WHICH = 13, 11
-"""Every so many stories have an outage: of the seeds that notice a missing guard none has this remainder."""
+"""One in so many seeds has an outage: of the seeds that notice a missing guard none has this remainder."""
 WANTED = ("v1.17.1", "v1.18.2", "v1.19.2", "v1.20.0", "v1.21.0", "v1.22.3")
 """Down, further down, a patch, one minor release up, and several."""
 LASTS = 20.0
-"""Seconds for which nobody answers."""
+"""Seconds for which no peer answers."""
 
 
 class Outages:

@@ -1,4 +1,4 @@
-"""In some stories somebody else writes what is ours: an admission webhook, or a manager that never tires."""
+"""In some seeds another client writes the same objects: an admission webhook, or a manager that repeats itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.simulation.world.names import CLUSTER, NAMESPACE
 from sandbox.simulation.world.simulated import SimulatedWorld
 
 EVERY, WHICH = 17, 9
-"""Every so many stories have a rival: of the seeds that notice a missing guard none has this remainder."""
+"""One in so many seeds has a rival: of the seeds that notice a missing guard none has this remainder."""
 FIELDS: dict[Kind, Manifest] = {
     Kind.SERVICE: {"spec": {"type": "LoadBalancer"}},
     Kind.DISRUPTION_BUDGET: {"spec": {"maxUnavailable": 0}},
@@ -29,7 +29,7 @@ MOST = 12
 
 
 class Rivals:
-    """One object is contested from some moment on, in half of these stories to the end."""
+    """One object is contested from some moment on, in half of these seeds to the end."""
 
     def __init__(self, world: SimulatedWorld, operators: Operators, violations: Violations) -> None:
         """The dice are its own, so that other seeds stay as they are."""
@@ -48,7 +48,7 @@ class Rivals:
         return self.active and self._stays
 
     def begin(self) -> None:
-        """It begins somewhen."""
+        """It begins at a random moment."""
         if self.active:
             by_hand = self._kind is not Kind.STATEFUL_SET and self._random.random() < 0.5
             self._scheduler.after(self._random.uniform(0.0, 30.0), self._edit if by_hand else self._register)
@@ -81,7 +81,7 @@ class Rivals:
         return _with_mirror(manifest) if kind is Kind.STATEFUL_SET else merge(manifest, FIELDS[kind])
 
     def _edit(self) -> None:
-        """Another manager puts its value back again and again."""
+        """Another manager writes its value again and again."""
         if not (self._stays or self._conditions.faults_active):
             return
         if self._server.get(self._kind, NAMESPACE, CLUSTER) is not None:

@@ -1,4 +1,4 @@
-"""Runs the Jobs of snapshots: the real data path over simulated peers, with ends that nobody wishes."""
+"""Runs the Jobs of snapshots: the real data path over simulated peers, with kills and retries."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Jobs:
         self._running: dict[str, Process] = {}
 
     def on_change(self, kind: Kind, event: str, manifest: Manifest) -> None:
-        """A Job was made, or shall go."""
+        """A Job was created, or is being deleted."""
         if kind is not Kind.JOB:
             return
         uid = manifest["metadata"]["uid"]

@@ -29,7 +29,7 @@ class Backup:
 
 
 class BackupLaws:
-    """Watches the bucket of one story."""
+    """Watches the bucket of one simulation."""
 
     def __init__(self, world: SimulatedWorld, bucket: Bucket, writer: Writer, violations: Violations) -> None:
         """There is no backup yet."""
@@ -42,7 +42,7 @@ class BackupLaws:
         self._runs: dict[str, str] = {}
         """By folder: uid of the QdrantSnapshot."""
         self._decided: set[str] = set()
-        """Uids of QdrantSnapshots whose files somebody has decided to delete."""
+        """Uids of QdrantSnapshots whose files may be deleted: a user or retention has decided."""
         bucket.on_change = self._on_change
 
     def expect(self, folder: str, snapshot: str) -> None:
@@ -52,7 +52,7 @@ class BackupLaws:
 
     @property
     def kept(self) -> int:
-        """Backups that nobody has decided to delete."""
+        """Number of backups that must stay."""
         return len(self._kept())
 
     # -- who may delete -----------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ class BackupLaws:
             self._violations.add(f"retention deletes {write.name}, the last good backup")
 
     def user_deletes(self, snapshot: Manifest) -> None:
-        """Somebody deletes a QdrantSnapshot whose deletionPolicy says Delete: its files may go."""
+        """A user deletes a QdrantSnapshot whose deletionPolicy says Delete: its files may go."""
         cluster = self._server.get(Kind.CLUSTER, NAMESPACE, CLUSTER)
         stays = cluster is not None and "deletionTimestamp" not in cluster["metadata"]
         if stays and snapshot["spec"].get("deletionPolicy") == "Delete":
@@ -101,7 +101,7 @@ class BackupLaws:
             )
 
     def _must_be_there(self, folder: str) -> set[tuple[str, int, int]]:
-        """Points that nobody touched since the run began, in collections that the manifest names."""
+        """Points that were not written since the run began, in collections that the manifest names."""
         named = {
             one["name"] for one in json.loads(self._bucket.objects[f"{folder}{MANIFEST}"][0])["collections"]
         }

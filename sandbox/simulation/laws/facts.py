@@ -1,4 +1,4 @@
-"""What is wrong with the simulated world, and since when: laws allow what nobody can have noticed yet."""
+"""What is wrong with the simulated world, and since when: laws allow for what the operator cannot have noticed yet."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class KnownSpec:
         return self._user.mode_for(NOTICED) == "Manual"
 
     def has_room(self) -> bool:
-        """Whether fewer peers could hold every replica at every moment of late: else nobody has to go."""
+        """Whether fewer peers could hold every replica at every recent moment: else no peer has to be removed."""
         factors = [int(fact[2]) for fact in self._facts.lately("factor")]
         return max(factors, default=1) <= self._user.least_replicas(NOTICED)
 

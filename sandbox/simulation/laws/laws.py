@@ -1,4 +1,4 @@
-"""What must never happen, whatever the faults; told as it happens, with the moment and the reason."""
+"""What must never happen, whatever the faults; reported at once, with the reason."""
 
 from __future__ import annotations
 

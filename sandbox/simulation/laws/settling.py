@@ -1,4 +1,4 @@
-"""After the trouble: the cluster must become what its spec says, or say truly why it cannot."""
+"""After the faults: the cluster must match its spec, or its status must say truly why it cannot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sandbox.simulation.world.simulated import SimulatedWorld
 
 SETTLE_SECONDS = 900.0
 STILL_SECONDS = 30.0
-"""For so long a true excuse must stand before it is believed."""
+"""Seconds for which a true reason must hold before it is accepted."""
 
 
 class Settling:
@@ -129,7 +129,7 @@ class Settling:
     # -- what may be said instead -------------------------------------------------------------------------
 
     def _excuses(self) -> Iterator[str]:
-        """Guards whose cause is true now: nothing more can be done until somebody acts."""
+        """Guards whose cause is true now: nothing more can be done until a user acts."""
         state = self._cluster.state()
         cluster = self._object(Kind.CLUSTER, CLUSTER)
         unconsented = {peer for peer in self._losses.lost if not self._user.consented(peer)}

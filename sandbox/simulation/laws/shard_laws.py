@@ -33,7 +33,7 @@ class Asked(NamedTuple):
 
 
 class ShardLaws:
-    """Watches transfers and drops of one story."""
+    """Watches transfers and drops of one simulation."""
 
     def __init__(
         self,

@@ -164,7 +164,7 @@ class Weather:
 
 
 class Line:
-    """Somebody's line to the peers, by their addresses."""
+    """A client's connection to the peers, by their addresses."""
 
     def __init__(self, peers: VirtualUniverse, random: Random, weather: Weather) -> None:
         """Several lines share one weather."""
