@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
+from sandbox.api_server import ApiServer
 from sandbox.credentials import Access
 
 Manifest = dict[str, Any]
@@ -57,7 +58,7 @@ class Objects:
     """Reads lists in a thread and tells a listener."""
 
     def __init__(self, access: Access, tell: Callable[[list[Seen]], None]) -> None:
-        self._access = access
+        self._server = ApiServer(access, timeout=5)
         self._tell = tell
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -68,6 +69,7 @@ class Objects:
         """Read no more."""
         self._ended.set()
         self._thread.join(5)
+        self._server.close()
 
     def find(self, kind: str, name: str) -> Seen | None:
         """One object as last read."""
@@ -96,27 +98,16 @@ class Objects:
         while not self._ended.wait(_EVERY):
             try:
                 self.seen = self._read()
-            except (OSError, http.client.HTTPException, ValueError):
+            except (httpx.HTTPError, ValueError):
                 continue
             self._tell(self.seen)
 
     def _read(self) -> list[Seen]:
-        context = ssl.create_default_context(cadata=self._access.authority)
-        connection = http.client.HTTPSConnection(
-            self._access.host, self._access.port, timeout=5, context=context
-        )
-        try:
-            return [
-                Seen(kind, item) for kind, path in _LISTS.items() for item in self._items(connection, path)
-            ]
-        finally:
-            connection.close()
+        found: list[Seen] = []
+        for kind, path in _LISTS.items():
+            found += [Seen(kind, item) for item in self._items(path)]
+        return found
 
-    def _items(self, connection: http.client.HTTPSConnection, path: str) -> list[Manifest]:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {self._access.token}"})
-        response = connection.getresponse()
-        body = response.read()
-        if response.status != 200:
-            return []
-        items: list[Manifest] = json.loads(body)["items"]
-        return items
+    def _items(self, path: str) -> list[Manifest]:
+        code, answer = self._server.send("GET", path)
+        return answer["items"] if code == 200 else []

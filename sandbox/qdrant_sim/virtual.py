@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl, unquote
 
 from sandbox.qdrant_sim.core.api.answers import Answer, Call
 from sandbox.qdrant_sim.core.api.api import handle
+from sandbox.qdrant_sim.core.choices import Choices
 from sandbox.qdrant_sim.core.consensus.timeline import Timeline
 from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.qdrant_sim.core.settings import parse
-from sandbox.qdrant_sim.core.universe import Choices, Universe
+from sandbox.qdrant_sim.core.universe import Universe
 
 CLUSTERED = {"QDRANT__CLUSTER__ENABLED": "true"}
 

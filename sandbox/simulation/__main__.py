@@ -1,4 +1,4 @@
-"""`python -m sandbox.simulation --seeds N --first K`: N stories, what they took, and the first that went wrong."""
+"""`python -m sandbox.simulation --seeds N --first K`: N seeds, what they took, and the first that broke a law."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def simulate(seeds: int, first: int, processes: int = PROCESSES) -> int:
-    """Tell the stories of these seeds; the story of the first that breaks a law is printed whole."""
+    """Run these seeds; the log of the first that breaks a law is printed whole."""
     began, runs = time.monotonic(), []
     for run in run_seeds(range(first, first + seeds), processes):
         runs.append(run)

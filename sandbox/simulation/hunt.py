@@ -35,7 +35,7 @@ class Caught:
 
 def hunt(guard: str, seeds: int, first: int) -> Caught:
     """Try seeds until one breaks a law that holds with the guard."""
-    mutant = next(one for one in mutants() if one.guard == guard)
+    mutant = next(mutant for mutant in mutants() if mutant.guard == guard)
     for seed in range(first, first + seeds):
         how = _broken_by(mutant, seed)
         if how and not run_seed(seed).violation:

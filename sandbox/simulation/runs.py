@@ -8,8 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from sandbox.simulation.faults.isolation import isolated
-from sandbox.simulation.story import Story
+from sandbox.simulation.director import Director
+from sandbox.simulation.isolation import isolated
 from sandbox.simulation.world.clock import run
 
 PROCESSES = 2
@@ -33,29 +33,29 @@ class Run:
 
 
 def run_seed(seed: int) -> Run:
-    """Tell one seed's story."""
+    """Run one seed."""
     began = time.process_time()
-    story = Story(seed)
+    director = Director(seed)
     violation = ""
     with isolated(seed):
         try:
-            run(story.live())
+            run(director.live())
         except Exception as error:  # an accident in the product or here: a finding like any other
             violation = f"{type(error).__name__}: {error}"
-    broken = story.laws.broken
+    broken = director.violations.found
     return Run(
         seed,
         time.process_time() - began,
         broken[0] if broken else violation,
         tuple(broken or filter(None, [violation])),
-        "\n".join(story.told),
-        story.writer.writes,
-        story.writer.failed,
+        "\n".join(director.events),
+        director.writer.writes,
+        director.writer.failed,
     )
 
 
 def run_seeds(seeds: Iterable[int], processes: int = PROCESSES) -> Iterator[Run]:
-    """Tell the stories of many seeds, in the order of the seeds."""
+    """Run many seeds; results in the order of the seeds."""
     if processes == 1:
         yield from map(run_seed, seeds)
         return

@@ -1,14 +1,18 @@
-"""A story without faults but those that a test makes: the real loops, peers in memory, virtual time."""
+"""A simulation without faults but those that a test injects: the real loops, peers in memory, virtual time."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from qdrant_operator.domain.common.kinds import Kind, Manifest
-from sandbox.simulation.faults.isolation import isolated
-from sandbox.simulation.story import Story
+from sandbox.qdrant_sim.core.choices import Choices
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.director import Director
+from sandbox.simulation.isolation import isolated
 from sandbox.simulation.world.clock import run
-from sandbox.simulation.world.user import CLUSTER, NAMESPACE, User
+from sandbox.simulation.world.names import CLUSTER, NAMESPACE
+from sandbox.simulation.world.simulated import SimulatedWorld
 
 SEED = 11
 
@@ -16,13 +20,13 @@ SEED = 11
 class CalmUser(User):
     """Asks for what a test asks for."""
 
-    def __init__(self, story: Story, replicas: int) -> None:
+    def __init__(self, world: SimulatedWorld, replicas: int) -> None:
         """A cluster of so many peers will be created."""
-        super().__init__(story)
+        super().__init__(world)
         self._replicas = replicas
 
     def create_cluster(self, replicas: int) -> None:
-        """Not of the number that the story has drawn."""
+        """With the number of the test, not the random one."""
         del replicas
         super().create_cluster(self._replicas)
 
@@ -30,7 +34,7 @@ class CalmUser(User):
         """A QdrantCollection."""
         spec = {"clusterRef": {"name": CLUSTER}, "vectors": {"size": 2, "distance": "Dot"}}
         self._remember(f"factor {name}", factor)
-        self._story.server.create(
+        self._server.create(
             {
                 "apiVersion": Kind.COLLECTION.api_version,
                 "kind": Kind.COLLECTION.kind,
@@ -45,35 +49,41 @@ class CalmUser(User):
         self._remember("replicas", replicas)
         self.edit({"replicas": replicas})
 
-    def lets_go(self, peer: int) -> None:
-        """By now the spec lets this peer be replaced, without naming it: the laws allow it."""
+    def allow_replacement(self, peer: int) -> None:
+        """By now the spec allows that this peer is replaced, without naming it."""
         self._consents.add(peer)
 
 
-class Calm(Story):
-    """A story that follows a script; the laws are watched all the while."""
+class Calm(Director):
+    """A simulation that follows a script; the laws are checked all the while."""
 
     user: CalmUser
 
     def __init__(self, script: Callable[[Calm], Awaitable[None]], replicas: int) -> None:
         """Nothing runs yet."""
-        super().__init__(SEED)
-        self.user, self.trouble, self._script = CalmUser(self, replicas), False, script
-        self.weather.clear()
+        super().__init__(SEED, partial(CalmUser, replicas=replicas))
+        self._script = script
+        self.server, self.node, self.clock = self.world.server, self.world.node, self.world.clock
+        self.peers, self.cluster = self.world.peers, self.world.cluster
+        self.world.conditions.clear()
 
-    async def _make_trouble(self) -> bool:
-        """No trouble, and nothing to settle afterwards: the script says what must be."""
+    async def _run(self) -> bool:
+        """No faults, and nothing to settle afterwards: the script says what must be true."""
         await self._script(self)
         return False
 
+    def choose_with(self, choices: Choices) -> None:
+        """From now on this decides what Qdrant leaves to chance."""
+        self.peers.universe.choices = choices
+
     async def until(self, seconds: float) -> None:
-        """Let the story go on until this moment (seconds since midnight, UTC, when it began)."""
-        await self.look_on(seconds - self.clock.seconds())
+        """Let time pass until this moment (seconds since midnight, UTC, when the simulation began)."""
+        await self.laws.watch(seconds - self.clock.seconds())
         self.laws.check_points()
-        assert self.laws.broken == [], "\n".join(self.told[-40:])
+        assert self.violations.found == [], "\n".join(self.events[-40:])
 
     async def eventually(self, true: Callable[[], bool], seconds: float = 120.0) -> None:
-        """Let it go on until something is true."""
+        """Let time pass until something is true."""
         end = self.clock.seconds() + seconds
         while not true():
             assert self.clock.seconds() < end, f"not within {seconds} s; status: {self.status}"
@@ -93,19 +103,19 @@ class Calm(Story):
 
     def holders(self, name: str = "docs") -> dict[int, set[int]]:
         """Shard → peers with an Active replica, as consensus has it."""
-        state = self.laws.facts.state()
+        state = self.cluster.state()
         if state is None or name not in state.collections:
             return {}
         return {number: set(shard.active()) for number, shard in state.collections[name].shards.items()}
 
-    def members(self) -> set[int]:
+    def peer_ids(self) -> set[int]:
         """Peers in consensus."""
-        state = self.laws.facts.state()
+        state = self.cluster.state()
         return set(state.peers) if state else set()
 
     def imbalance(self) -> int:
-        """Largest difference between the replicas of two members."""
-        counts = [sum(peer in held for held in self.holders().values()) for peer in self.members()]
+        """Largest difference between the replicas of two peers."""
+        counts = [sum(peer in held for held in self.holders().values()) for peer in self.peer_ids()]
         return max(counts) - min(counts)
 
     def is_at_factor(self, factor: int) -> bool:

@@ -5,112 +5,111 @@ from __future__ import annotations
 import pytest
 
 from qdrant_operator.domain.common.kinds import Kind, Manifest
-from sandbox.simulation.world.node import claim_of
-from sandbox.simulation.world.user import CLUSTER, NAMESPACE
+from sandbox.simulation.world.names import CLUSTER, NAMESPACE, claim_of
 from tests.simulation.calm import Calm, play
 
 
-def again(story: Calm) -> None:
+def again(calm: Calm) -> None:
     """A user deletes the QdrantCluster and applies the same manifest at once."""
-    apply(story, delete(story))
+    apply(calm, delete(calm))
 
 
-def delete(story: Calm) -> Manifest:
+def delete(calm: Calm) -> Manifest:
     """A user deletes the QdrantCluster; Kubernetes begins to take away what it owned."""
-    found = story.server.get(Kind.CLUSTER, NAMESPACE, CLUSTER)
+    found = calm.server.get(Kind.CLUSTER, NAMESPACE, CLUSTER)
     assert found is not None
-    story.server.delete(Kind.CLUSTER, NAMESPACE, CLUSTER)
+    calm.server.delete(Kind.CLUSTER, NAMESPACE, CLUSTER)
     return {key: value for key, value in found.items() if key != "status"}
 
 
-def apply(story: Calm, manifest: Manifest, **spec: object) -> None:
+def apply(calm: Calm, manifest: Manifest, **spec: object) -> None:
     """A user applies it again, as it was but for these fields."""
-    story.server.create({**manifest, "spec": {**manifest["spec"], **spec}}, "user")
+    calm.server.create({**manifest, "spec": {**manifest["spec"], **spec}}, "user")
 
 
-async def all_pods_end(story: Calm) -> None:
+async def all_pods_end(calm: Calm) -> None:
     """Wait for it."""
-    while story.server.all(Kind.POD):
-        await story.look_on(0.5)
+    while calm.server.all(Kind.POD):
+        await calm.laws.watch(0.5)
 
 
-def phase(story: Calm) -> str:
+def phase(calm: Calm) -> str:
     """How far the formation has come."""
-    return str((story.status.get("bootstrap") or {}).get("phase", ""))
+    return str((calm.status.get("bootstrap") or {}).get("phase", ""))
 
 
-def is_ready(story: Calm, peers: int) -> bool:
+def is_ready(calm: Calm, peers: int) -> bool:
     """So many members, and all is well."""
-    return len(story.members()) == peers and story.status.get("phase") == "Ready"
+    return len(calm.peer_ids()) == peers and calm.status.get("phase") == "Ready"
 
 
-async def fewer_while_forming(story: Calm) -> None:
+async def fewer_while_forming(calm: Calm) -> None:
     """Five are wanted and three can be scheduled; the user is content with three."""
-    story.node.unschedulable |= {"vectors-3", "vectors-4"}
-    await story.eventually(lambda: len(story.members()) == 3)
-    assert phase(story) == "Formed"
-    story.user.scale_to(3)
-    await story.eventually(lambda: is_ready(story, 3))
-    assert phase(story) == "Complete"
-    assert story.server.get(Kind.POD, NAMESPACE, "vectors-3") is None
-    assert story.server.get(Kind.CLAIM, NAMESPACE, claim_of("vectors-4")) is None
+    calm.node.unschedulable |= {"vectors-3", "vectors-4"}
+    await calm.eventually(lambda: len(calm.peer_ids()) == 3)
+    assert phase(calm) == "Formed"
+    calm.user.scale_to(3)
+    await calm.eventually(lambda: is_ready(calm, 3))
+    assert phase(calm) == "Complete"
+    assert calm.server.get(Kind.POD, NAMESPACE, "vectors-3") is None
+    assert calm.server.get(Kind.CLAIM, NAMESPACE, claim_of("vectors-4")) is None
 
 
-async def applied_while_the_old_one_goes(story: Calm) -> None:
+async def applied_while_the_old_one_goes(calm: Calm) -> None:
     """With whenDeleted Delete pods, claims and Secrets of the first are on their way out when the second appears."""
-    story.user.edit({"persistence": {"whenDeleted": "Delete"}})
-    await story.eventually(lambda: is_ready(story, 3))
-    again(story)
+    calm.user.edit({"persistence": {"whenDeleted": "Delete"}})
+    await calm.eventually(lambda: is_ready(calm, 3))
+    again(calm)
     reasons = set()
     for _ in range(400):
-        await story.look_on(0.25)
-        reasons |= {wait["guard"] for wait in story.status.get("blocked") or ()}
-        if is_ready(story, 3) and phase(story) == "Complete":
+        await calm.laws.watch(0.25)
+        reasons |= {wait["guard"] for wait in calm.status.get("blocked") or ()}
+        if is_ready(calm, 3) and phase(calm) == "Complete":
             break
-    assert is_ready(story, 3)
+    assert is_ready(calm, 3)
     assert "ObjectsTerminating" in reasons
     assert "ApiKeyLost" not in reasons
-    assert story.laws.broken == []
+    assert calm.violations.found == []
 
 
-async def adopted_with_a_lost_volume(story: Calm) -> None:
+async def adopted_with_a_lost_volume(calm: Calm) -> None:
     """The claims were kept but for one; what may happen to its peer stands in the spec."""
-    story.user.declare("docs", 4, 2)
-    await story.eventually(lambda: is_ready(story, 3) and story.is_at_factor(2))
-    disk = story.node.disk_of("vectors-2")
+    calm.user.declare("docs", 4, 2)
+    await calm.eventually(lambda: is_ready(calm, 3) and calm.is_at_factor(2))
+    disk = calm.node.disk_of("vectors-2")
     assert disk is not None
-    story.user.lets_go(int(disk.peer))
-    manifest = delete(story)
-    await all_pods_end(story)
-    story.node.lose_volume("vectors-2")
-    apply(story, manifest, shards={"replaceLostPeerAfter": "10s"})
-    await story.eventually(lambda: is_ready(story, 3) and story.is_at_factor(2), 240.0)
-    assert phase(story) == "Complete"
+    calm.user.allow_replacement(int(disk.peer))
+    manifest = delete(calm)
+    await all_pods_end(calm)
+    calm.node.lose_volume("vectors-2")
+    apply(calm, manifest, shards={"replaceLostPeerAfter": "10s"})
+    await calm.eventually(lambda: is_ready(calm, 3) and calm.is_at_factor(2), 240.0)
+    assert phase(calm) == "Complete"
 
 
-async def no_node_for_the_first_try(story: Calm) -> None:
+async def no_node_for_the_first_try(calm: Calm) -> None:
     """The claim of the first try was never bound."""
-    story.node.unschedulable.add("vectors-0")
-    await story.eventually(lambda: bool(story.waits("PodNotRunning")))
-    again(story)
-    story.node.unschedulable.clear()
-    await story.eventually(lambda: is_ready(story, 3))
+    calm.node.unschedulable.add("vectors-0")
+    await calm.eventually(lambda: bool(calm.waits("PodNotRunning")))
+    again(calm)
+    calm.node.unschedulable.clear()
+    await calm.eventually(lambda: is_ready(calm, 3))
 
 
-async def no_image_for_the_first_try(story: Calm) -> None:
+async def no_image_for_the_first_try(calm: Calm) -> None:
     """The claim of the first try was bound, and no process ever wrote on its volume."""
-    story.node.without_image.add("vectors-0")
-    await story.eventually(lambda: bool(story.waits("PodNotRunning")))
-    await story.until(story.clock.seconds() + 5.0)
-    again(story)
-    story.node.without_image.clear()
-    await story.eventually(lambda: is_ready(story, 3))
+    calm.node.without_image.add("vectors-0")
+    await calm.eventually(lambda: bool(calm.waits("PodNotRunning")))
+    await calm.until(calm.clock.seconds() + 5.0)
+    again(calm)
+    calm.node.without_image.clear()
+    await calm.eventually(lambda: is_ready(calm, 3))
 
 
-async def claims_of_unknown_worth(story: Calm) -> None:
+async def claims_of_unknown_worth(calm: Calm) -> None:
     """A claim with an empty volume that nobody can judge: it is named, and what is said about it works."""
-    manifest = delete(story)
-    story.server.create(
+    manifest = delete(calm)
+    calm.server.create(
         {
             "apiVersion": Kind.CLAIM.api_version,
             "kind": Kind.CLAIM.kind,
@@ -119,18 +118,18 @@ async def claims_of_unknown_worth(story: Calm) -> None:
         },
         "user",
     )
-    apply(story, manifest)
-    await story.eventually(lambda: bool(story.waits("NoPeerOnVolumes")))
-    assert phase(story) == "Adopted"
-    degraded = next(one for one in story.status["conditions"] if one["type"] == "Degraded")
+    apply(calm, manifest)
+    await calm.eventually(lambda: bool(calm.waits("NoPeerOnVolumes")))
+    assert phase(calm) == "Adopted"
+    degraded = next(one for one in calm.status["conditions"] if one["type"] == "Degraded")
     assert degraded["status"] == "True"
     assert claim_of("vectors-1") in degraded["message"]
-    delete(story)
-    await all_pods_end(story)
-    for claim in story.server.all(Kind.CLAIM):
-        story.server.delete(Kind.CLAIM, NAMESPACE, claim["metadata"]["name"])
-    apply(story, manifest)
-    await story.eventually(lambda: is_ready(story, 3))
+    delete(calm)
+    await all_pods_end(calm)
+    for claim in calm.server.all(Kind.CLAIM):
+        calm.server.delete(Kind.CLAIM, NAMESPACE, claim["metadata"]["name"])
+    apply(calm, manifest)
+    await calm.eventually(lambda: is_ready(calm, 3))
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
+from sandbox.simulation.director import Director
 from sandbox.simulation.runs import run_seed
-from sandbox.simulation.story import Story
 from tests.simulation.calm import Calm, play
 
 
@@ -32,7 +32,7 @@ def test_a_script_that_fails_leaves_the_process_as_it_was(monkeypatch: pytest.Mo
 
 def test_a_seed_leaves_the_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for the stories of the simulation."""
-    monkeypatch.setattr(Story, "live", _fails)
+    monkeypatch.setattr(Director, "live", _fails)
     before = _state()
     assert run_seed(1).violation == "AssertionError: the script"
     assert _state() == before

@@ -6,9 +6,10 @@ import pytest
 
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.qdrant_sim.core.disk import Disk
-from sandbox.simulation.faults.outages import EVERY, WHICH, objection
+from sandbox.simulation.director import Director
+from sandbox.simulation.faults.outages import EVERY, WHICH
+from sandbox.simulation.kubernetes.releases import objection
 from sandbox.simulation.runs import run_seed
-from sandbox.simulation.story import Story
 
 
 def pod(release: str) -> Manifest:
@@ -28,28 +29,28 @@ def pod(release: str) -> Manifest:
 )
 async def test_what_runs_must_fit_the_volume(release: str, word: str) -> None:
     """Lower and more than one minor release higher break the law; the start script refuses both."""
-    story, disk = Story(WHICH), Disk()
+    director, disk = Director(WHICH), Disk()
     assert objection(pod("v1.19.0"), disk) == ""
-    story.outages.on_start(pod("v1.19.0"), disk)
+    director.outages.on_start(pod("v1.19.0"), disk)
     assert bool(objection(pod(release), disk)) == bool(word)
-    story.outages.on_start(pod(release), disk)
-    assert [word in one for one in story.laws.broken] == [True] * bool(word)
+    director.outages.on_start(pod(release), disk)
+    assert [word in one for one in director.violations.found] == [True] * bool(word)
 
 
 async def test_the_stateful_set_never_asks_for_less() -> None:
     """Also when no pod is made from it yet, and when status has forgotten what it said."""
-    story = Story(WHICH)
+    director = Director(WHICH)
     lower = {"metadata": {"name": "vectors"}, "spec": {"template": pod("v1.17.1")}}
     higher = {"metadata": {"name": "vectors"}, "spec": {"template": pod("v1.19.0")}}
-    story.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", higher)
-    story.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", lower)
-    story.outages.on_change(Kind.CLUSTER, "MODIFIED", {"status": {"highestVersion": "v1.19.0"}})
-    story.outages.on_change(Kind.CLUSTER, "MODIFIED", {"status": {}})
-    story.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", lower)
-    assert story.laws.broken == [], "it was asked for before anything was known"
+    director.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", higher)
+    director.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", lower)
+    director.outages.on_change(Kind.CLUSTER, "MODIFIED", {"status": {"highestVersion": "v1.19.0"}})
+    director.outages.on_change(Kind.CLUSTER, "MODIFIED", {"status": {}})
+    director.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", lower)
+    assert director.violations.found == [], "it was asked for before anything was known"
     for one in (higher, lower):
-        story.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", one)
-    assert story.laws.broken == ["the StatefulSet wants v1.17.1, and v1.19.0 is known to have run"]
+        director.outages.on_change(Kind.STATEFUL_SET, "MODIFIED", one)
+    assert director.violations.found == ["the StatefulSet wants v1.17.1, and v1.19.0 is known to have run"]
 
 
 def test_a_story_has_an_outage_and_edits() -> None:

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from qdrant_operator.domain.common.kinds import Kind
 from sandbox.fakes.kubernetes import Write
+from sandbox.simulation.director import Director
 from sandbox.simulation.faults.rivals import EVERY, FIELDS, MOST, WHICH
 from sandbox.simulation.runs import run_seed
-from sandbox.simulation.story import Story
-from sandbox.simulation.world.user import CLUSTER, NAMESPACE
+from sandbox.simulation.world.names import CLUSTER, NAMESPACE
 
 
 async def test_a_flood_of_writes_breaks_a_law() -> None:
     """A dozen are tries, first in a row and then after pauses; one more is a flood."""
-    story = Story(WHICH)
+    director = Director(WHICH)
     writes = [Write("apply", kind, NAMESPACE, CLUSTER) for kind in FIELDS]
     for _ in range(MOST):
         for write in writes:
-            story.rivals.before_write(write)
-    assert story.laws.broken == []
+            director.rivals.before_write(write)
+    assert director.violations.found == []
     for write in writes:
-        story.rivals.before_write(write)
-    assert len(story.laws.broken) == 1, "one kind is contested"
+        director.rivals.before_write(write)
+    assert len(director.violations.found) == 1, "one kind is contested"
 
 
 async def test_other_stories_have_no_rival() -> None:
     """Else every seed would tell another story."""
-    story = Story(WHICH + 1)
+    director = Director(WHICH + 1)
     for _ in range(MOST * 2):
-        story.rivals.before_write(Write("apply", Kind.SERVICE, NAMESPACE, CLUSTER))
-    assert story.laws.broken == []
-    assert not story.rivals.at_work
+        director.rivals.before_write(Write("apply", Kind.SERVICE, NAMESPACE, CLUSTER))
+    assert director.violations.found == []
+    assert not director.rivals.at_work
 
 
 def test_a_rival_that_never_ends_holds_nothing_else_up() -> None:

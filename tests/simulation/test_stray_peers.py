@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from sandbox.qdrant_sim.core.api.answers import Call
-from sandbox.qdrant_sim.core.universe import Choices
+from sandbox.qdrant_sim.core.choices import Choices
 from tests.simulation.calm import Calm, play
 
 GONE = 4711
@@ -22,39 +22,38 @@ class Late(Choices):
         return [(*peers_of[:-1], GONE) for peers_of in placed]
 
 
-def is_placed_on_it(story: Calm) -> bool:
+def is_placed_on_it(calm: Calm) -> bool:
     """Whether any shard is on the id that is no member."""
-    state = story.laws.facts.state()
+    state = calm.cluster.state()
     return state is not None and state.holds_shards(GONE)
 
 
-async def replicas_elsewhere(story: Calm) -> None:
+async def replicas_elsewhere(calm: Calm) -> None:
     """Each shard has one replica on a member, and one on the id."""
-    await story.eventually(lambda: len(story.members()) == 3)
-    story.peers.universe.choices = Late(Random(1))
-    story.user.declare("docs", 3, 2)
-    await story.eventually(lambda: is_placed_on_it(story))
-    await story.eventually(lambda: story.is_at_factor(2) and not is_placed_on_it(story))
+    await calm.eventually(lambda: len(calm.peer_ids()) == 3)
+    calm.choose_with(Late(Random(1)))
+    calm.user.declare("docs", 3, 2)
+    await calm.eventually(lambda: is_placed_on_it(calm))
+    await calm.eventually(lambda: calm.is_at_factor(2) and not is_placed_on_it(calm))
 
 
-async def nothing_elsewhere(story: Calm) -> None:
+async def nothing_elsewhere(calm: Calm) -> None:
     """Each shard is on the id alone; the user does what the sentence says."""
-    await story.eventually(lambda: len(story.members()) == 3)
-    story.peers.universe.choices = Late(Random(1))
-    story.user.declare("docs", 3, 1)
-    await story.eventually(lambda: bool(story.waits("OrphanedReplica")))
-    (wait,) = [one for one in story.status["blocked"] if one["guard"] == "OrphanedReplica"]
+    await calm.eventually(lambda: len(calm.peer_ids()) == 3)
+    calm.choose_with(Late(Random(1)))
+    calm.user.declare("docs", 3, 1)
+    await calm.eventually(lambda: bool(calm.waits("OrphanedReplica")))
+    (wait,) = [one for one in calm.status["blocked"] if one["guard"] == "OrphanedReplica"]
     assert "docs/0, docs/1, docs/2 is on no other peer" in wait["message"]
-    await story.until(story.clock.seconds() + 60.0)
-    assert is_placed_on_it(story), "nothing is cleared that somebody might still want"
-    story.peers.universe.choices = Choices(Random(1))
-    group = story.laws.facts.group()
-    leader = group.leader() if group else None
+    await calm.until(calm.clock.seconds() + 60.0)
+    assert is_placed_on_it(calm), "nothing is cleared that somebody might still want"
+    calm.choose_with(Choices(Random(1)))
+    leader = calm.cluster.leader()
     assert leader is not None
     assert "(DELETE /collections/docs on any peer)" in wait["message"]
-    await story.peers.respond(leader, Call("DELETE", ("collections", "docs")))
-    await story.eventually(lambda: story.is_at_factor(1) and not is_placed_on_it(story))
-    await story.eventually(lambda: not story.waits("OrphanedReplica"))
+    await calm.peers.respond(leader, Call("DELETE", ("collections", "docs")))
+    await calm.eventually(lambda: calm.is_at_factor(1) and not is_placed_on_it(calm))
+    await calm.eventually(lambda: not calm.waits("OrphanedReplica"))
 
 
 def test_the_id_is_cleared_and_the_replicas_are_made_anew() -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 from sandbox.qdrant_sim.core.api.answers import Json
-from sandbox.qdrant_sim.core.consensus.state import State
-
-if TYPE_CHECKING:
-    from sandbox.qdrant_sim.core.consensus.raft import Group
+from sandbox.qdrant_sim.core.consensus.persisted import Persisted
+from sandbox.qdrant_sim.core.consensus.raft import Group
 
 PointId = int | str
 
@@ -48,19 +46,11 @@ class SnapshotFile:
 
 
 @dataclass(slots=True)
-class Disk:
+class Disk(Persisted):
     """Raft state, shards and snapshots of one peer."""
 
-    peer: int = 0
-    uri: str = ""
-    group: Group | None = None
-    state: State = field(default_factory=State)
-    applied: int = 0
-    """Entries of the group's log that are in `state`."""
-    behind: bool = False
-    """The peer has just joined and waits for the leader's snapshot."""
-    removed: bool = False
-    term: int = 0
+    group: Group[Any] | None = None
+    """The cluster that the volume belongs to; its peers' type is known to who runs them (`Peer.group`)."""
     locals: dict[tuple[str, int], Local] = field(default_factory=dict)
     snapshots: dict[tuple[str, ...], dict[str, SnapshotFile]] = field(default_factory=dict)
     """By (collection, shard), (collection,) or ()."""

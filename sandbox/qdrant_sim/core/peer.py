@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from sandbox.qdrant_sim.core.api.answers import Json
-from sandbox.qdrant_sim.core.consensus.ops import (
-    Abort,
-    Create,
-    DropIndex,
-    Finish,
-    Op,
-    PutIndex,
-    Remove,
-    SetReplica,
-    Start,
-)
+from sandbox.qdrant_sim.core.choices import Choices
+from sandbox.qdrant_sim.core.consensus.op import Op
+from sandbox.qdrant_sim.core.consensus.ops import Create, DropIndex, PutIndex, Remove
 from sandbox.qdrant_sim.core.consensus.raft import CANDIDATE, FOLLOWER, LEADER, Group
+from sandbox.qdrant_sim.core.consensus.shard_ops import Abort, Finish, SetReplica, Start
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, DEAD, HEALTHY, INITIALIZING, Collection, Move
+from sandbox.qdrant_sim.core.consensus.timeline import Timeline
 from sandbox.qdrant_sim.core.disk import Disk, Local
+from sandbox.qdrant_sim.core.pace import Pace
 from sandbox.qdrant_sim.core.settings import Settings
 from sandbox.qdrant_sim.core.transfers import Transfers
 
-if TYPE_CHECKING:
-    from sandbox.qdrant_sim.core.universe import Universe
+Fetch = Callable[[str, str | None, Callable[[bytes | str], None]], None]
+"""Gets a URL with an API key, and calls back with the bytes, or with what went wrong."""
+
+
+class Surroundings(Protocol):
+    """What a process needs of the world around it: time, chance, the network and the other processes."""
+
+    timeline: Timeline
+    choices: Choices
+    pace: Pace
+    peers: dict[str, Peer]
+    """Processes by address."""
+    fetch: Fetch
+
+    def linked(self, one: Peer, other: Peer) -> bool:
+        """Whether two processes can talk to each other now."""
+
+    def reach(self, origin: Peer, member: int) -> Peer | None:
+        """The running process of a peer id, if `origin` knows it and can talk to it."""
+
+    def patience(self, origin: Peer, members: Iterable[int]) -> float:
+        """Seconds until `origin` notices which of these peers do not answer."""
 
 
 class Peer:
     """One process at one address, on one disk."""
 
-    def __init__(self, universe: Universe, address: str, disk: Disk, settings: Settings) -> None:
+    def __init__(self, universe: Surroundings, address: str, disk: Disk, settings: Settings) -> None:
         """The process exists; `Universe.start` brings it up."""
         self.universe, self.address, self.disk, self.settings = universe, address, disk, settings
         self.running = False
@@ -60,10 +75,19 @@ class Peer:
         return self.disk.peer
 
     @property
-    def group(self) -> Group:
+    def group(self) -> Group[Peer]:
         """Its cluster."""
-        assert self.disk.group is not None, "a peer has a cluster once it runs"
-        return self.disk.group
+        group: Group[Peer] | None = self.disk.group
+        assert group is not None, "a peer has a cluster once it runs"
+        return group
+
+    def reach(self, peer_id: int) -> Peer | None:
+        """The running process of a peer that this one knows and can talk to."""
+        return self.universe.reach(self, peer_id)
+
+    def quietly(self, op: Op) -> None:
+        """Propose an operation without waiting for it."""
+        self.group.quietly(self, op)
 
     # -- roles ----------------------------------------------------------------------------------------------
 
@@ -75,11 +99,11 @@ class Peer:
         """A leader that hears of a later term leads no more."""
         self.role, self.leader = FOLLOWER, None
 
-    def follow(self, leader: Peer) -> None:
-        """Hear from a leader."""
+    def follow(self, leader: int, term: int) -> None:
+        """Accept a leader."""
         if self.disk.removed:
             return
-        self.role, self.leader, self.disk.term = FOLLOWER, leader.id, leader.disk.term
+        self.role, self.leader, self.disk.term = FOLLOWER, leader, term
         self.heal_soon(self.universe.pace.heal)
 
     def campaign(self) -> None:
@@ -190,11 +214,11 @@ class Peer:
         if not self.running or self.disk.removed or self.disk.behind or self.leader is None:
             return
         for name, shard, peer in sorted(self.shunned):
-            self.group.quietly(self, SetReplica(name, shard, peer, DEAD))
+            self.quietly(SetReplica(name, shard, peer, DEAD))
         for collection in self.disk.state.collections.values():
             for number, state in self._mine(collection).items():
                 if state == INITIALIZING:
-                    self.group.quietly(self, SetReplica(collection.name, number, self.id, ACTIVE))
+                    self.quietly(SetReplica(collection.name, number, self.id, ACTIVE))
             self._recover_one(collection)
 
     def _recover_one(self, collection: Collection) -> None:
@@ -205,12 +229,12 @@ class Peer:
             source = self._source(collection, number) if state == DEAD else None
             if source is not None:
                 move = Move(number, source, self.id, keep_source=True, method="wal_delta")
-                self.group.quietly(self, Start(collection.name, move))
+                self.quietly(Start(collection.name, move))
                 return
 
     def _source(self, collection: Collection, number: int) -> int | None:
         for peer in collection.shards[number].active():
-            found = self.universe.reach(self, peer)
+            found = self.reach(peer)
             local = found.disk.locals.get((collection.name, number)) if found is not None else None
             if local is not None and not local.dummy:
                 return peer

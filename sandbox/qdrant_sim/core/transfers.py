@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from sandbox.qdrant_sim.core.consensus.ops import Abort, Finish, Op, Start
+from sandbox.qdrant_sim.core.consensus.op import Op
+from sandbox.qdrant_sim.core.consensus.raft import Group
+from sandbox.qdrant_sim.core.consensus.shard_ops import Abort, Finish, Start
 from sandbox.qdrant_sim.core.consensus.state import Move
-from sandbox.qdrant_sim.core.disk import Local
-
-if TYPE_CHECKING:
-    from sandbox.qdrant_sim.core.peer import Peer
+from sandbox.qdrant_sim.core.consensus.timeline import Timeline
+from sandbox.qdrant_sim.core.disk import Disk, Local
+from sandbox.qdrant_sim.core.pace import Pace
 
 GRACE = 1.0
 """How long after a transfer the source passes on what callers send it, in seconds."""
@@ -32,10 +33,45 @@ class Passing:
     """Consensus entries up to and with the end of the transfer: who has applied fewer does not know of it."""
 
 
+class Timing(Protocol):
+    """Time, and how long things take."""
+
+    timeline: Timeline
+    pace: Pace
+
+
+class Source(Protocol):
+    """The process that drives transfers from its shards."""
+
+    running: bool
+
+    @property
+    def id(self) -> int:
+        """Its peer id."""
+
+    @property
+    def disk(self) -> Disk:
+        """Its volume."""
+
+    @property
+    def group(self) -> Group[Any]:
+        """Its cluster."""
+
+    @property
+    def universe(self) -> Timing:
+        """Time."""
+
+    def reach(self, peer_id: int) -> Source | None:
+        """The running process of another peer that it can talk to."""
+
+    def quietly(self, op: Op) -> None:
+        """Propose an operation without waiting for it."""
+
+
 class Transfers:
     """The transfers in which one peer is the source."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Source) -> None:
         """None are running."""
         self._peer = peer
         self._passing: dict[tuple[str, int], Passing] = {}
@@ -55,7 +91,7 @@ class Transfers:
         for collection in self._peer.disk.state.collections.values():
             for move in collection.moves:
                 if move.touches(self._peer.id):
-                    self._peer.group.quietly(self._peer, Abort(collection.name, move))
+                    self._peer.quietly(Abort(collection.name, move))
 
     def passed_to(self, name: str, shard: int) -> int | None:
         """Who must also get what is written to this peer's shard: the target, from its copy to a while after."""
@@ -87,19 +123,19 @@ class Transfers:
         collection = self._peer.disk.state.collections.get(name)
         if not self._peer.running or collection is None or move not in collection.moves:
             return
-        target = self._peer.universe.reach(self._peer, move.target)
+        target = self._peer.reach(move.target)
         local = self._peer.disk.locals.get((name, move.shard))
         if target is not None and not _expects(target, name, move):
             self._peer.universe.timeline.after(self._peer.universe.pace.heal, lambda: self._end(name, move))
         elif target is None or local is None or local.dummy:
-            self._peer.group.quietly(self._peer, Abort(name, move))
+            self._peer.quietly(Abort(name, move))
         else:
             target.disk.locals[name, move.shard] = Local(local.uuid, dict(local.points))
             self._passing[name, move.shard] = Passing(move.target)
-            self._peer.group.quietly(self._peer, Finish(name, move))
+            self._peer.quietly(Finish(name, move))
 
 
-def _expects(target: Peer, name: str, move: Move) -> bool:
+def _expects(target: Source, name: str, move: Move) -> bool:
     """Whether the target knows of the transfer: one that has just started may be behind."""
     collection = target.disk.state.collections.get(name)
     return collection is not None and move in collection.moves

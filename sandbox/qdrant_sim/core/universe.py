@@ -6,84 +6,23 @@ choices that a recording fixes (peer ids, placement) are `choices`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from random import Random
 
 from sandbox.qdrant_sim.core.api.answers import Fault
-from sandbox.qdrant_sim.core.consensus.ops import Join, Op, Remove
+from sandbox.qdrant_sim.core.choices import Choices
+from sandbox.qdrant_sim.core.consensus.op import Op
+from sandbox.qdrant_sim.core.consensus.ops import Join, Remove
 from sandbox.qdrant_sim.core.consensus.raft import Group
 from sandbox.qdrant_sim.core.consensus.state import State
 from sandbox.qdrant_sim.core.consensus.timeline import Timeline
 from sandbox.qdrant_sim.core.disk import Disk
-from sandbox.qdrant_sim.core.peer import Peer
+from sandbox.qdrant_sim.core.pace import Pace
+from sandbox.qdrant_sim.core.peer import Fetch, Peer
 from sandbox.qdrant_sim.core.settings import Settings, host_of
 
 PANIC = 101
 """Exit code of a peer that cannot join."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How long things take, in seconds; measured on a real cluster with tiny data."""
-
-    start: float = 0.3
-    restart: float = 0.1
-    commit: float = 0.04
-    apply: tuple[float, float] = (0.002, 0.02)
-    contact: float = 0.15
-    election: tuple[float, float] = (2.2, 2.8)
-    snapshot: float = 0.4
-    promote: float = 0.3
-    initialize: float = 0.05
-    heal: float = 0.3
-    heal_after_abort: float = 4.0
-    transfer: float = 0.5
-    transfer_point: float = 0.00005
-    ready: float = 0.5
-    refused: float = 0.4
-    """Until a call to a dead peer has failed."""
-    unanswered: float = 9.4
-    """Until a call to a peer that accepts connections but does not answer has failed."""
-    index: float = 0.12
-    """Until an index of an empty field is built."""
-
-
-class Choices:
-    """What Qdrant leaves to chance."""
-
-    def __init__(self, random: Random) -> None:
-        """Chance comes from `random` alone."""
-        self._random = random
-
-    def peer_id(self, address: str) -> int:
-        """The id of a new member."""
-        del address
-        return self._random.randrange(2**20, 2**53)
-
-    def uuid(self) -> str:
-        """The identity of a new collection."""
-        return f"{self._random.getrandbits(128):032x}"
-
-    def winner(self, candidates: Sequence[int]) -> int:
-        """Who wins an election."""
-        return self._random.choice(candidates)
-
-    def telling_shard(self, name: str, shards: Sequence[int]) -> int:
-        """The shard whose answer gives a collection's configuration."""
-        del name
-        return self._random.choice(shards)
-
-    def place(self, name: str, shards: int, factor: int, peers: Sequence[int]) -> list[tuple[int, ...]]:
-        """Peers of each new shard: even by count over all members, dead ones included, from a random start."""
-        del name
-        ring = sorted(peers)
-        first = self._random.randrange(len(ring))
-        factor = min(factor, len(ring))
-        return [
-            tuple(ring[(first + shard * factor + copy) % len(ring)] for copy in range(factor))
-            for shard in range(shards)
-        ]
 
 
 class Universe:
@@ -103,7 +42,7 @@ class Universe:
         """Told of every entry of a log and of the state before it, as the leader commits it."""
         self.lag: dict[str, float] = {}
         """Seconds by which the peer at an address hears later of what is committed."""
-        self.fetch: Callable[[str, str | None, Callable[[bytes | str], None]], None] = _no_network
+        self.fetch: Fetch = _no_network
 
     def election(self) -> float:
         """How long an election takes."""
@@ -234,7 +173,7 @@ class Universe:
             peer.group.send_snapshot(peer)
         if new_uri:
             disk.uri = new_uri
-            peer.group.quietly(peer, Join(disk.peer, new_uri))
+            peer.quietly(Join(disk.peer, new_uri))
         peer.transfers.cancel_own()
 
     def _others(self, peer: Peer) -> list[Peer]:

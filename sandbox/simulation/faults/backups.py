@@ -1,25 +1,25 @@
-"""Backups in some stories: a schedule with retention, snapshots made by hand, and everything deleted in the end."""
+"""Backups in some seeds: a schedule with retention, snapshots made by hand, and everything deleted in the end."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
 
 from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
 from qdrant_operator.domain.common.kinds import Kind, Manifest
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.clients.writer import Writer
+from sandbox.simulation.kubernetes.jobs import Jobs
 from sandbox.simulation.laws.backup_laws import BackupLaws
+from sandbox.simulation.laws.violations import Violations
 from sandbox.simulation.world.bucket import Bucket, Door
-from sandbox.simulation.world.jobs import Jobs
-from sandbox.simulation.world.user import CLUSTER, NAMESPACE
-
-if TYPE_CHECKING:
-    from sandbox.simulation.story import Story
+from sandbox.simulation.world.names import CLUSTER, NAMESPACE
+from sandbox.simulation.world.simulated import SimulatedWorld
 
 EVERY, WHICH = 22, 5
-"""Every so many stories have backups: of the seeds that notice a missing guard none has this remainder."""
+"""One in so many seeds has backups: of the seeds that notice a missing guard none has this remainder."""
 STORAGE = {"s3": {"bucket": "backups", "region": "eu", "credentials": {"secretRef": {"name": "bucket"}}}}
 SCHEDULE = "minutely"
 BY_HAND = ("one", "two")
@@ -30,42 +30,44 @@ AFTERMATH = 45.0
 class Backups:
     """The bucket, its Jobs, and the user who makes snapshots."""
 
-    def __init__(self, story: Story) -> None:
-        """Nothing is made yet. The dice are their own, so that other stories stay as they are."""
-        self._story, self.active = story, story.seed % EVERY == WHICH
-        self._random = Random(story.seed + 2)
-        self.bucket = Bucket(story.clock.now)
-        self.laws = BackupLaws(story, self.bucket)
-        self._jobs = Jobs(story, self._random)
+    def __init__(self, world: SimulatedWorld, user: User, writer: Writer, violations: Violations) -> None:
+        """Nothing is made yet. The dice are their own, so that other seeds stay as they are."""
+        self.active, self._random = world.seed % EVERY == WHICH, Random(world.seed + 2)
+        self._server, self._log, self._scheduler = world.server, world.log, world.scheduler
+        self._conditions, self._user = world.conditions, user
+        self.bucket = Bucket(world.clock.now)
+        self.laws = BackupLaws(world, self.bucket, writer, violations)
+        self._jobs = Jobs(world, self.bucket, self._random, self.laws.expect)
 
-    def storage(self, may_go_on: Callable[[], None]) -> Callable[[S3Place, S3Credentials | None], Door]:
-        """How a process opens the bucket."""
-        return lambda _place, _credentials: Door(self._story, self.bucket, self._random, may_go_on)
+    def storage(self, check_alive: Callable[[], None]) -> Callable[[S3Place, S3Credentials | None], Door]:
+        """How a process opens the bucket; `check_alive` raises when that process is dead."""
+        return lambda _place, _credentials: Door(self._conditions, self.bucket, self._random, check_alive)
 
     def begin(self) -> None:
         """The user declares what shall be saved."""
         if not self.active:
             return
-        self._story.server.watchers.append(self._jobs.on_change)
+        self._server.watchers.append(self._jobs.on_change)
         values = {"accessKeyId": "a", "secretAccessKey": "s"}
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         meta = {"name": "bucket", "namespace": NAMESPACE}
-        self._story.server.create(
-            {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data}, "user"
-        )
-        self._story.user.create_collection()
-        self._story.after(self._random.uniform(1.0, 20.0), self._schedule)
+        self._server.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data}, "user")
+        self._user.create_collection()
+        self._scheduler.after(self._random.uniform(1.0, 20.0), self._schedule)
         for _ in range(self._random.randint(2, 6)):
-            self._story.after(self._random.uniform(8.0, 90.0), self._by_hand)
+            self._scheduler.after(self._random.uniform(8.0, 90.0), self._by_hand)
 
-    async def end(self) -> None:
-        """Somebody deletes the schedule, the cluster or the whole namespace: the backups are why that is no loss."""
+    async def end(self, watch: Callable[[float], Awaitable[None]]) -> None:
+        """A user deletes the schedule, the cluster or the whole namespace: the backups must stay.
+
+        `watch(seconds)` lets time pass and checks the laws.
+        """
         if not self.active:
             return
         how = self._random.choice((self._delete_schedule, self._delete_cluster, self._delete_namespace))
         how()
-        await self._story.look_on(AFTERMATH)
-        self._story.tell(f"{self.laws.kept} backups are left")
+        await watch(AFTERMATH)
+        self._log.add(f"{self.laws.kept} backups are left")
 
     # -- the user -----------------------------------------------------------------------------------------
 
@@ -84,7 +86,7 @@ class Backups:
     def _by_hand(self) -> None:
         """A snapshot of this name; one that exists is deleted, and another one made under its name."""
         name = self._random.choice(BY_HAND)
-        found = self._story.server.get(Kind.SNAPSHOT, NAMESPACE, name)
+        found = self._server.get(Kind.SNAPSHOT, NAMESPACE, name)
         if found is None:
             policy = self._random.choice(("Retain", "Delete"))
             verify = {"mode": self._random.choice(("Checksum", "Checksum", "None"))}
@@ -96,17 +98,17 @@ class Backups:
             }
             self._create(Kind.SNAPSHOT, name, spec)
         elif "deletionTimestamp" not in found["metadata"]:
-            self._story.tell(f"the user deletes snapshot {name} ({found['spec']['deletionPolicy']})")
+            self._log.add(f"the user deletes snapshot {name} ({found['spec']['deletionPolicy']})")
             self.laws.user_deletes(found)
-            self._story.server.delete(Kind.SNAPSHOT, NAMESPACE, name)
-            self._story.after(self._random.uniform(0.1, 10.0), self._by_hand)
+            self._server.delete(Kind.SNAPSHOT, NAMESPACE, name)
+            self._scheduler.after(self._random.uniform(0.1, 10.0), self._by_hand)
 
     def _create(self, kind: Kind, name: str, spec: Manifest) -> None:
-        if self._story.server.get(kind, NAMESPACE, name) is not None or self._gone:
+        if self._server.get(kind, NAMESPACE, name) is not None or self._gone:
             return
-        self._story.tell(f"the user makes {kind.kind} {name} {spec}")
+        self._log.add(f"the user makes {kind.kind} {name} {spec}")
         meta = {"name": name, "namespace": NAMESPACE}
-        self._story.server.create(
+        self._server.create(
             {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta, "spec": spec}, "user"
         )
 
@@ -114,26 +116,27 @@ class Backups:
 
     @property
     def _gone(self) -> bool:
-        return bool(self._story.server.terminating_namespaces)
+        """Whether the namespace is being deleted."""
+        return bool(self._server.terminating_namespaces)
 
     def _delete_schedule(self) -> None:
-        self._story.tell("somebody deletes the schedule")
+        self._log.add("somebody deletes the schedule")
         self._delete(Kind.SCHEDULE)
 
     def _delete_cluster(self) -> None:
-        self._story.tell("somebody deletes the QdrantCluster")
+        self._log.add("somebody deletes the QdrantCluster")
         self._delete(Kind.CLUSTER)
 
     def _delete_namespace(self) -> None:
-        """Its controller deletes one kind after another, in an order that nobody knows."""
-        self._story.tell("somebody deletes the namespace")
-        self._story.server.terminating_namespaces.add(NAMESPACE)
+        """Its controller deletes one kind after another, in no particular order."""
+        self._log.add("somebody deletes the namespace")
+        self._server.terminating_namespaces.add(NAMESPACE)
         kinds = [Kind.SNAPSHOT, Kind.SCHEDULE, Kind.CLUSTER, Kind.COLLECTION, Kind.SECRET, Kind.JOB]
         self._random.shuffle(kinds)
         for kind in kinds:
-            self._story.after(self._random.uniform(0.0, 5.0), partial(self._delete, kind))
+            self._scheduler.after(self._random.uniform(0.0, 5.0), partial(self._delete, kind))
 
     def _delete(self, kind: Kind) -> None:
-        for found in self._story.server.all(kind, NAMESPACE):
+        for found in self._server.all(kind, NAMESPACE):
             if "deletionTimestamp" not in found["metadata"]:
-                self._story.server.delete(kind, NAMESPACE, found["metadata"]["name"])
+                self._server.delete(kind, NAMESPACE, found["metadata"]["name"])

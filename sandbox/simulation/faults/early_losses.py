@@ -1,18 +1,18 @@
-"""In some stories a volume is lost before the cluster is complete: while it forms, is adopted, or lets a peer go."""
+"""In some seeds a volume is lost before the cluster is complete: while it forms, is adopted, or removes a peer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING
 
 from qdrant_operator.domain.common.kinds import Kind, Manifest
-from sandbox.simulation.world.user import CLUSTER, NAMESPACE
-
-if TYPE_CHECKING:
-    from sandbox.simulation.story import Story
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.faults.losses import Losses
+from sandbox.simulation.world.names import CLUSTER, NAMESPACE
+from sandbox.simulation.world.simulated import SimulatedWorld
 
 EVERY, WHICH = 19, 5
-"""Every so many stories have such a loss: of the seeds that notice a missing guard none has this remainder."""
+"""One in so many seeds has such a loss: of the seeds that notice a missing guard none has this remainder."""
 PHASES = ("Started", "Formed", "Formed", "Adopted", "Adopted", "Removing", "Removed")
 """What status says when it happens: of the bootstrap, or of the peer that leaves."""
 AFTER = (0.0, 0.0, 0.2, 0.5, 1.0, 2.0)
@@ -22,10 +22,14 @@ AFTER = (0.0, 0.0, 0.2, 0.5, 1.0, 2.0)
 class EarlyLosses:
     """One volume, in one phase."""
 
-    def __init__(self, story: Story) -> None:
-        """The dice are its own, so that other stories stay as they are."""
-        self._story, self.active = story, story.seed % EVERY == WHICH
-        self._random = Random(story.seed + 5)
+    def __init__(
+        self, world: SimulatedWorld, user: User, losses: Losses, delete_cluster: Callable[[], None]
+    ) -> None:
+        """The dice are its own, so that other seeds stay as they are."""
+        self.active, self._random = world.seed % EVERY == WHICH, Random(world.seed + 5)
+        self._server, self._node, self._cluster = world.server, world.node, world.cluster
+        self._log, self._scheduler, self._conditions = world.log, world.scheduler, world.conditions
+        self._user, self._losses, self._delete_cluster = user, losses, delete_cluster
         self._phase = self._random.choice(PHASES)
         self._armed = self.active
 
@@ -35,41 +39,38 @@ class EarlyLosses:
             return
         if self._phase == "Adopted":
             for _ in range(4):
-                self._story.after(
-                    self._random.uniform(10.0, 50.0), self._story.troubles.mishaps.delete_cluster
-                )
+                self._scheduler.after(self._random.uniform(10.0, 50.0), self._delete_cluster)
         if self._phase.startswith("Remov"):
             for _ in range(3):
-                self._story.after(self._random.uniform(10.0, 50.0), self._story.user.scale_in)
+                self._scheduler.after(self._random.uniform(10.0, 50.0), self._user.scale_in)
 
     def on_change(self, kind: Kind, _event: str, manifest: Manifest) -> None:
         """Whether the phase has come."""
-        if not self._armed or kind is not Kind.CLUSTER or not self._story.trouble:
+        if not self._armed or kind is not Kind.CLUSTER or not self._conditions.faults_active:
             return
         status = manifest.get("status") or {}
         said = {(status.get("bootstrap") or {}).get("phase"), (status.get("leaving") or {}).get("phase")}
         if self._phase in said:
             self._armed = False
-            self._story.after(self._random.choice(AFTER), self._lose)
+            self._scheduler.after(self._random.choice(AFTER), self._lose)
 
     def _lose(self) -> None:
         """The volume of some pod; not one without which the others are no majority: that is tried once more."""
-        story = self._story
-        pods = [pod["metadata"]["name"] for pod in story.server.all(Kind.POD, NAMESPACE)]
-        if not story.trouble or story.troubles.lost:
+        pods = [pod["metadata"]["name"] for pod in self._server.all(Kind.POD, NAMESPACE)]
+        if not self._conditions.faults_active or self._losses.lost:
             return
         pod = self._random.choice(pods) if pods else ""
         if pod and self._is_lost(pod):
-            story.tell(f"the volume of {pod} is lost in phase {self._phase}")
+            self._log.add(f"the volume of {pod} is lost in phase {self._phase}")
         else:
             self._armed = True
 
     def _is_lost(self, pod: str) -> bool:
         """Take a volume that no member needs: of a peer that has not joined, or of one of several."""
-        story, state, disk = self._story, self._story.laws.facts.state(), self._story.node.disk_of(pod)
+        state, disk = self._cluster.state(), self._node.disk_of(pod)
         if disk is not None and state is not None and disk.peer in state.peers:
-            return story.troubles.lose_member(pod)
+            return self._losses.lose_peer(pod)
         if disk is None or (state is None and pod != f"{CLUSTER}-0"):
             return False
-        story.node.lose_volume(pod)
+        self._node.lose_volume(pod)
         return True

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from qdrant_operator.domain.backup.storage import MANIFEST
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.fakes.kubernetes import Write
 from sandbox.qdrant_sim.core import snapshots
+from sandbox.simulation.clients.writer import Writer
+from sandbox.simulation.laws.violations import Violations
 from sandbox.simulation.world.bucket import Bucket
-from sandbox.simulation.world.user import CLUSTER, NAMESPACE
-
-if TYPE_CHECKING:
-    from sandbox.simulation.story import Story
+from sandbox.simulation.world.names import CLUSTER, NAMESPACE
+from sandbox.simulation.world.simulated import SimulatedWorld
 
 Points = dict[tuple[str, int], int]
 """Collection and id → value."""
@@ -30,11 +29,12 @@ class Backup:
 
 
 class BackupLaws:
-    """Watches the bucket of one story."""
+    """Watches the bucket of one simulation."""
 
-    def __init__(self, story: Story, bucket: Bucket) -> None:
+    def __init__(self, world: SimulatedWorld, bucket: Bucket, writer: Writer, violations: Violations) -> None:
         """There is no backup yet."""
-        self._story, self._bucket = story, bucket
+        self._server, self._log = world.server, world.log
+        self._bucket, self._writer, self._violations = bucket, writer, violations
         self._backups: dict[str, Backup] = {}
         """By folder."""
         self._before: dict[str, Points] = {}
@@ -42,34 +42,34 @@ class BackupLaws:
         self._runs: dict[str, str] = {}
         """By folder: uid of the QdrantSnapshot."""
         self._decided: set[str] = set()
-        """Uids of QdrantSnapshots whose files somebody has decided to delete."""
+        """Uids of QdrantSnapshots whose files may be deleted: a user or retention has decided."""
         bucket.on_change = self._on_change
 
     def expect(self, folder: str, snapshot: str) -> None:
         """A run begins: what is acknowledged now must be in its files, if it succeeds."""
         self._runs[folder] = snapshot
-        self._before.setdefault(folder, dict(self._story.writer.acknowledged))
+        self._before.setdefault(folder, dict(self._writer.acknowledged))
 
     @property
     def kept(self) -> int:
-        """Backups that nobody has decided to delete."""
+        """Number of backups that must stay."""
         return len(self._kept())
 
     # -- who may delete -----------------------------------------------------------------------------------
 
     def before_write(self, write: Write) -> None:
         """The operator deletes a QdrantSnapshot: retention has decided."""
-        found = self._story.server.get(write.kind, write.namespace, write.name)
+        found = self._server.get(write.kind, write.namespace, write.name)
         if write.kind is not Kind.SNAPSHOT or write.operation != "delete" or found is None:
             return
         uid, kept = found["metadata"]["uid"], self._kept()
         self._decided.add(uid)
         if uid in kept and len(kept) == 1:
-            self._story.laws.breaks(f"retention deletes {write.name}, the last good backup")
+            self._violations.add(f"retention deletes {write.name}, the last good backup")
 
     def user_deletes(self, snapshot: Manifest) -> None:
-        """Somebody deletes a QdrantSnapshot whose deletionPolicy says Delete: its files may go."""
-        cluster = self._story.server.get(Kind.CLUSTER, NAMESPACE, CLUSTER)
+        """A user deletes a QdrantSnapshot whose deletionPolicy says Delete: its files may go."""
+        cluster = self._server.get(Kind.CLUSTER, NAMESPACE, CLUSTER)
         stays = cluster is not None and "deletionTimestamp" not in cluster["metadata"]
         if stays and snapshot["spec"].get("deletionPolicy") == "Delete":
             self._decided.add(snapshot["metadata"]["uid"])
@@ -86,26 +86,26 @@ class BackupLaws:
         if owner is not None and before is not None:
             backup = self._backups[owner]
             if backup.snapshot not in self._decided:
-                self._story.laws.breaks(f"a backup's {key} is {'deleted' if after is None else 'changed'}")
+                self._violations.add(f"a backup's {key} is {'deleted' if after is None else 'changed'}")
         elif name == MANIFEST and after is not None:
             self._on_seal(folder)
 
     def _on_seal(self, folder: str) -> None:
         files = {k: content for k, (content, _) in self._bucket.objects.items() if k.startswith(folder)}
         self._backups[folder] = Backup(self._runs.get(folder, ""), files)
-        self._story.tell(f"a backup is sealed: {folder}")
+        self._log.add(f"a backup is sealed: {folder}")
         missing = sorted(self._must_be_there(folder) - self._stored(folder))
         if missing:
-            self._story.laws.breaks(
+            self._violations.add(
                 f"{folder} lacks {len(missing)} points that were there before: {missing[:3]}"
             )
 
     def _must_be_there(self, folder: str) -> set[tuple[str, int, int]]:
-        """Points that nobody touched since the run began, in collections that the manifest names."""
+        """Points that were not written since the run began, in collections that the manifest names."""
         named = {
             one["name"] for one in json.loads(self._bucket.objects[f"{folder}{MANIFEST}"][0])["collections"]
         }
-        now = self._story.writer.acknowledged
+        now = self._writer.acknowledged
         then = self._before.get(folder, {})
         return {(*key, value) for key, value in then.items() if now.get(key) == value and key[0] in named}
 

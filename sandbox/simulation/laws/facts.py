@@ -1,19 +1,14 @@
-"""What is wrong with the simulated world, and since when: laws allow what nobody can have noticed yet."""
+"""What is wrong with the simulated world, and since when: laws allow for what the operator cannot have noticed yet."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from qdrant_operator.domain.common.kinds import Kind
 from sandbox.fakes.statefulset import is_ready
-from sandbox.qdrant_sim.core.consensus.raft import Group
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, State
-from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.peer import Peer
-
-if TYPE_CHECKING:
-    from sandbox.simulation.story import Story
+from sandbox.simulation.world.simulated import SimulatedWorld
 
 NOTICED = 9.0
 """Seconds after which a fact must be known: a look takes up to 4, its answers are up to 3 late, caches lag by 2."""
@@ -22,22 +17,23 @@ NOTICED = 9.0
 class Facts:
     """Facts about peers and shards, each with the moment since which it holds without a break."""
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, world: SimulatedWorld) -> None:
         """Nothing is known."""
-        self._story = story
+        self._server, self._peers, self._node = world.server, world.peers, world.node
+        self._clock, self._cluster, self._conditions = world.clock, world.cluster, world.conditions
         self.since: dict[tuple[str, ...], float] = {}
         self._ended: dict[tuple[str, ...], float] = {}
 
     def look(self) -> None:
         """Bring the facts up to date."""
-        now = self._story.clock.seconds()
+        now = self._clock.seconds()
         found = set(self._facts())
         self._ended.update(dict.fromkeys(self.since.keys() - found, now))
         self.since = {fact: self.since.get(fact, now) for fact in sorted(found)}
 
     def old(self, kind: str, seconds: float = NOTICED) -> list[tuple[str, ...]]:
         """Facts of a kind that must have been noticed."""
-        now = self._story.clock.seconds()
+        now = self._clock.seconds()
         return [fact for fact, since in self.since.items() if fact[0] == kind and now - since > seconds]
 
     def known_by(self, kind: str, moment: float) -> list[tuple[str, ...]]:
@@ -51,52 +47,33 @@ class Facts:
 
     def lately(self, kind: str) -> list[tuple[str, ...]]:
         """Facts of a kind that hold, or did so short ago that a look may still show them."""
-        now = self._story.clock.seconds()
+        now = self._clock.seconds()
         ended = (fact for fact, end in self._ended.items() if now - end < NOTICED)
         return [fact for fact in (*self.since, *ended) if fact[0] == kind]
 
-    def group(self) -> Group | None:
-        """The cluster."""
-        groups = {id(d.group): d.group for d in self._story.node.living_disks().values() if d.group}
-        return next(iter(groups.values()), None)
-
-    def state(self) -> State | None:
-        """What consensus says now: the state of whoever has applied most."""
-        disks = [
-            d for d in self._story.node.living_disks().values() if d.group and not d.removed and not d.behind
-        ]
-        best: Disk | None = max(disks, key=lambda disk: (disk.applied, disk.term), default=None)
-        return best.state if best else None
-
-    def running(self) -> dict[int, Peer]:
-        """Members' processes that answer."""
-        group = self.group()
-        live = group.live if group else {}
-        return {peer: process for peer, process in live.items() if process.running and not process.paused}
-
     def _facts(self) -> Iterator[tuple[str, ...]]:
-        for disk in self._story.node.living_disks().values():
+        for disk in self._node.living_disks().values():
             yield ("volume", str(disk.peer))
-        detached_pods = self._story.node.foreign_pods()
-        for pod in self._story.server.all(Kind.POD):
+        strangers = self._node.foreign_pods()
+        for pod in self._server.all(Kind.POD):
             name = pod["metadata"]["name"]
             if not is_ready(pod) or "deletionTimestamp" in pod["metadata"]:
                 yield ("down", name)
             else:
                 yield ("ready", name)
             address = (pod.get("status") or {}).get("podIP")
-            if address in self._story.mute:
+            if address in self._conditions.unreachable:
                 yield ("mute", name)
-            elif name in detached_pods and address in self._story.node.listed():
+            elif name in strangers and address in self._node.listed():
                 yield ("stranger", name)
-        state = self.state()
+        state = self._cluster.state()
         if state is not None:
             yield from self._of_consensus(state)
 
     def just_spoilt(self, name: str, number: int) -> set[int]:
         """Peers whose replica cannot be loaded any more, for so short that an answer from before may be on its way."""
         known = {fact[3] for fact in self.old("ill") if fact[1:3] == (name, str(number))}
-        disks = self._story.node.living_disks().values()
+        disks = self._node.living_disks().values()
         spoilt = {
             disk.peer
             for disk in disks
@@ -114,8 +91,7 @@ class Facts:
         return local is not None and local.dummy
 
     def _of_consensus(self, state: State) -> Iterator[tuple[str, ...]]:
-        group, running = self.group(), self.running()
-        leader = group.leader() if group else None
+        leader, running = self._cluster.leader(), self._cluster.running()
         if leader is None:
             yield ("no leader",)
         for member in state.peers:
@@ -123,7 +99,7 @@ class Facts:
             process = running.get(member)
             if process is None:
                 yield ("missing", str(member))
-            elif leader is not None and not self._story.peers.universe.linked(leader, process):
+            elif leader is not None and not self._peers.linked(leader, process):
                 yield ("apart", str(member))
             if state.holds_shards(member):
                 yield ("holds", str(member))

@@ -1,54 +1,67 @@
-"""After the trouble: the cluster must become what its spec says, or say truly why it cannot."""
+"""After the faults: the cluster must match its spec, or its status must say truly why it cannot."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qdrant_operator.domain.cluster.wanted.versions import NEWER_VOLUME
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from sandbox.qdrant_sim.core.api.answers import Call
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Collection, State
-from sandbox.simulation.world.user import CLUSTER, NAMESPACE
-
-if TYPE_CHECKING:
-    from sandbox.simulation.story import Story
+from sandbox.simulation.clients.user import User
+from sandbox.simulation.clients.writer import Writer
+from sandbox.simulation.faults.losses import Losses
+from sandbox.simulation.laws.laws import Laws
+from sandbox.simulation.laws.violations import Violations
+from sandbox.simulation.world.names import CLUSTER, NAMESPACE, pod_of
+from sandbox.simulation.world.simulated import SimulatedWorld
 
 SETTLE_SECONDS = 900.0
 STILL_SECONDS = 30.0
-"""For so long a true excuse must stand before it is believed."""
+"""Seconds for which a true reason must hold before it is accepted."""
 
 
 class Settling:
-    """Waits until a story's cluster has settled."""
+    """Waits until the cluster has settled."""
 
-    def __init__(self, story: Story) -> None:
+    def __init__(
+        self,
+        world: SimulatedWorld,
+        user: User,
+        writer: Writer,
+        losses: Losses,
+        laws: Laws,
+        violations: Violations,
+    ) -> None:
         """The faults are over."""
-        self._story = story
+        self._server, self._peers, self._node = world.server, world.peers, world.node
+        self._clock, self._cluster = world.clock, world.cluster
+        self._log, self._scheduler = world.log, world.scheduler
+        self._user, self._writer, self._losses = user, writer, losses
+        self._laws, self._violations = laws, violations
 
-    async def wait(self) -> None:
-        """Wait; what does not settle breaks a law."""
-        story = self._story
-        end, excused = story.clock.seconds() + SETTLE_SECONDS, 0.0
-        while not story.laws.broken:
-            wrong = [one for one in self._wrong() if not self._is_contested(one)]
+    async def wait(self, *, contested: bool) -> None:
+        """Wait; what does not settle breaks a law. `contested`: another client still writes an object of ours."""
+        end, excused = self._clock.seconds() + SETTLE_SECONDS, 0.0
+        while not self._violations.found:
+            wrong = [what for what in self._wrong() if not (contested and self._is_contested(what))]
             if not wrong:
                 break
             self._obey()
             excused = excused + 2.0 if self._said() & set(self._excuses()) else 0.0
             if excused >= STILL_SECONDS:
-                story.tell(f"it stays blocked, as it says: {', '.join(sorted(self._said()))}")
+                self._log.add(f"it stays blocked, as it says: {', '.join(sorted(self._said()))}")
                 break
-            if story.clock.seconds() > end:
-                story.laws.breaks(f"not settled: {'; '.join(wrong[:8])}; blocked: {self._blocked()}")
-            await story.look_on(2.0)
-        story.laws.check_points()
+            if self._clock.seconds() > end:
+                self._violations.add(f"not settled: {'; '.join(wrong[:8])}; blocked: {self._blocked()}")
+            await self._laws.watch(2.0)
+        self._laws.check_points()
 
     def _is_contested(self, wrong: str) -> bool:
-        """Somebody else still writes an object of ours: all but that must be as it shall be."""
-        contested = self._story.rivals.at_work and "FieldContested" in self._said()
-        return contested and wrong.startswith(f"{CLUSTER} is not Ready")
+        """Whether a contested object is the reason: everything else must match the spec."""
+        return "FieldContested" in self._said() and wrong.startswith(f"{CLUSTER} is not Ready")
 
     def _obey(self) -> None:
         """The user does what the operator asks for: delete an old volume or a lost collection, set the version back."""
@@ -57,36 +70,34 @@ class Settling:
                 self._give_up(re.findall(r"DELETE /collections/([\w-]+)", wait["message"]))
             newer = re.search(rf"{NEWER_VOLUME}: .* set spec.version to (v[\d.]+)", wait["message"])
             if wait["guard"] == "VersionDowngrade" and newer:
-                self._story.user.edit({"version": newer[1]})
+                self._user.edit({"version": newer[1]})
             asked = re.search(r"kubectl delete pvc ([\w-]+)", wait["message"])
             if wait["guard"] == "RemovedVolumePresent" and asked:
-                self._story.tell(f"the user deletes {asked[1]}, as {wait['step']} asks")
-                self._story.node.lose_volume(asked[1].removeprefix("storage-"))
+                self._log.add(f"the user deletes {asked[1]}, as {wait['step']} asks")
+                self._node.lose_volume(pod_of(asked[1]))
 
     def _give_up(self, names: list[str]) -> None:
         """Delete collections of which a shard is on no member at all."""
-        story, state, group = self._story, self._story.laws.facts.state(), self._story.laws.facts.group()
-        door = group.leader() if group else None
+        state, door = self._cluster.state(), self._cluster.leader()
         for name in names:
             shards = state.collections[name].shards.values() if state and name in state.collections else ()
             if door and state and any(not set(shard.replicas) & set(state.peers) for shard in shards):
-                story.tell(f"the user deletes collection {name} in Qdrant")
-                story.writer.give_up(name)
-                story.background(story.peers.respond(door, Call("DELETE", ("collections", name))))
+                self._log.add(f"the user deletes collection {name} in Qdrant")
+                self._writer.give_up(name)
+                self._scheduler.background(self._peers.respond(door, Call("DELETE", ("collections", name))))
 
     # -- what is wrong ------------------------------------------------------------------------------------
 
     def _wrong(self) -> Iterator[str]:
-        story = self._story
         cluster = self._object(Kind.CLUSTER, CLUSTER)
         yield from self._unready(cluster)
-        replicas, state = cluster["spec"]["replicas"], story.laws.facts.state()
-        pods = story.server.all(Kind.POD, NAMESPACE)
+        replicas, state = cluster["spec"]["replicas"], self._cluster.state()
+        pods = self._server.all(Kind.POD, NAMESPACE)
         if len(pods) != replicas:
             yield f"{len(pods)} pods, {replicas} wanted"
         if state is None or len(state.peers) != replicas:
             yield f"{len(state.peers) if state else 0} members, {replicas} wanted"
-        for wanted in story.server.all(Kind.COLLECTION, NAMESPACE):
+        for wanted in self._server.all(Kind.COLLECTION, NAMESPACE):
             yield from self._unready(wanted)
             if state is not None:
                 yield from self._misplaced(wanted, state, cluster)
@@ -118,13 +129,13 @@ class Settling:
     # -- what may be said instead -------------------------------------------------------------------------
 
     def _excuses(self) -> Iterator[str]:
-        """Guards whose cause is true now: nothing more can be done until somebody acts."""
-        story, state = self._story, self._story.laws.facts.state()
+        """Guards whose cause is true now: nothing more can be done until a user acts."""
+        state = self._cluster.state()
         cluster = self._object(Kind.CLUSTER, CLUSTER)
-        unconsented = {peer for peer in story.troubles.lost if not story.user.consented(peer)}
+        unconsented = {peer for peer in self._losses.lost if not self._user.consented(peer)}
         if state is not None and unconsented & set(state.peers):
             yield from ("ConsentNeeded", "VolumeLost", "PodNotRunning")
-        factors = [one["spec"]["replicationFactor"] for one in story.server.all(Kind.COLLECTION)]
+        factors = [one["spec"]["replicationFactor"] for one in self._server.all(Kind.COLLECTION)]
         if max(factors, default=1) > cluster["spec"]["replicas"]:
             yield "TooFewPeers"
         if self._mode(cluster) == "Manual":
@@ -136,13 +147,13 @@ class Settling:
 
     def _has_lost_its_majority(self, state: State) -> bool:
         """A removal that was under way when a volume was lost may leave too few volumes to elect a leader."""
-        disks = self._story.node.living_disks().values()
+        disks = self._node.living_disks().values()
         left = {disk.peer for disk in disks if disk.group is not None} & state.voters
         return 2 * len(left) <= len(state.voters)
 
     def _is_gone(self, collection: Collection, state: State) -> bool:
         """Whether a shard has no Active replica that can be read on a volume that exists."""
-        readable = self._story.writer.readable
+        readable = self._writer.readable
         return any(
             not set(shard.active()) & readable(state, collection.name, number)
             for number, shard in collection.shards.items()
@@ -152,12 +163,12 @@ class Settling:
         return {wait["guard"] for wait in self._blocked()}
 
     def _blocked(self) -> list[Any]:
-        objects = [self._object(Kind.CLUSTER, CLUSTER), *self._story.server.all(Kind.COLLECTION)]
+        objects = [self._object(Kind.CLUSTER, CLUSTER), *self._server.all(Kind.COLLECTION)]
         return [wait for one in objects for wait in (one.get("status") or {}).get("blocked") or ()]
 
     def _object(self, kind: Kind, name: str) -> Manifest:
-        found = self._story.server.get(kind, NAMESPACE, name)
-        assert found is not None, f"{kind.kind} {name} exists for as long as the story"
+        found = self._server.get(kind, NAMESPACE, name)
+        assert found is not None, f"{kind.kind} {name} exists for as long as the simulation"
         return found
 
     def _mode(self, cluster: Manifest) -> str:

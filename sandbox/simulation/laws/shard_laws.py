@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from sandbox.qdrant_sim.core.api.answers import Call
-from sandbox.qdrant_sim.core.consensus.ops import DropReplica, Start
+from sandbox.qdrant_sim.core.consensus.shard_ops import DropReplica, Start
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Move, State
+from sandbox.simulation.clients.writer import Writer
 from sandbox.simulation.laws.facts import NOTICED, Facts
-from sandbox.simulation.laws.wishes import Wishes
-
-if TYPE_CHECKING:
-    from sandbox.simulation.story import Story
+from sandbox.simulation.laws.known_spec import KnownSpec
+from sandbox.simulation.laws.violations import Violations
+from sandbox.simulation.world.simulated import SimulatedWorld
 
 PER_CLUSTER = 2
 """Transfers at a time that a spec allows which says nothing."""
@@ -33,23 +33,33 @@ class Asked(NamedTuple):
 
 
 class ShardLaws:
-    """Watches transfers and drops of one story."""
+    """Watches transfers and drops of one simulation."""
 
-    def __init__(self, story: Story, facts: Facts, wishes: Wishes, leaving: set[int]) -> None:
-        """Nothing was asked for; `leaving` are the peers whose removal was recorded, kept up to date elsewhere."""
-        self._story, self._facts, self._wishes, self._leaving = story, facts, wishes, leaving
+    def __init__(
+        self,
+        world: SimulatedWorld,
+        writer: Writer,
+        facts: Facts,
+        spec: KnownSpec,
+        leaving: set[int],
+        violations: Violations,
+    ) -> None:
+        """Nothing was requested; `leaving`: peers whose removal was recorded, kept up to date by the caller."""
+        self._clock, self._log, self._cluster = world.clock, world.log, world.cluster
+        self._writer, self._facts, self._spec, self._leaving = writer, facts, spec, leaving
+        self._violations = violations
         self._asked: set[Asked] = set()
         self._onto_holders: set[Asked] = set()
         """Asked for when their target had the shard already: others may arrive after it got it."""
         self._dropped: dict[Replica, float] = {}
         self._asked_at: dict[Replica, float] = {}
 
-    def asked(self, call: Call) -> None:
+    def on_call(self, call: Call) -> None:
         """The operator sends an operation on a shard."""
         verb, body = next(iter(call.body.items()))
         name, number = call.segments[1], body["shard_id"]
-        if self._story.user.mode_for(NOTICED) == "Manual":
-            self._breaks(f"placement is Manual: {verb} {name}/{number}")
+        if self._spec.is_manual():
+            self._violations.add(f"placement is Manual: {verb} {name}/{number}")
         if verb == "drop_replica":
             self._on_asked_to_drop((name, number, body["peer_id"]))
         else:
@@ -61,26 +71,23 @@ class ShardLaws:
         if asked not in self._asked:
             return
         where = f"{op.name}/{asked.shard}: peer {asked.source} to {asked.target}"
-        self._story.tell(f"transfer begins, {asked.verb} {where}")
+        self._log.add(f"transfer begins, {asked.verb} {where}")
         if asked in self._onto_holders:
             self._check_target(op, state, f"{asked.verb} {where}")
         self._check_budget(state, where)
 
     def on_drop(self, op: DropReplica, state: State) -> None:
         """A replica goes; `state` is what was before."""
-        self._story.tell(f"dropped: {op.name}/{op.shard} on peer {op.peer}")
-        self._dropped[op.name, op.shard, op.peer] = self._story.clock.seconds()
+        self._log.add(f"dropped: {op.name}/{op.shard} on peer {op.peer}")
+        self._dropped[op.name, op.shard, op.peer] = self._clock.seconds()
         silent = {int(fact[1]) for fact in self._facts.old("missing")}
-        good = self._story.writer.good(state, op.name, op.shard) - silent
+        good = self._writer.good(state, op.name, op.shard) - silent
         good |= self._facts.just_spoilt(op.name, op.shard) | self._just_lost(op, state)
-        wanted = self._wishes.replicas_of(op.name, state)
+        wanted = self._spec.replicas_of(op.name, state)
         if len(good - {op.peer}) < min(wanted, len(good)):
-            self._breaks(
+            self._violations.add(
                 f"{op.name}/{op.shard}: {len(good)} good replicas, {wanted} wanted, and one is dropped"
             )
-
-    def _breaks(self, what: str) -> None:
-        self._story.laws.breaks(what)
 
     # -- transfers ----------------------------------------------------------------------------------------
 
@@ -90,7 +97,7 @@ class ShardLaws:
         self._asked.add(asked)
         if verb != "abort_transfer":
             self._check_ends(asked)
-        state = self._facts.state()
+        state = self._cluster.state()
         collection = state.collections.get(name) if state else None
         shard = collection.shards.get(asked.shard) if collection else None
         if shard is not None and asked.target in shard.replicas:
@@ -100,48 +107,50 @@ class ShardLaws:
         """Judged when it is asked for: consensus may begin it much later, when the user wants something else."""
         where = f"{asked.verb} {asked.collection}/{asked.shard}: peer {asked.source} to {asked.target}"
         drained = asked.verb == "move_shard" and asked.source not in self._leaving
-        if drained and self._wishes.is_unwanted(asked.source) and self._wishes.has_no_room():
-            self._breaks(f"a peer is drained that cannot go, too few would stay: {where}")
-        if self._wishes.is_unwanted(asked.target) and self._wishes.has_room():
-            self._breaks(f"a peer that shall go is filled: {where}")
+        if drained and self._spec.is_unwanted(asked.source) and self._spec.has_no_room():
+            self._violations.add(f"a peer is drained that cannot go, too few would stay: {where}")
+        if self._spec.is_unwanted(asked.target) and self._spec.has_room():
+            self._violations.add(f"a peer that shall go is filled: {where}")
 
     def _check_target(self, op: Start, state: State, what: str) -> None:
         replicas = state.collections[op.name].shards[op.move.shard].replicas
         if not op.move.keep_source and op.move.target in replicas:
-            self._breaks(f"two replicas collapse into one: {what}")
+            self._violations.add(f"two replicas collapse into one: {what}")
         if replicas.get(op.move.target) == ACTIVE:
-            self._breaks(f"a second replica on one peer: {what}")
+            self._violations.add(f"a second replica on one peer: {what}")
 
     def _check_budget(self, state: State, where: str) -> None:
         """The budget of a spec that says nothing: two transfers at a time."""
         moves = [_asked_for(one.name, move) for one in state.collections.values() for move in one.moves]
         running = [asked for asked in moves if asked in self._asked]
         if len(running) >= PER_CLUSTER:
-            self._breaks(f"{len(running)} transfers run already: {where}")
+            self._violations.add(f"{len(running)} transfers run already: {where}")
 
     # -- drops --------------------------------------------------------------------------------------------
 
     def _on_asked_to_drop(self, replica: Replica) -> None:
-        self._asked_at[replica] = self._story.clock.seconds()
+        self._asked_at[replica] = self._clock.seconds()
         for fact in self._facts.old("transfer"):
             if fact[1:3] == (replica[0], str(replica[1])):
-                self._breaks(f"{replica[0]}/{replica[1]}: a drop is asked for while a transfer of it runs")
-        gone, state = self._dropped.get(replica), self._facts.state()
+                self._violations.add(
+                    f"{replica[0]}/{replica[1]}: a drop is asked for while a transfer of it runs"
+                )
+        gone, state = self._dropped.get(replica), self._cluster.state()
         collection = state.collections.get(replica[0]) if state else None
         if collection is None or replica[2] in collection.shards[replica[1]].replicas:
             return
-        if gone is not None and self._story.clock.seconds() - gone > NOTICED:
-            self._breaks(f"{replica[0]}/{replica[1]}: a drop is asked for that was done long ago")
+        if gone is not None and self._clock.seconds() - gone > NOTICED:
+            self._violations.add(f"{replica[0]}/{replica[1]}: a drop is asked for that was done long ago")
 
     def is_being_dropped(self, name: str, number: int) -> bool:
         """Whether a drop of one of its replicas may be on its way."""
-        now = self._story.clock.seconds()
+        now = self._clock.seconds()
         asked = (when for replica, when in self._asked_at.items() if replica[:2] == (name, number))
         return any(now - when < DROPPED_WITHIN for when in asked)
 
     def _just_lost(self, op: DropReplica, state: State) -> set[int]:
         """Holders whose volume went too late to be missed when the drop was asked for."""
-        asked = self._asked_at.get((op.name, op.shard, op.peer), self._story.clock.seconds())
+        asked = self._asked_at.get((op.name, op.shard, op.peer), self._clock.seconds())
         active = state.collections[op.name].shards[op.shard].active()
         return self._facts.just_lost(asked) & set(active)
 

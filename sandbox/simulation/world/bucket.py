@@ -6,13 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING
 
 from qdrant_operator.domain.backup.storage import StoredObject
 from qdrant_operator.domain.common.errors import Refused, Unreachable
-
-if TYPE_CHECKING:
-    from sandbox.simulation.story import Story
+from sandbox.simulation.world.conditions import Conditions
 
 SLOW = 0.4
 """Seconds that a request takes at most."""
@@ -44,11 +41,14 @@ class Bucket:
 
 
 class Door:
-    """Somebody's way to the bucket; `may_go_on` raises when that process is dead. Fits the ports of the product."""
+    """A process's connection to the bucket; implements the ports of the product."""
 
-    def __init__(self, story: Story, bucket: Bucket, random: Random, may_go_on: Callable[[], None]) -> None:
-        """Requests are lost only while the story has trouble."""
-        self._story, self._bucket, self._random, self._may_go_on = story, bucket, random, may_go_on
+    def __init__(
+        self, conditions: Conditions, bucket: Bucket, random: Random, check_alive: Callable[[], None]
+    ) -> None:
+        """Requests are lost only while faults are active; `check_alive` raises when the process is dead."""
+        self._conditions, self._bucket, self._random = conditions, bucket, random
+        self._check_alive = check_alive
 
     async def probe(self) -> None:
         """Prove that the bucket is there."""
@@ -106,10 +106,10 @@ class Door:
 
     async def _asks(self) -> None:
         await asyncio.sleep(self._random.uniform(0.0, SLOW))
-        self._may_go_on()
-        if self._story.trouble and self._random.random() < LOST:
+        self._check_alive()
+        if self._conditions.faults_active and self._random.random() < LOST:
             raise Unreachable("the request to the storage was lost")
 
     def _answers(self) -> None:
-        if self._story.trouble and self._random.random() < LOST:
+        if self._conditions.faults_active and self._random.random() < LOST:
             raise Unreachable("the answer of the storage was lost")

@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps: nothing waits, and one seed gives one story."""
+"""An event loop whose clock jumps: nothing waits, and one seed gives one run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.fakes.kubernetes import Crash
 
 T = TypeVar("T")
 SPINS = 20_000
-"""Turns of the event loop without any time passing that no story needs."""
+"""Turns of the event loop without any time passing that no run needs."""
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -55,7 +55,7 @@ class VirtualClock:
         return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
 
     def seconds(self) -> float:
-        """Virtual seconds since the story began."""
+        """Virtual seconds since the simulation began."""
         return asyncio.get_running_loop().time()
 
     async def sleep(self, seconds: float) -> None:
@@ -64,17 +64,17 @@ class VirtualClock:
 
 
 def _unless_killed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A killed operator's task ends with `Crash`: that is the story, not an accident."""
+    """A killed operator's task ends with `Crash`: that is intended."""
     if not isinstance(context.get("exception"), Crash):
         loop.default_exception_handler(context)
 
 
-def run(story: Coroutine[Any, Any, T]) -> T:
-    """Run a story in virtual time to its end."""
+def run(simulation: Coroutine[Any, Any, T]) -> T:
+    """Run a simulation in virtual time to its end."""
     loop = VirtualLoop()
     loop.set_exception_handler(_unless_killed)
     try:
-        return loop.run_until_complete(story)
+        return loop.run_until_complete(simulation)
     finally:
         for task in asyncio.all_tasks(loop):
             task.cancel()

@@ -16,8 +16,12 @@ from qdrant_operator.domain.common.errors import Refused, Unreachable
 from qdrant_operator.domain.common.kinds import Endpoint, Json
 from sandbox.qdrant_sim.core.api.answers import Answer, Call
 from sandbox.qdrant_sim.core.api.api import handle
+from sandbox.qdrant_sim.core.consensus.op import Op
+from sandbox.qdrant_sim.core.consensus.state import State
 from sandbox.qdrant_sim.core.consensus.timeline import Timeline
+from sandbox.qdrant_sim.core.disk import Disk
 from sandbox.qdrant_sim.core.peer import Peer
+from sandbox.qdrant_sim.core.settings import Settings
 from sandbox.qdrant_sim.core.universe import Universe
 from sandbox.simulation.world.clock import EPOCH
 
@@ -38,6 +42,75 @@ class VirtualUniverse:
             apply=(0.002, random.choice((0.02, 0.02, 1.0))),
         )
         self._timer: asyncio.TimerHandle | None = None
+
+    # -- the peers ------------------------------------------------------------------------------------------
+
+    def addresses(self) -> list[str]:
+        """Addresses of every process."""
+        return list(self.universe.peers)
+
+    def at(self, address: str) -> Peer | None:
+        """The process at an address."""
+        return self.universe.peers.get(address)
+
+    def linked(self, one: Peer, other: Peer) -> bool:
+        """Whether two processes can talk to each other now."""
+        return self.universe.linked(one, other)
+
+    def start(self, address: str, disk: Disk, settings: Settings, then: Callable[[Peer], None]) -> None:
+        """Start a process on a volume; `then` gets it at once."""
+        self.act(lambda: then(self.universe.start(address, disk, settings)))
+
+    def stop(self, peer: Peer, code: int) -> None:
+        """End a process with an exit code."""
+        self.act(lambda: self.universe.stop(peer, code))
+
+    def on_commit(self, action: Callable[[Op, State], None]) -> None:
+        """Call `action` with every entry of a log and the state before it, as the leader commits it."""
+        self.universe.on_commit = action
+
+    # -- what faults do to them -----------------------------------------------------------------------------
+
+    def delay(self, address: str, seconds: float) -> None:
+        """From now on a peer learns so many seconds later what is committed."""
+        self.universe.lag[address] = seconds
+
+    def end_delay(self, address: str) -> None:
+        """A peer is no longer delayed."""
+        self.universe.lag.pop(address, None)
+
+    def delay_of(self, address: str) -> float:
+        """Seconds by which a peer is delayed."""
+        return self.universe.lag.get(address, 0.0)
+
+    def freeze(self, address: str) -> None:
+        """A process stops as under SIGSTOP."""
+        peer = self.at(address)
+        if peer is not None:
+            self.act(lambda: self.universe.pause(peer, True))
+
+    def resume(self, address: str) -> None:
+        """A frozen process runs again."""
+        peer = self.at(address)
+        if peer is not None and peer.paused:
+            self.act(lambda: self.universe.pause(peer, False))
+
+    def cut_off(self, address: str, others: set[str]) -> None:
+        """No messages between a peer and the others."""
+        self.act(lambda: self.universe.partition({address}, others - {address}))
+
+    def heal(self) -> None:
+        """Every partition ends."""
+        self.act(self.universe.heal)
+
+    def recover(self) -> None:
+        """Every delay, freeze and partition ends."""
+        self.universe.lag.clear()
+        for address in self.addresses():
+            self.resume(address)
+        self.heal()
+
+    # -- time -----------------------------------------------------------------------------------------------
 
     def act(self, action: Callable[[], None]) -> None:
         """Do something to the peers now."""
@@ -92,7 +165,7 @@ class Weather:
 
 
 class Line:
-    """Somebody's line to the peers, by their addresses."""
+    """A client's connection to the peers, by their addresses."""
 
     def __init__(self, peers: VirtualUniverse, random: Random, weather: Weather) -> None:
         """Several lines share one weather."""
@@ -107,7 +180,7 @@ class Line:
         what = "/".join(call.segments)
         if self._random.random() < self._weather.loss:
             raise Unreachable(f"{what}: the request was lost")
-        peer = self._peers.universe.peers.get(host)
+        peer = self._peers.at(host)
         if peer is None or not peer.running:
             raise Unreachable(f"{what}: connection refused")
         try:

@@ -1,7 +1,7 @@
-"""Pure functions of the product, remembered within one story: their answers are the same, only sooner.
+"""Pure functions of the product, remembered within one run: their answers are the same, only sooner.
 
-A story takes some hundred looks at a cluster whose spec seldom changes, and each look would build and compare
-every manifest anew.
+A run takes some hundred looks at a cluster whose spec seldom changes, and each look would build and compare
+every manifest again.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import pytest
 from qdrant_operator.adapters.qdrant.rest import QdrantRest
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.common.kinds import Endpoint
-from sandbox.qdrant_sim.core.universe import Pace
+from sandbox.qdrant_sim.core.pace import Pace
 from sandbox.qdrant_sim.host import PeerHost, RunningPeer
 
 QUICK = Pace(start=0.05, contact=0.05, snapshot=0.05, promote=0.05, ready=0.2, refused=0.1)

@@ -14,7 +14,8 @@ from random import Random
 from typing import Any
 
 from sandbox.qdrant_sim.core.api.answers import Answer
-from sandbox.qdrant_sim.core.universe import Choices, Pace
+from sandbox.qdrant_sim.core.choices import Choices
+from sandbox.qdrant_sim.core.pace import Pace
 from sandbox.qdrant_sim.virtual import VirtualCluster
 
 Json = Any

@@ -2,79 +2,76 @@
 
 from __future__ import annotations
 
-import base64
-import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import httpx
 import yaml
 
 from qdrant_operator.domain.common.kinds import Kind, Manifest
+from sandbox.api_server import ApiServer
 
 T = TypeVar("T")
 POLL_SECONDS = 0.1
+STRICT = {"fieldValidation": "Strict"}
+"""Unknown fields are refused."""
 
 
 class Kube:
     """Administrator's access to one API server."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        config = yaml.safe_load(kubeconfig.read_text())
-        cluster = config["clusters"][0]["cluster"]
-        token = config["users"][0]["user"]["token"]
-        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-        self._http = httpx.Client(
-            base_url=cluster["server"],
-            verify=ssl.create_default_context(cadata=authority),
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=20,
-            trust_env=False,
-        )
+        self._server = ApiServer.of(kubeconfig)
 
     def close(self) -> None:
         """End all connections."""
-        self._http.close()
+        self._server.close()
 
     def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """One object, None when it does not exist."""
-        answer = self._http.get(_path(kind, namespace, name))
-        return None if answer.status_code == 404 else _manifest(answer)
+        code, found = self._server.send("GET", _path(kind, namespace, name))
+        return None if code == 404 else _checked(code, found)
 
     def all(self, kind: Kind, namespace: str, selector: str = "") -> list[Manifest]:
         """Objects of one namespace, by name."""
-        answer = _manifest(self._http.get(_path(kind, namespace), params={"labelSelector": selector}))
-        found: list[Manifest] = answer["items"]
+        query = {"labelSelector": selector}
+        found: list[Manifest] = self._answer("GET", _path(kind, namespace), query=query)["items"]
         return sorted(found, key=lambda item: str(item["metadata"]["name"]))
 
     def create(self, manifest: Manifest, namespace: str) -> Manifest:
         """Create an object of one of the operator's kinds, strict about unknown fields."""
         kind = next(kind for kind in Kind if kind.kind == manifest["kind"])
-        path = _path(kind, namespace)
-        return _manifest(self._http.post(path, json=manifest, params={"fieldValidation": "Strict"}))
+        return self._answer("POST", _path(kind, namespace), manifest, query=STRICT)
 
     def rejected(self, manifest: Manifest, namespace: str) -> str:
         """The API server's sentence against an object that it does not take."""
         kind = next(kind for kind in Kind if kind.kind == manifest["kind"])
-        answer = self._http.post(_path(kind, namespace), json=manifest, params={"fieldValidation": "Strict"})
-        assert answer.status_code in (400, 422), answer.text
-        return str(answer.json()["message"])
+        code, answer = self._server.send("POST", _path(kind, namespace), manifest, query=STRICT)
+        assert code in (400, 422), answer
+        return str(answer["message"])
 
     def patch(self, kind: Kind, namespace: str, name: str, body: Manifest) -> Manifest:
         """Merge patch, strict about unknown fields."""
-        headers = {"Content-Type": "application/merge-patch+json"}
-        params = {"fieldValidation": "Strict"}
-        return _manifest(
-            self._http.patch(_path(kind, namespace, name), json=body, headers=headers, params=params)
-        )
+        path = _path(kind, namespace, name)
+        return self._answer("PATCH", path, body, query=STRICT, content_type="application/merge-patch+json")
 
     def delete(self, kind: Kind, namespace: str, name: str, *, grace: int | None = None) -> None:
         """Delete one object; gone already is fine."""
-        params = {} if grace is None else {"gracePeriodSeconds": str(grace)}
-        answer = self._http.delete(_path(kind, namespace, name), params=params)
-        assert answer.status_code in (200, 202, 404), answer.text
+        query = {} if grace is None else {"gracePeriodSeconds": str(grace)}
+        code, answer = self._server.send("DELETE", _path(kind, namespace, name), query=query)
+        assert code in (200, 202, 404), answer
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        body: Manifest | None = None,
+        *,
+        query: dict[str, str],
+        content_type: str = "application/json",
+    ) -> Manifest:
+        return _checked(*self._server.send(method, path, body, query=query, content_type=content_type))
 
     def condition(self, kind: Kind, namespace: str, name: str, condition: str) -> Manifest:
         """A condition of an object as it stands; empty where there is none."""
@@ -134,7 +131,6 @@ def _path(kind: Kind, namespace: str, name: str = "") -> str:
     return "/".join(parts + ([name] if name else []))
 
 
-def _manifest(answer: httpx.Response) -> Manifest:
-    assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.text[:800]}"
-    body: Manifest = answer.json()
-    return body
+def _checked(code: int, answer: Manifest) -> Manifest:
+    assert 200 <= code < 300, f"{code}: {str(answer)[:800]}"
+    return answer

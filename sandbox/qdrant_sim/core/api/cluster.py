@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.qdrant_sim.core.api import views
 from sandbox.qdrant_sim.core.api.answers import Answer, Call, Later, Reply, bad_request, ok, plain
+from sandbox.qdrant_sim.core.api.metrics import prometheus
 from sandbox.qdrant_sim.core.consensus.ops import PutKey, Remove
 from sandbox.qdrant_sim.core.consensus.proposing import commit
 from sandbox.qdrant_sim.core.peer import Peer
@@ -41,7 +42,7 @@ def readyz(peer: Peer, call: Call) -> Reply:
 def metrics(peer: Peer, call: Call) -> Reply:
     """Prometheus text."""
     del call
-    return plain(views.metrics(peer))
+    return plain(prometheus(peer))
 
 
 def telemetry(peer: Peer, call: Call) -> Reply:
@@ -90,7 +91,7 @@ def delete_key(peer: Peer, call: Call) -> Reply:
 def _set_key(peer: Peer, call: Call, op: PutKey) -> Reply:
     if call.wait:
         return commit(peer, call, op)
-    peer.group.quietly(peer, op)
+    peer.quietly(op)
     return ok(True)
 
 

@@ -5,21 +5,9 @@ from __future__ import annotations
 from sandbox.qdrant_sim.core import config
 from sandbox.qdrant_sim.core.api import answers, routing, views
 from sandbox.qdrant_sim.core.api.answers import Answer, Call, Json, Later, Reply, ok
-from sandbox.qdrant_sim.core.consensus.ops import (
-    Abort,
-    Aliases,
-    Create,
-    CreateKey,
-    Delete,
-    DropIndex,
-    DropKey,
-    DropReplica,
-    PutIndex,
-    Start,
-    Update,
-    shown,
-)
+from sandbox.qdrant_sim.core.consensus.ops import Aliases, Create, Delete, DropIndex, PutIndex, Update
 from sandbox.qdrant_sim.core.consensus.proposing import commit, committed
+from sandbox.qdrant_sim.core.consensus.shard_ops import Abort, CreateKey, DropKey, DropReplica, Start, shown
 from sandbox.qdrant_sim.core.consensus.state import INITIALIZING, Collection, Move, Shard
 from sandbox.qdrant_sim.core.peer import Peer
 

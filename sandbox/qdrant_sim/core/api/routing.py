@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sandbox.qdrant_sim.core.api.answers import (
     Answer,
@@ -17,7 +16,7 @@ from sandbox.qdrant_sim.core.api.answers import (
     internal,
     wrong_input,
 )
-from sandbox.qdrant_sim.core.consensus.ops import SetReplica, shown
+from sandbox.qdrant_sim.core.consensus.shard_ops import SetReplica, shown
 from sandbox.qdrant_sim.core.consensus.state import (
     ACTIVE,
     DEAD,
@@ -27,9 +26,7 @@ from sandbox.qdrant_sim.core.consensus.state import (
     Shard,
 )
 from sandbox.qdrant_sim.core.disk import Local, PointId
-
-if TYPE_CHECKING:
-    from sandbox.qdrant_sim.core.peer import Peer
+from sandbox.qdrant_sim.core.peer import Peer
 
 DEACTIVATION_SECONDS = 30.0
 """How long a write waits for consensus to mark a replica Dead that it could not reach."""
@@ -81,7 +78,7 @@ def teller(origin: Peer, collection: Collection) -> Peer:
         return origin
     shard = origin.universe.choices.telling_shard(collection.name, sorted(collection.shards))
     active = sorted(collection.shards[shard].active(), key=lambda peer: peer != origin.id)
-    found = (origin.universe.reach(origin, peer) for peer in active)
+    found = (origin.reach(peer) for peer in active)
     return next((peer for peer in found if peer is not None), origin)
 
 
@@ -99,7 +96,7 @@ def _one_replica(origin: Peer, name: str, shard: Shard) -> Local:
 
 def _holders(origin: Peer, name: str, shard: int, peer: int) -> list[Local]:
     """The data that answers for a replica: its own, or where it has just been moved to."""
-    found = origin.universe.reach(origin, peer)
+    found = origin.reach(peer)
     if found is None:
         return []
     own = found.disk.locals.get((name, shard))
@@ -148,7 +145,7 @@ def write(origin: Peer, collection: Collection, changes: dict[int, list[Change]]
         answer = fault.answer if fault else _written(origin.disk.operations, wait)
         return _deactivate(origin, collection, failed, answer)
     for number, peer in failed:
-        origin.group.quietly(origin, SetReplica(collection.name, number, peer, DEAD))
+        origin.quietly(SetReplica(collection.name, number, peer, DEAD))
     if fault is not None:
         raise fault
     return _written(origin.disk.operations, wait)
@@ -177,7 +174,7 @@ def _write_shard(origin: Peer, collection: Collection, shard: Shard, changes: li
 
 def _missed(origin: Peer, name: str, shard: int, done_by: list[int]) -> list[int]:
     """Targets of a transfer that have their copy already, but could not be given this write."""
-    sources = [found for peer in done_by if (found := origin.universe.reach(origin, peer)) is not None]
+    sources = [found for peer in done_by if (found := origin.reach(peer)) is not None]
     passing = [(source, source.transfers.passed_to(name, shard)) for source in sources]
     return [
         target for source, target in passing if target is not None and _passed(source, name, shard) is None
@@ -188,7 +185,7 @@ def _write_replica(origin: Peer, name: str, shard: int, peer: int, changes: list
     locals_ = _holders(origin, name, shard, peer)
     if not locals_ or locals_[0].dummy:
         return False
-    found = origin.universe.reach(origin, peer)
+    found = origin.reach(peer)
     also = _passed(found, name, shard) if found is not None else None
     for local in {id(one): one for one in [*locals_, also] if one is not None}.values():
         for change in changes:

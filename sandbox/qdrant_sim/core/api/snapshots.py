@@ -18,7 +18,7 @@ from sandbox.qdrant_sim.core.api.answers import (
     plain,
     wrong_input,
 )
-from sandbox.qdrant_sim.core.consensus.ops import SetReplica
+from sandbox.qdrant_sim.core.consensus.shard_ops import SetReplica
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, DEAD
 from sandbox.qdrant_sim.core.disk import Local, SnapshotFile
 from sandbox.qdrant_sim.core.peer import Peer
@@ -123,11 +123,11 @@ def _restore(peer: Peer, name: str, shard: int, priority: str | None, content: b
     peer.disk.locals[name, shard] = Local(collection.uuid, dict(points))
     others = [one for one in collection.shards[shard].active() if one != peer.id]
     if priority == "replica" and others:
-        peer.group.quietly(peer, SetReplica(name, shard, peer.id, DEAD, forced=True))
+        peer.quietly(SetReplica(name, shard, peer.id, DEAD, forced=True))
         return
-    peer.group.quietly(peer, SetReplica(name, shard, peer.id, ACTIVE, forced=True))
+    peer.quietly(SetReplica(name, shard, peer.id, ACTIVE, forced=True))
     for other in others if priority != "no_sync" else ():
-        peer.group.quietly(peer, SetReplica(name, shard, other, DEAD))
+        peer.quietly(SetReplica(name, shard, other, DEAD))
 
 
 def _inside(peer: Peer, location: str) -> bytes | str | None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandbox.qdrant_sim.core.api.answers import Json
-from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Collection, Move, Shard
+from sandbox.qdrant_sim.core.consensus.state import Collection, Move, Shard
 from sandbox.qdrant_sim.core.disk import Local
-
-if TYPE_CHECKING:
-    from sandbox.qdrant_sim.core.peer import Peer
+from sandbox.qdrant_sim.core.peer import Peer
 
 COMMIT = "74f3e85b9473c62560006c043e13737ce6b48412"
 VECTOR_BYTES = 4
@@ -64,7 +60,7 @@ def _send_failures(peer: Peer) -> Json:
     """A leader notices whom it cannot reach, and so does whoever asks for votes."""
     failures = {}
     for member, uri in peer.disk.state.peers.items():
-        if peer.disk.removed or peer.role == "Follower" or peer.universe.reach(peer, member) is not None:
+        if peer.disk.removed or peer.role == "Follower" or peer.reach(member) is not None:
             peer.silent_since.pop(member, None)
             continue
         now = peer.universe.timeline.now
@@ -93,7 +89,7 @@ def cluster_telemetry(peer: Peer, level: int) -> Json:
 
 
 def _member(peer: Peer, member: int) -> Json:
-    found = peer.universe.reach(peer, member)
+    found = peer.reach(member)
     described = {"uri": f"{peer.disk.state.peers[member]}/", "responsive": found is not None, "details": None}
     if found is None:
         return described
@@ -125,7 +121,7 @@ def _spread(peer: Peer, collection: Collection, level: int) -> Json:
 
 def _replica(peer: Peer, collection: Collection, shard: Shard, member: int) -> Json:
     described = {"peer_id": member, "state": shard.replicas[member]}
-    found = peer.universe.reach(peer, member)
+    found = peer.reach(member)
     local = found.disk.locals.get((collection.name, shard.id)) if found else None
     return described if local is None else described | _sizes(collection, local)
 
@@ -285,28 +281,3 @@ def _sizes(collection: Collection, local: Local) -> Json:
 def _dimensions(collection: Collection) -> int:
     vectors = collection.params.get("vectors") or {}
     return int(vectors["size"]) if "size" in vectors else sum(int(v["size"]) for v in vectors.values())
-
-
-def metrics(peer: Peer) -> str:
-    """`GET /metrics`, the lines that alerts are made of."""
-    collections = peer.disk.state.collections.values()
-    replicas = [shard.replicas for one in collections for shard in one.shards.values()]
-    active = [sum(state == ACTIVE for state in some.values()) for some in replicas]
-    gauges = {
-        f'app_info{{name="qdrant",version="{peer.settings.version}"}}': 1,
-        "app_status_recovery_mode": 0,
-        "collections_total": len(collections),
-        "collection_active_replicas_min": min(active, default=0),
-        "collection_active_replicas_max": max(active, default=0),
-        "collection_dead_replicas": sum(any(s != ACTIVE for s in some.values()) for some in replicas),
-        "cluster_enabled": int(peer.settings.clustered),
-        "cluster_peers_total": len(peer.disk.state.peers),
-        "cluster_term": peer.disk.term,
-        "cluster_pending_operations_total": 0,
-        "cluster_voter": int(peer.id in peer.disk.state.voters),
-    }
-    return "".join(_gauge(name, value) for name, value in gauges.items())
-
-
-def _gauge(name: str, value: int) -> str:
-    return f"# TYPE {name.split('{', maxsplit=1)[0]} gauge\n{name} {value}\n"

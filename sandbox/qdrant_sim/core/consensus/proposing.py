@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from sandbox.qdrant_sim.core.api.answers import Answer, Call, Fault, Later, ok
-from sandbox.qdrant_sim.core.consensus.ops import Op
-
-if TYPE_CHECKING:
-    from sandbox.qdrant_sim.core.peer import Peer
+from sandbox.qdrant_sim.core.consensus.op import Op
+from sandbox.qdrant_sim.core.peer import Peer
 
 
 def commit(peer: Peer, call: Call, op: Op, then: Callable[[Later], None] | None = None) -> Later:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from qdrant_operator.domain.common.errors import Unreachable
 from qdrant_operator.domain.common.kinds import Kind
@@ -11,10 +10,9 @@ from sandbox.qdrant_sim.core.api.answers import Call
 from sandbox.qdrant_sim.core.api.routing import pick
 from sandbox.qdrant_sim.core.consensus.state import ACTIVE, Collection, State
 from sandbox.qdrant_sim.core.disk import Local
+from sandbox.qdrant_sim.core.peer import Peer
 from sandbox.simulation.world.network import Line, Weather
-
-if TYPE_CHECKING:
-    from sandbox.simulation.story import Story
+from sandbox.simulation.world.simulated import SimulatedWorld
 
 PATIENCE = 8.0
 """Seconds that the application waits for an answer."""
@@ -27,10 +25,13 @@ IDS = 60
 class Writer:
     """Writes through the client Service, as an application does that retries nothing."""
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, world: SimulatedWorld) -> None:
         """Nothing has been written."""
-        self._story = story
-        self._line = Line(story.peers, story.random, Weather(loss=0.01, late=0.0, repeated=0.0))
+        self._server, self._random, self._node = world.server, world.random, world.node
+        self._peers, self._cluster = world.peers, world.cluster
+        self._line = Line(world.peers, world.random, Weather(loss=0.01, late=0.0, repeated=0.0))
+        self.losses: list[str] = []
+        """Pods and collections whose data was lost, in order."""
         self.acknowledged: dict[tuple[str, int], int] = {}
         """Value of each point that must be there: collection and id → value."""
         self._value = 0
@@ -39,36 +40,38 @@ class Writer:
     async def live(self) -> None:
         """Write until cancelled."""
         while True:
-            await asyncio.sleep(self._story.random.uniform(0.3, 2.5))
+            await asyncio.sleep(self._random.uniform(0.3, 2.5))
             await self._write()
 
     async def _write(self) -> None:
-        story, random = self._story, self._story.random
-        doors = sorted(story.node.listed())
-        names = [c["metadata"]["name"] for c in story.server.all(Kind.COLLECTION)]
+        random = self._random
+        doors = sorted(self._node.listed())
+        names = [c["metadata"]["name"] for c in self._server.all(Kind.COLLECTION)]
         if not doors or not names:
             return
         name, door = random.choice(names), random.choice(doors)
         ids = sorted({random.randrange(IDS) for _ in range(random.randint(1, 4))})
         deletes = random.random() < 0.1
         self._value += 1
-        known = {one: self.acknowledged.pop((name, one), None) for one in ids}
+        known = {point_id: self.acknowledged.pop((name, point_id), None) for point_id in ids}
         self.writes += 1
-        losses, whole = len(story.troubles.losses), self._nobody_apart()
+        losses, whole = len(self.losses), self._nobody_apart()
         status = await self._send(door, name, ids, deletes=deletes)
-        if name in story.troubles.losses[losses:]:
+        if name in self.losses[losses:]:
             pass  # the user has deleted the collection meanwhile
         elif status == 200 and not deletes and whole and self._in_touch(door):
-            self.acknowledged |= {(name, one): self._value for one in ids}
-            if len(story.troubles.losses) > losses:
-                self._forget_lost_meanwhile({(name, one) for one in ids})
+            self.acknowledged |= {(name, point_id): self._value for point_id in ids}
+            if len(self.losses) > losses:
+                self._forget_lost_meanwhile({(name, point_id) for point_id in ids})
         elif status == 404:
-            self.acknowledged |= {(name, one): value for one, value in known.items() if value is not None}
+            self.acknowledged |= {
+                (name, point_id): value for point_id, value in known.items() if value is not None
+            }
         self.failed += status != 200
 
     def _forget_lost_meanwhile(self, written: set[tuple[str, int]]) -> None:
         """The volume that took a write may be lost before the write is acknowledged."""
-        state = self._story.laws.facts.state()
+        state = self._cluster.state()
         for key in written & set(self._gone(state) if state else ()):
             del self.acknowledged[key]
 
@@ -78,7 +81,7 @@ class Writer:
         A replica that was apart may have taken other writes, and two histories become one when it is back: with
         a write consistency factor of 1 it may be either of them.
         """
-        group = self._story.laws.facts.group()
+        group = self._cluster.group()
         return group is not None and all(
             not peer.paused and self._in_touch(peer.address) for peer in list(group.live.values())
         )
@@ -89,21 +92,27 @@ class Writer:
         One that is cut off acknowledges writes to its own replica, which the others have called Dead already;
         with a write consistency factor of 1 Qdrant loses them when the network heals, whoever runs the cluster.
         """
-        group, peer = self._story.laws.facts.group(), self._story.peers.universe.peers.get(door)
-        leader = group.leader() if group else None
-        if (
-            peer is None
-            or peer.disk.group is not group
-            or self._story.peers.universe.lag.get(door, 0.0) > LATE
-        ):
+        peer, leader = self._peers.at(door), self._cluster.leader()
+        if peer is None or peer.disk.group is not self._cluster.group():
             return False
-        return leader is not None and self._story.peers.universe.linked(leader, peer)
+        if self._peers.delay_of(door) > LATE or self._leaves_out_replicas(peer):
+            return False
+        return leader is not None and self._peers.linked(leader, peer)
+
+    def _leaves_out_replicas(self, peer: Peer) -> bool:
+        """Whether the peer sends no writes to a replica that consensus calls Active.
+
+        A peer that was cut off stops writing to replicas that it could not reach. For a moment after the network heals
+        it still acknowledges writes to its own replica alone: Qdrant's own loss, with any operator.
+        """
+        state = self._cluster.state()
+        return state is not None and any(_is_active(state, *replica) for replica in peer.shunned)
 
     async def _send(self, door: str, name: str, ids: list[int], *, deletes: bool) -> int:
         """The status of the answer; 0 where there is none: the write may or may not have happened."""
         value = self._value
         path = ("collections", name, "points", *(("delete",) if deletes else ()))
-        rows = [{"id": one, "vector": [1.0, 0.0], "payload": {"value": value}} for one in ids]
+        rows = [{"id": point_id, "vector": [1.0, 0.0], "payload": {"value": value}} for point_id in ids]
         body = {"points": ids if deletes else rows}
         call = Call("POST" if deletes else "PUT", path, {"wait": "true"}, None, body)
         try:
@@ -113,17 +122,18 @@ class Writer:
 
     def give_up(self, name: str) -> None:
         """The user deletes a collection: what was in it need not be there."""
-        self._story.troubles.losses.append(name)
+        self.losses.append(name)
         self.acknowledged = {key: value for key, value in self.acknowledged.items() if key[0] != name}
 
     def missing(self, state: State) -> list[str]:
         """Acknowledged points that no existing volume of a holder has, as `state` says who holds what."""
         return [
-            f"point {one} of {name} (value {self.acknowledged[name, one]})" for name, one in self._gone(state)
+            f"point {point_id} of {name} (value {self.acknowledged[name, point_id]})"
+            for name, point_id in self._gone(state)
         ]
 
     def forget_lost(self, state: State) -> int:
-        """What was on lost volumes alone is nobody's fault: how many points that were."""
+        """Expect no more what was on lost volumes alone; how many points that were."""
         gone = self._gone(state)
         for key in gone:
             del self.acknowledged[key]
@@ -132,28 +142,30 @@ class Writer:
     def _gone(self, state: State) -> list[tuple[str, int]]:
         cache: dict[tuple[str, int], list[Local]] = {}
 
-        def holders(collection: Collection, one: int) -> list[Local]:
-            key = (collection.name, self._shard(collection, one))
+        def holders(collection: Collection, point_id: int) -> list[Local]:
+            key = (collection.name, self._shard(collection, point_id))
             if key not in cache:
                 cache[key] = list(self._locals(collection, key[1]).values())
             return cache[key]
 
         return [
-            (name, one)
-            for (name, one), value in sorted(self.acknowledged.items())
+            (name, point_id)
+            for (name, point_id), value in sorted(self.acknowledged.items())
             if name in state.collections
-            and not any(_has(local, one, value) for local in holders(state.collections[name], one))
+            and not any(_has(local, point_id, value) for local in holders(state.collections[name], point_id))
         ]
 
     def good(self, state: State, name: str, number: int) -> set[int]:
         """Peers with an Active replica of the shard that has every acknowledged point of it."""
         collection = state.collections[name]
-        mine = [(one, v) for (c, one), v in self.acknowledged.items() if c == name]
-        points = [(one, value) for one, value in mine if self._shard(collection, one) == number]
+        mine = [(point_id, v) for (c, point_id), v in self.acknowledged.items() if c == name]
+        points = [
+            (point_id, value) for point_id, value in mine if self._shard(collection, point_id) == number
+        ]
         found = set()
         for peer, local in self._locals(collection, number).items():
             active = collection.shards[number].replicas[peer] == ACTIVE
-            if active and all(_has(local, one, value) for one, value in points):
+            if active and all(_has(local, point_id, value) for point_id, value in points):
                 found.add(peer)
         return found
 
@@ -164,7 +176,7 @@ class Writer:
     def _locals(self, collection: Collection, number: int) -> dict[int, Local]:
         """Data of a shard's holders on volumes that exist."""
         shard = collection.shards.get(number)
-        disks = {disk.peer: disk for disk in self._story.node.living_disks().values() if not disk.removed}
+        disks = {disk.peer: disk for disk in self._node.living_disks().values() if not disk.removed}
         found = {}
         for peer in shard.replicas if shard else ():
             local = disks[peer].locals.get((collection.name, number)) if peer in disks else None
@@ -172,11 +184,17 @@ class Writer:
                 found[peer] = local
         return found
 
-    def _shard(self, collection: Collection, one: int) -> int:
-        return pick(sorted(collection.shards.values(), key=lambda shard: shard.id), one).id
+    def _shard(self, collection: Collection, point_id: int) -> int:
+        return pick(sorted(collection.shards.values(), key=lambda shard: shard.id), point_id).id
 
 
-def _has(local: Local, one: int, value: int) -> bool:
+def _has(local: Local, point_id: int, value: int) -> bool:
     """Whether the point is there, as written or newer."""
-    point = local.points.get(one)
+    point = local.points.get(point_id)
     return point is not None and (point.payload or {}).get("value", 0) >= value
+
+
+def _is_active(state: State, name: str, number: int, peer: int) -> bool:
+    collection = state.collections.get(name)
+    shard = collection.shards.get(number) if collection else None
+    return shard is not None and shard.replicas.get(peer) == ACTIVE

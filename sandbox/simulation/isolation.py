@@ -1,4 +1,4 @@
-"""What a story needs of the whole process, and gives back when it ends."""
+"""What a run changes in the whole process, and restores when it ends."""
 
 from __future__ import annotations
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.common.kinds import Kind, Manifest
+from sandbox.simulation.world.names import CLUSTER, NAMESPACE
+from sandbox.simulation.world.simulated import SimulatedWorld
 
-if TYPE_CHECKING:
-    from sandbox.simulation.story import Story
-
-NAMESPACE, CLUSTER = "default", "vectors"
 MODES = ("Auto", "Auto", "DrainOnly", "Manual")
 
 
 class User:
     """Remembers what was asked for, and when."""
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, world: SimulatedWorld) -> None:
         """Nothing has been asked for."""
-        self._story = story
+        self._server, self._clock, self._random = world.server, world.clock, world.random
+        self._log, self._scheduler, self._conditions = world.log, world.scheduler, world.conditions
         self._asked: dict[str, list[tuple[float, Any]]] = {}
         self._consents: set[int] = set()
 
@@ -29,18 +28,18 @@ class User:
     def create_cluster(self, replicas: int) -> None:
         """The QdrantCluster."""
         spec: Manifest = {"version": "v1.19.0", "replicas": replicas}
-        if self._story.random.random() < 0.2:
+        if self._random.random() < 0.2:
             spec["persistence"] = {"whenScaled": "Retain"}
         self._remember("replicas", replicas)
         self._remember("mode", "Auto")
-        self._story.server.create(_manifest(Kind.CLUSTER, CLUSTER, spec), "user")
+        self._server.create(_manifest(Kind.CLUSTER, CLUSTER, spec), "user")
 
     def create_collection(self) -> None:
         """One more QdrantCollection, at most three."""
-        taken = len(self._story.server.all(Kind.COLLECTION))
+        taken = len(self._server.all(Kind.COLLECTION))
         if taken >= 3:
             return
-        random, name = self._story.random, f"docs{taken}"
+        random, name = self._random, f"docs{taken}"
         factor = random.choice((1, 2, 2, 3))
         spec = {
             "clusterRef": {"name": CLUSTER},
@@ -49,37 +48,37 @@ class User:
             "replicationFactor": factor,
         }
         self._remember(f"factor {name}", factor)
-        self._story.tell(f"user: {name} {spec}")
-        self._story.server.create(_manifest(Kind.COLLECTION, name, spec), "user")
+        self._log.add(f"user: {name} {spec}")
+        self._server.create(_manifest(Kind.COLLECTION, name, spec), "user")
 
     def scale(self) -> None:
         """Another number of peers."""
-        replicas = self._story.random.randint(1, 5)
+        replicas = self._random.randint(1, 5)
         if self.edit({"replicas": replicas}):
             self._remember("replicas", replicas)
 
     def scale_in(self) -> None:
         """One peer fewer than was asked for last."""
         replicas = self.least_replicas(0.0) - 1
-        if replicas and self._story.trouble and self.edit({"replicas": replicas}):
+        if replicas and self._conditions.faults_active and self.edit({"replicas": replicas}):
             self._remember("replicas", replicas)
 
     def change_factor(self) -> None:
         """Another replication factor of a collection."""
-        found = self._story.server.all(Kind.COLLECTION)
+        found = self._server.all(Kind.COLLECTION)
         if found:
-            name = self._story.random.choice(found)["metadata"]["name"]
-            self.set_factor(name, self._story.random.choice((1, 2, 2, 3)))
+            name = self._random.choice(found)["metadata"]["name"]
+            self.set_factor(name, self._random.choice((1, 2, 2, 3)))
 
     def set_factor(self, name: str, factor: int) -> None:
         """This replication factor for a collection."""
         self._remember(f"factor {name}", factor)
-        self._story.tell(f"user: {name} replicationFactor {factor}")
+        self._log.add(f"user: {name} replicationFactor {factor}")
         self._patch(Kind.COLLECTION, name, {"replicationFactor": factor})
 
     def change_mode(self) -> None:
         """How much the operator may move."""
-        self.set_mode(self._story.random.choice(MODES))
+        self.set_mode(self._random.choice(MODES))
 
     def set_mode(self, mode: str) -> None:
         """spec.shards.placement."""
@@ -92,12 +91,12 @@ class User:
 
     def configure(self) -> None:
         """A change that restarts every peer."""
-        self.edit({"config": {"log_level": self._story.random.choice(["DEBUG", "INFO", "WARN"])}})
+        self.edit({"config": {"log_level": self._random.choice(["DEBUG", "INFO", "WARN"])}})
 
     def reacts(self, most: float, *edits: Callable[[], None]) -> None:
         """Make one of these edits within so many seconds, if there is trouble still."""
-        edit = self._story.random.choice(edits)
-        self._story.later(most, lambda: edit() if self._story.trouble else None)
+        edit = self._random.choice(edits)
+        self._scheduler.within(most, lambda: edit() if self._conditions.faults_active else None)
 
     def consent(self, peer: int) -> None:
         """A peer whose volume is lost may be replaced."""
@@ -106,14 +105,14 @@ class User:
 
     def edit(self, change: Manifest) -> bool:
         """Change the QdrantCluster's spec; whether there is one."""
-        self._story.tell(f"user: edits {change}")
+        self._log.add(f"user: edits {change}")
         return self._patch(Kind.CLUSTER, CLUSTER, change)
 
     def _patch(self, kind: Kind, name: str, change: Manifest) -> bool:
         try:
-            self._story.server.patch(kind, NAMESPACE, name, {"spec": change}, "user")
+            self._server.patch(kind, NAMESPACE, name, {"spec": change}, "user")
         except (Refused, Retryable) as error:
-            self._story.tell(f"user: refused: {error}")
+            self._log.add(f"user: refused: {error}")
             return False
         return True
 
@@ -141,12 +140,12 @@ class User:
         return max(map(int, self._lately("replicas", seconds)))
 
     def _remember(self, what: str, value: Any) -> None:
-        now = self._story.clock.seconds() if self._story.began else 0.0
+        now = self._clock.seconds()
         self._asked.setdefault(what, []).append((now, value))
 
     def _lately(self, what: str, seconds: float) -> list[Any]:
         """What held at any moment of the last seconds, the value in force at their beginning included."""
-        asked, since = self._asked.get(what, []), self._story.clock.seconds() - seconds
+        asked, since = self._asked.get(what, []), self._clock.seconds() - seconds
         later = [value for when, value in asked if when > since]
         before = [value for when, value in asked if when <= since]
         return [*before[-1:], *later]

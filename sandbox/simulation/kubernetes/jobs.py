@@ -1,13 +1,13 @@
-"""Runs the Jobs of snapshots: the real data path over simulated peers, with ends that nobody wishes."""
+"""Runs the Jobs of snapshots: the real data path over simulated peers, with kills and retries."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qdrant_operator.domain.backup.job_spec import INSTRUCTION, Instruction
@@ -17,12 +17,10 @@ from qdrant_operator.domain.qdrant.views import ShardId
 from qdrant_operator.jobs.backup.run import Run
 from sandbox.fakes.kubernetes import Crash
 from sandbox.qdrant_sim.core.api.answers import Call
-from sandbox.simulation.world.bucket import Door
+from sandbox.simulation.world.bucket import Bucket, Door
+from sandbox.simulation.world.names import NAMESPACE
 from sandbox.simulation.world.network import Line, SimulatedHttp, SimulatedQdrant, Weather
-from sandbox.simulation.world.user import NAMESPACE
-
-if TYPE_CHECKING:
-    from sandbox.simulation.story import Story
+from sandbox.simulation.world.simulated import SimulatedWorld
 
 TRACKED = "simulation/pod-of-job"
 """Finalizer of a Job while its process lives, as the Job controller has one on pods."""
@@ -37,73 +35,85 @@ ELSEWHERE = 0.2
 class Jobs:
     """The Job controller, and the processes of the Jobs."""
 
-    def __init__(self, story: Story, random: Random) -> None:
-        """There are none yet."""
-        self._story, self._random = story, random
+    def __init__(
+        self, world: SimulatedWorld, bucket: Bucket, random: Random, expect: Callable[[str, str], None]
+    ) -> None:
+        """`expect(folder, run)` is called when a process starts."""
+        self._world, self._bucket, self._random, self._expect = world, bucket, random, expect
+        self._server, self._log, self._scheduler = world.server, world.log, world.scheduler
+        self._conditions = world.conditions
         self._running: dict[str, Process] = {}
 
     def on_change(self, kind: Kind, event: str, manifest: Manifest) -> None:
-        """A Job was made, or shall go."""
+        """A Job was created, or is being deleted."""
         if kind is not Kind.JOB:
             return
         uid = manifest["metadata"]["uid"]
         if event == "ADDED":
-            self._story.server.patch(
-                Kind.JOB, NAMESPACE, _name(manifest), _finalizers(TRACKED), "job-controller"
-            )
-            self._story.after(self._random.uniform(0.2, STARTS), lambda: self._start(manifest))
+            self._server.patch(Kind.JOB, NAMESPACE, _name(manifest), _finalizers(TRACKED), "job-controller")
+            self._scheduler.after(self._random.uniform(0.2, STARTS), lambda: self._start(manifest))
         elif "deletionTimestamp" in manifest["metadata"] and uid in self._running:
             self._running[uid].terminate()
 
     def _start(self, manifest: Manifest) -> None:
-        found = self._story.server.get(Kind.JOB, NAMESPACE, _name(manifest))
+        found = self._server.get(Kind.JOB, NAMESPACE, _name(manifest))
         if found is None or found["metadata"]["uid"] != manifest["metadata"]["uid"]:
             return
         if "deletionTimestamp" in found["metadata"]:
             self._let_go(found)
             return
         instruction = _instruction(found)
-        process = self._running[found["metadata"]["uid"]] = Process(self._story, self._random, instruction)
-        self._story.tell(f"job {_name(found)} runs")
-        self._story.background(self._until_its_end(process, found))
-        if self._story.trouble and self._random.random() < KILLED:
-            self._story.after(self._random.uniform(0.0, 8.0), process.kill)
+        process = self._running[found["metadata"]["uid"]] = self._process(instruction)
+        self._log.add(f"job {_name(found)} runs")
+        self._scheduler.background(self._until_its_end(process, found))
+        if self._conditions.faults_active and self._random.random() < KILLED:
+            self._scheduler.after(self._random.uniform(0.0, 8.0), process.kill)
         if self._random.random() < ELSEWHERE:
             twin = replace(instruction, run=f"elsewhere-{instruction.run}", cluster_uid="elsewhere")
-            self._story.tell(f"in another Kubernetes the same snapshot runs, {twin.folder}")
-            self._story.background(Process(self._story, self._random, twin).live())
+            self._log.add(f"in another Kubernetes the same snapshot runs, {twin.folder}")
+            self._scheduler.background(self._process(twin).live())
+
+    def _process(self, instruction: Instruction) -> Process:
+        begun = partial(self._expect, instruction.folder, instruction.run)
+        return Process(self._world, self._bucket, self._random, instruction, begun)
 
     async def _until_its_end(self, process: Process, job: Manifest) -> None:
         reason = await process.live()
-        self._story.tell(f"job {_name(job)} is over: {reason}")
+        self._log.add(f"job {_name(job)} is over: {reason}")
         del self._running[job["metadata"]["uid"]]
         condition = "Complete" if reason in ("Complete", "Verified") else "Failed"
         status = {"conditions": [{"type": condition, "status": "True"}]}
-        if self._story.server.get(Kind.JOB, NAMESPACE, _name(job)) is not None:
-            self._story.server.put_status(Kind.JOB, NAMESPACE, _name(job), status)
+        if self._server.get(Kind.JOB, NAMESPACE, _name(job)) is not None:
+            self._server.put_status(Kind.JOB, NAMESPACE, _name(job), status)
             self._let_go(job)
 
     def _let_go(self, job: Manifest) -> None:
-        self._story.server.patch(Kind.JOB, NAMESPACE, _name(job), _finalizers(), "job-controller")
+        self._server.patch(Kind.JOB, NAMESPACE, _name(job), _finalizers(), "job-controller")
 
 
 class Process:
     """One Job's process; a killed one cannot clean up."""
 
-    def __init__(self, story: Story, random: Random, instruction: Instruction) -> None:
-        """It does what it was told."""
-        self.instruction = instruction
-        self._story, self._dead = story, False
-        line = Line(story.peers, random, Weather(loss=0.01, late=0.02, repeated=0.0))
-        storage = Door(story, story.backups.bucket, random, self._lives)
-        peers = JobQdrant(story, SimulatedHttp(line, lambda _host, _call: self._lives, story.node.address_of))
-        self._run = Run(self.instruction, peers, storage, f"key-{story.seed}")
+    def __init__(
+        self,
+        world: SimulatedWorld,
+        bucket: Bucket,
+        random: Random,
+        instruction: Instruction,
+        on_start: Callable[[], None],
+    ) -> None:
+        """The process has not started yet."""
+        self._on_start, self._dead = on_start, False
+        line = Line(world.peers, random, Weather(loss=0.01, late=0.02, repeated=0.0))
+        http = SimulatedHttp(line, lambda _host, _call: self._check_alive, world.node.address_of)
+        storage = Door(world.conditions, bucket, random, self._check_alive)
+        self._run = Run(instruction, JobQdrant(world, http), storage, f"key-{world.seed}")
         self._task: asyncio.Task[str] | None = None
 
     async def live(self) -> str:
         """How it ended."""
         self._task = asyncio.get_running_loop().create_task(self._made())
-        self._story.backups.laws.expect(self.instruction.folder, self.instruction.run)
+        self._on_start()
         with suppress(asyncio.CancelledError, Crash):
             return await self._task
         return "Killed" if self._dead else "Interrupted"
@@ -121,7 +131,7 @@ class Process:
     async def _made(self) -> str:
         return (await self._run.make()).reason
 
-    def _lives(self) -> None:
+    def _check_alive(self) -> None:
         if self._dead:
             raise Crash
 
@@ -129,22 +139,20 @@ class Process:
 class JobQdrant(SimulatedQdrant):
     """The real adapter; only a file's bytes come another way than over HTTP."""
 
-    def __init__(self, story: Story, http: SimulatedHttp) -> None:
+    def __init__(self, world: SimulatedWorld, http: SimulatedHttp) -> None:
         """`http` knows the peers by the names of their pods."""
         super().__init__(http)
-        self._story, self._calls = story, http
+        self._peers, self._node = world.peers, world.node
 
     async def download_shard_snapshot(
         self, endpoint: Endpoint, name: str, shard: ShardId, snapshot: str
     ) -> AsyncIterator[bytes]:
         """A file in pieces, as long as its peer runs."""
         where = ("collections", name, "shards", str(shard), "snapshots", snapshot)
-        peer = self._story.peers.universe.peers.get(
-            self._story.node.address_of(urlsplit(endpoint.url).hostname or "")
-        )
+        peer = self._peers.at(self._node.address_of(urlsplit(endpoint.url).hostname or ""))
         if peer is None or not peer.running:
             raise Unreachable(f"{snapshot}: connection refused")
-        answer = await self._story.peers.respond(peer, Call("GET", where, {}, endpoint.api_key))
+        answer = await self._peers.respond(peer, Call("GET", where, {}, endpoint.api_key))
         if answer.stream is None:
             raise Unreachable(f"{snapshot}: {answer.status}")
         for piece in answer.stream():
