@@ -131,7 +131,7 @@ class ClusterStatus(Status):
     phase: ClusterPhase | None = None
     """Summary for display; wait for the condition Ready instead."""
     version: str | None = None
-    """Lowest Qdrant release of the peers that answer."""
+    """Qdrant release of all peers that answer; unset while they run different releases."""
     highest_version: str | None = None
     """Highest Qdrant release that ever ran. Only an allowed downgrade lowers it."""
     leader: str | None = None
