@@ -73,7 +73,10 @@ GENERATED = re.compile(r"<!-- table of guards -->.*?<!-- end of the table -->", 
 
 def pages() -> list[Path]:
     """Every text that users and contributors read, except the source."""
-    files = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "e2e/README.md", "bench/README.md")]
+    files = [
+        ROOT / name
+        for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "e2e/README.md", "bench/README.md")
+    ]
     for folder in ("docs", "charts", "examples", "crds", "changelog.d"):
         files += [path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".tgz"]
     return sorted(path.relative_to(ROOT) for path in files)
