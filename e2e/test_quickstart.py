@@ -120,13 +120,13 @@ def _collection(**spec: object) -> str:
 @pytest.mark.parametrize(
     ("manifest", "words"),
     [
-        (_cluster(version="latest"), "spec.version: write a Qdrant release in full, for example v1.19.0"),
+        (_cluster(version="latest"), "spec.version: not a full Qdrant release; set one, for example v1.19.0"),
         (_cluster(replicas=0), "spec.replicas in body should be greater than or equal to 1"),
         (_cluster(replica=3), 'unknown field "spec.replica"'),
         (_cluster(persistence={"size": "0"}), "spec.persistence.size: must be greater than 0, for example 10Gi"),
         (
             _cluster(image={"repository": "qdrant/qdrant:v1.19.0"}),
-            "spec.image.repository: leave tag and digest out; the tag is spec.version",
+            "spec.image.repository: has a tag or a digest; remove it, the tag is spec.version",
         ),
         (_collection(vectors={"size": 0, "distance": "Dot"}), "should be greater than or equal to 1"),
         (_collection(vectors={"size": 4, "distance": "Angle"}), 'Unsupported value: "Angle"'),

@@ -121,3 +121,33 @@ def test_first_screen_has_the_two_commands() -> None:
         assert any(line.startswith(command) for line in head)
         for target in command.split()[1:]:
             assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+GUIDES = ("CONTRIBUTING.md", "docs/architecture.md")
+IMAGINED = frozenset({"OptimizerRunning", "ExpandVolume", "QdrantAccessKey"})
+"""Names in the worked examples of CONTRIBUTING.md that the source does not have."""
+
+
+def quoted(page: str) -> set[str]:
+    """What a page has in single backticks, without its code blocks."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    return set(re.findall(r"`([^`\n]+)`", text))
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_paths_in_guides_exist(page: str) -> None:
+    """Each path of a file or folder exists, in the repository or in the package."""
+    paths = {word for word in quoted(page) if re.fullmatch(r"\w[\w.-]*/[\w./-]*", word)}
+    assert paths
+    assert sorted(path for path in paths if not ((ROOT / path).exists() or (PACKAGE / path).exists())) == []
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_names_in_guides_exist(page: str) -> None:
+    """Each class, function and constant that a guide names is in the source, the tests or the sandbox."""
+    folders = (PACKAGE, ROOT / "tests", ROOT / "sandbox")
+    source = "\n".join(path.read_text() for folder in folders for path in sorted(folder.rglob("*.py")))
+    words = {word for word in quoted(page) if re.fullmatch(r"[A-Z][A-Za-z_]+|[a-z]+(_[a-z]+)+", word)}
+    assert words
+    known = set(re.findall(r"\w+", source))
+    assert sorted(words - known - IMAGINED) == []

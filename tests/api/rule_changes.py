@@ -30,7 +30,7 @@ CHANGES: dict[str, tuple[list[tuple[Manifest, Manifest]], list[tuple[Manifest, M
             (sized("1Gi"), sized("1Gi", storageClassName="fast")),
         ],
     ),
-    "spec.image.digest: names the image of the old version": (
+    "spec.image.digest: is the image of the old version": (
         [
             (pinned("v1.19.0", "a"), pinned("v1.19.1", "b")),
             (pinned("v1.19.0", "a"), pinned("v1.19.0", "b")),

@@ -68,7 +68,7 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [named(CLUSTER, "vectors-2")],
         [named(CLUSTER, "my.vectors"), named(CLUSTER, "2vectors")],
     ),
-    "spec.version: write a Qdrant release in full": (
+    "spec.version: not a full Qdrant release": (
         [cluster(version="v1.17.0")],
         [cluster(version="1.19.0"), cluster(version="v1.19"), cluster(version="latest")],
     ),
@@ -76,7 +76,7 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [cluster(version="v1.17.1"), cluster(version="v1.100.0"), cluster(version="v2.0.0")],
         [cluster(version="v1.16.9"), cluster(version="v1.9.0"), cluster(version="v0.20.0")],
     ),
-    "spec.image.repository: leave tag and digest out": (
+    "spec.image.repository: has a tag or a digest": (
         [cluster(image={"repository": "localhost:5000/qdrant"})],
         [
             cluster(image={"repository": "qdrant/qdrant:v1.19.0"}),
@@ -91,7 +91,7 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [cluster(persistence={"size": "1Mi"}), cluster(persistence={"size": 1048576})],
         [cluster(persistence={"size": "0"}), cluster(persistence={"size": 0})],
     ),
-    "spec.shards: a duration is hours, minutes": (
+    "spec.shards: a duration has hours, minutes": (
         [
             cluster(shards={"replaceLostPeerAfter": "1h30m"}),
             cluster(shards={"window": {"schedule": "0 1 * * *", "duration": "90s"}}),
@@ -121,7 +121,7 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [env("POD_UID")],
         [env("POD_NAME"), env("pod_ips"), env("QDRANT_FIRST_POD")],
     ),
-    "spec.networkPolicy.clients: ipBlock takes a range": (
+    "spec.networkPolicy.clients: ipBlock requires a range": (
         [
             block("0.0.0.0/0", "10.0.0.0/8", "192.168.255.0/24"),
             block("::/0", "2001:db8::/32", "fd00:10:244::1/128"),
@@ -131,7 +131,7 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
             block("10.0.0.0/8", "10.1.0.0"),
         ],
     ),
-    "spec.networkPolicy.clients: an entry names nobody": (
+    "spec.networkPolicy.clients: an entry is empty": (
         [clients({"podSelector": {}}), clients({"namespaceSelector": {}}), clients()],
         [clients({}), clients({"podSelector": {}}, {})],
     ),
@@ -166,7 +166,7 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [least(COLLECTION, name=name) for name in ("...", ".docs", "docs.")],
         [least(COLLECTION, name="."), least(COLLECTION, name="..")],
     ),
-    "metadata.name: names the collection when spec.name is absent": (
+    "metadata.name: is the name of the collection if spec.name is absent": (
         [
             named(COLLECTION, "a" * 180),
             {**named(COLLECTION, "a" * 253), "spec": least(COLLECTION, name="d")["spec"]},
@@ -193,7 +193,7 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [vectors(sparseVectors={"bm25": {}})],
         [vectors()],
     ),
-    "spec.sparseVectors: a name stands in spec.namedVectors too": (
+    "spec.sparseVectors: duplicate name": (
         [vectors(namedVectors={"a": VECTOR}, sparseVectors={"b": {}})],
         [vectors(namedVectors={"a": VECTOR}, sparseVectors={"a": {}})],
     ),
@@ -224,7 +224,7 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [keyed({"key": "eu"}), keyed(method="Auto"), sharded("Auto"), sharded("Custom")],
         [keyed({"key": "eu"}, method="Auto"), least(COLLECTION, sharding={"keys": [{"key": 1}]})],
     ),
-    "spec.sharding.keys: a key stands there twice": (
+    "spec.sharding.keys: duplicate key": (
         [keyed({"key": 7}, {"key": "7"}, {"key": "seven"}), keyed(*({"key": n} for n in range(256)))],
         [keyed({"key": 7}, {"key": "eu"}, {"key": 7}), keyed({"key": "eu"}, {"key": "eu", "shards": 2})],
     ),
@@ -274,7 +274,7 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
         [index(type="text", minTokenLen=4, maxTokenLen=3)],
     ),
     # QdrantSnapshotSchedule
-    "metadata.name: at most 40 characters, because snapshots": (
+    "metadata.name: at most 40 characters, because the names of snapshots": (
         [named(SCHEDULE, "a" * 40)],
         [named(SCHEDULE, "a" * 41)],
     ),
@@ -304,7 +304,7 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
             )
         ],
     ),
-    "spec.timeZone: Local is not a time zone": (
+    "spec.timeZone: Local is not a valid time zone": (
         [least(SCHEDULE, timeZone="America/Argentina/Buenos_Aires")],
         [least(SCHEDULE, timeZone="Local")],
     ),
@@ -323,7 +323,7 @@ STATIC: dict[str, tuple[list[Manifest], list[Manifest]]] = {
             worked(resources={"requests": {"memory": "1Gi"}}),
         ],
     ),
-    "spec.storage.s3.bucket: not a bucket's name": (
+    "spec.storage.s3.bucket: not a valid bucket name": (
         [s3(bucket="my-backups.eu")],
         [s3(bucket="My_Backups"), s3(bucket="ab"), s3(bucket="backups/prod")],
     ),

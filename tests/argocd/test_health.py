@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "statuses"
 STATUSES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
 """Objects as `kubectl get --output=yaml` showed them, by what had happened."""
 OVER = ("Complete", "Verified", "PartiallyFailed", "Failed")
-NOT_SEEN = "the operator has not answered"
+NOT_SEEN = "the operator has not observed"
 EXPECTED: dict[str, tuple[str, str]] = {
     "cluster-new": ("Progressing", NOT_SEEN),
     "cluster-forming": ("Progressing", "the peers have not formed one cluster yet"),
@@ -117,7 +117,7 @@ def test_an_object_is_born_progressing(name: str) -> None:
 
 def test_guards_in_the_scripts_exist() -> None:
     """The guards that need somebody are words of the code."""
-    table = scripts()[f"{GROUP}_QdrantCluster"].split("needs_somebody = {")[1].split("}")[0]
+    table = scripts()[f"{GROUP}_QdrantCluster"].split("needs_user = {")[1].split("}")[0]
     words = re.findall(r"(\w+) = true", table)
     assert words
     assert set(words) <= {guard.value for guard in ClusterGuard}

@@ -78,7 +78,7 @@ def keys(sandbox: Sandbox, kube: Kube, home: str) -> Iterator[str]:
         (manifests.collection("bad", shards=3), ["unknown field", "spec.shards"]),
         (
             manifests.cluster("bad", 3, version="latest"),
-            ["spec.version", "write a Qdrant release in full, for example v1.19.0"],
+            ["spec.version", "not a full Qdrant release; set one, for example v1.19.0"],
         ),
     ],
 )

@@ -41,8 +41,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default (include "qdrant-operator.fullname" .) .Values.leaderElection.leaseName }}
 {{- end }}
 
-{{- /* Rights wherever the operator serves. The same rules stand, with a reason each, in the operator's
-       qdrant_operator/api/rbac.py; a test compares the two. */}}
+{{- /* Permissions in the watched namespaces. The operator's qdrant_operator/api/rbac.py has the same rules, with the reason
+       for each; a test compares the two. */}}
 {{- define "qdrant-operator.rules" -}}
 - apiGroups: [qdrantoperator.dev]
   resources: [qdrantclusters, qdrantcollections, qdrantsnapshots, qdrantsnapshotschedules]
@@ -104,7 +104,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 authorizer.group('').resource('secrets').namespace(object.metadata.namespace).name({{ . }}).check('get').allowed()
 {{- end }}
 
-{{- /* Match conditions: another author than the operator, and a spec that was not there before. */}}
+{{- /* Match conditions: the author is not the operator, and the spec is new or changed. */}}
 {{- define "qdrant-operator.newSpec" -}}
 - name: not-by-the-operator
   expression: "request.userInfo.username != '{{ . }}'"

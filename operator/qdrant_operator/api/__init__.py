@@ -1,4 +1,4 @@
-"""The kinds that users write and read, as models; their CRDs are generated from these."""
+"""The models of the four kinds. The CRDs are generated from them."""
 
 from qdrant_operator.api.backup.snapshot import (
     Retention,

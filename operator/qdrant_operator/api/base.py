@@ -1,6 +1,6 @@
-"""What every kind is built of: the model's manners, references, conditions, and the words for CEL rules.
+"""Base of all models: serialization, references, conditions, and helpers for CEL rules.
 
-No I/O here and nothing from other rooms: a model says what a user may write, never what to do about it.
+No I/O, and no imports from other layers. A model describes valid input; it contains no decisions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUANTITY = (
 
 
 class Model(BaseModel):
-    """Frozen, camelCase outside and snake_case inside; fields that a newer version added are ignored."""
+    """Frozen; camelCase in manifests, snake_case in Python. Unknown fields of a newer release are ignored."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -33,42 +33,42 @@ class Model(BaseModel):
     )
 
     def manifest(self) -> dict[str, Any]:
-        """As it stands in a manifest: camelCase JSON without absent fields."""
+        """The model as in a manifest: camelCase JSON without absent fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @classmethod
     def fields(cls) -> frozenset[str]:
-        """Names of the fields that this release knows, as they stand in a manifest."""
+        """Names of the fields that this release knows, as in a manifest."""
         return frozenset(field.alias or name for name, field in cls.model_fields.items())
 
     def words(self) -> dict[str, Any]:
-        """As Qdrant's REST API writes it: snake_case JSON without absent fields."""
+        """The model as in Qdrant's REST API: snake_case JSON without absent fields."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 def rule(cel: str, message: str, *, field: str | None = None) -> dict[str, str]:
-    """One CEL rule; `message` names field and remedy, `field` (as `.name`) is where kubectl points."""
+    """One CEL rule; `message` has field and remedy, `field` (for example `.name`) is the path that kubectl shows."""
     where = {} if field is None else {"fieldPath": field}
     return {"rule": cel, "message": message, **where}
 
 
 def rules(*several: Mapping[str, str]) -> dict[str, Any]:
-    """CEL rules in the form that `json_schema_extra` takes."""
+    """CEL rules in the form that `json_schema_extra` requires."""
     return {"x-kubernetes-validations": [dict(one) for one in several]}
 
 
 def list_map(*keys: str) -> dict[str, Any]:
-    """Schema words for a list whose items are told apart by these fields."""
+    """Schema keywords for a list whose items are identified by these fields."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
 def quantity_order(left: str, right: str) -> str:
-    """CEL that compares two quantities: below, at or above 0."""
+    """CEL expression that compares two quantities: negative, 0 or positive."""
     return f"quantity(string({left})).compareTo(quantity(string({right})))"
 
 
 def requests_within_limits(field: str) -> dict[str, str]:
-    """The rule of a model with `requests` and `limits`, which stands at `field`."""
+    """The rule of a model with `requests` and `limits` at the path `field`."""
     return rule(
         "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || "
         + quantity_order("self.requests[name]", "self.limits[name]")
@@ -78,15 +78,15 @@ def requests_within_limits(field: str) -> dict[str, str]:
 
 
 LIST_SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
-"""Schema words for a list in which no value stands twice."""
+"""Schema keywords for a list without duplicates."""
 FREE_FORM: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
-"""Schema words for an object whose fields Kubernetes or Qdrant defines."""
+"""Schema keywords for an object whose fields Kubernetes or Qdrant defines."""
 
 Quantity = Annotated[
     int | str,
     Field(json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": QUANTITY, "maxLength": 32}),
 ]
-"""An amount as Kubernetes writes it: 2, 500m, 8Gi."""
+"""A Kubernetes quantity: 2, 500m, 8Gi."""
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
 """Name of another Kubernetes object."""
 Time = Annotated[
@@ -117,31 +117,31 @@ class SecretKeyRef(Model):
 
 
 class Condition(Model):
-    """What is true of the object, with a closed reason and a sentence."""
+    """One aspect of the object's current state."""
 
     type: Annotated[str, Field(max_length=316)]
-    """What the condition is about, in CamelCase."""
+    """Type of the condition, in CamelCase."""
     status: Literal["True", "False", "Unknown"]
     """True, False or Unknown."""
     reason: Annotated[str, Field(min_length=1, max_length=1024)]
-    """Why, as one CamelCase word from a closed set."""
+    """Reason for the status, as one CamelCase word from a fixed set."""
     message: Annotated[str, Field(max_length=32768)] = ""
-    """Why, as a sentence: what was seen, where, and what to do."""
+    """Details for the user: what was observed, for which object, and what to do."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The metadata.generation that this condition was decided on."""
+    """The metadata.generation that the condition is based on."""
     last_transition_time: Time | None = None
     """When the status last changed."""
 
 
 class Blocked(Model):
-    """A step that a guard holds back."""
+    """A step that a guard blocks."""
 
     step: str
-    """What would be done."""
+    """The blocked step."""
     guard: str
-    """The guard that forbids it now, as one CamelCase word."""
+    """The guard that blocks the step, as one CamelCase word."""
     message: str = ""
-    """What the guard saw, and what has to change."""
+    """What the guard observed, and what must change before the step is taken."""
 
 
 Conditions = Annotated[tuple[Condition, ...], Field(json_schema_extra=list_map("type"))]
@@ -149,29 +149,29 @@ Conditions = Annotated[tuple[Condition, ...], Field(json_schema_extra=list_map("
 
 
 class OperatorRecord(Model):
-    """Which installation of the operator acts on the object."""
+    """The installation of the operator that acts on the object."""
 
     name: str
     """Namespace and name of the installation's Lease."""
     renewed_at: Time
-    """When it renewed this record; one that stays as it is for 15 minutes is of an installation that is gone."""
+    """Time of the last renewal. Another installation takes over a record that was not renewed for 15 minutes."""
     rival: str | None = None
-    """Another installation that watches the object, and does nothing."""
+    """Another installation that watches the object and does not act on it."""
     rival_seen_at: Time | None = None
-    """When that one looked last."""
+    """When the other installation last observed the object."""
 
 
 class Status(Model):
-    """What every kind reports."""
+    """Status fields of all kinds."""
 
     operator: OperatorRecord | None = None
-    """Which installation of the operator acts on the object; a second one does nothing."""
+    """The installation of the operator that acts on the object. A second installation does nothing."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The metadata.generation that this status was made from."""
+    """The metadata.generation that this status is based on."""
     conditions: Conditions = ()
-    """What is true of the object now."""
+    """Current state of the object."""
 
     def facts(self) -> dict[str, Any]:
-        """The fields that were set and are not absent, as they stand in a manifest."""
+        """The fields that were set and are not absent, as in a manifest."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)

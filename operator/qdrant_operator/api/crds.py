@@ -1,7 +1,7 @@
-"""The CRDs as files: what `crds/` and the chart hold.
+"""The CRDs as files, in `crds/` and in the chart.
 
-Pure: the text of each file, never the file itself. Nobody edits these files; they are compared with this
-module's answer on every check.
+Pure: this module returns the text of each file. The files are not edited by hand; every check compares them with
+this module's output.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KIND_HELP = "Kind of this object."
 
 
 class _Dumper(yaml.SafeDumper):
-    """No anchors: each schema stands where it is used."""
+    """No anchors: each schema is repeated where it is used."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True

@@ -1,6 +1,6 @@
-"""The kinds: their names, their columns in `kubectl get`, and the rules that look at more than the spec.
+"""The kinds: names, columns of `kubectl get`, and CEL rules that need more than the spec.
 
-No I/O here. Plurals are those of the kinds that the operator asks for.
+No I/O here. The plurals are those that the operator uses in its requests.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class CustomKind:
-    """Everything a CRD says of a kind beside its fields."""
+    """What a CRD defines for a kind in addition to its fields."""
 
     kind: str
     plural: str
@@ -52,9 +52,9 @@ class CustomKind:
     """CEL rules of the whole object."""
 
 
-AGE = Column("Age", ".metadata.creationTimestamp", "When the object was made.", "date")
-PHASE = Column("Status", ".status.phase", "One word for people.")
-SHARDS = Column("Shards", ".status.shardsSound", "Sound replicas of wanted replicas.")
+AGE = Column("Age", ".metadata.creationTimestamp", "When the object was created.", "date")
+PHASE = Column("Status", ".status.phase", "Summary of the state in one word.")
+SHARDS = Column("Shards", ".status.shardsSound", "Sound and desired replicas.")
 CLUSTER_REF = Column("Cluster", ".spec.clusterRef.name", "The QdrantCluster.")
 
 
@@ -73,18 +73,18 @@ CLUSTER = CustomKind(
     spec=ClusterSpec,
     status=ClusterStatus,
     columns=(
-        Column("Version", ".status.version", "Qdrant release that runs."),
-        Column("Peers", ".status.peersReady", "Ready peers of wanted peers."),
+        Column("Version", ".status.version", "Running Qdrant release."),
+        Column("Peers", ".status.peersReady", "Ready and desired peers."),
         SHARDS,
         PHASE,
         AGE,
     ),
     rules=(
-        _short_name(40, "the names of pods, Services and labels are made from it"),
+        _short_name(40, "the names of pods, Services and labels are derived from it"),
         rule(
             "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-            "metadata.name: lower-case letters, digits and - only, a letter first, because Services are named "
-            "after it; choose another name, for example vectors",
+            "metadata.name: lower-case letters, digits and - only, a letter first, because the names of "
+            "Services are derived from it; choose another name, for example vectors",
         ),
     ),
 )
@@ -107,13 +107,13 @@ COLLECTION = CustomKind(
     rules=(
         rule(
             f"has(self.spec.name) || self.metadata.name.size() <= {NAME_BYTES}",
-            f"metadata.name: names the collection when spec.name is absent, and may then have {NAME_BYTES} characters, "
-            "because Qdrant names files after it; set spec.name to a shorter name",
+            f"metadata.name: is the name of the collection if spec.name is absent, and may then have {NAME_BYTES} "
+            "characters, because Qdrant uses it in file names; set spec.name to a shorter name",
         ),
         rule(
             f"{_NAME.format('self')} == {_NAME.format('oldSelf')}",
-            "spec.name: cannot be changed; put the old name back, give the collection a further name in "
-            "spec.aliases, or make another QdrantCollection",
+            "spec.name: cannot be changed; restore the old name, add another name in spec.aliases, or create "
+            "another QdrantCollection",
         ),
         rule(
             f"!has(self.spec.aliases) || !({_NAME.format('self')} in self.spec.aliases)",
@@ -126,18 +126,18 @@ SCHEDULE = CustomKind(
     kind="QdrantSnapshotSchedule",
     plural="qdrantsnapshotschedules",
     short="qss",
-    description="Makes QdrantSnapshots by the clock.",
+    description="Creates QdrantSnapshots on a schedule.",
     spec=SnapshotScheduleSpec,
     status=SnapshotScheduleStatus,
     columns=(
         CLUSTER_REF,
         Column("Schedule", ".spec.schedule", "Cron expression."),
-        Column("Suspend", ".spec.suspend", "Whether no new snapshots are made.", "boolean"),
-        Column("Last", ".status.lastSuccessfulTime", "Since the newest complete snapshot.", "date"),
+        Column("Suspend", ".spec.suspend", "Whether the creation of snapshots is suspended.", "boolean"),
+        Column("Last", ".status.lastSuccessfulTime", "Time since the newest complete snapshot.", "date"),
         Column("Next", ".status.nextScheduleTime", "When the next snapshot is due."),
         AGE,
     ),
-    rules=(_short_name(40, "snapshots are named after it and the time they were due"),),
+    rules=(_short_name(40, "the names of snapshots consist of it and the time at which they are due"),),
 )
 
 SNAPSHOT = CustomKind(
@@ -150,12 +150,12 @@ SNAPSHOT = CustomKind(
     columns=(
         CLUSTER_REF,
         PHASE,
-        Column("Progress", ".status.progress", "How far a running snapshot is."),
+        Column("Progress", ".status.progress", "Progress of a running snapshot."),
         Column("Points", ".status.points", "Points that were saved.", "integer"),
         Column("Bytes", ".status.bytes", "Size of the stored files.", "integer", priority=1),
         AGE,
     ),
-    rules=(_short_name(56, "the Job that makes it and its labels are named after it"),),
+    rules=(_short_name(56, "the names of its Job and its labels are derived from it"),),
 )
 
 KINDS: tuple[CustomKind, ...] = (CLUSTER, COLLECTION, SCHEDULE, SNAPSHOT)

@@ -1,6 +1,6 @@
-"""What the operator may do in a cluster, said once: the chart is compared with it and the tests run under it.
+"""Permissions of the operator. The chart's rules are compared with them, and the tests run with them.
 
-Pure data, no I/O. Least privilege: a verb stands here only when some code sends it; each rule says which.
+Pure data, no I/O. Least privilege: each verb is used by a request of the operator, and each rule has its reason.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 GROUP: Final = "qdrantoperator.dev"
 _WATCHED: Final = ("get", "list", "watch")
 _KEPT: Final = ("get", "list", "watch", "create", "patch")
-"""Made and put back, never deleted by us: Kubernetes removes them with their owner."""
+"""Created and restored, never deleted by the operator: Kubernetes deletes them with their owner."""
 _KINDS: Final = ("qdrantclusters", "qdrantcollections", "qdrantsnapshots", "qdrantsnapshotschedules")
 
 
@@ -30,7 +30,7 @@ class Rule:
     """Only objects with these names; empty: all."""
 
     def manifest(self) -> dict[str, Any]:
-        """As it stands under `rules:`."""
+        """The rule as an entry of `rules:`."""
         named = {"resourceNames": list(self.names)} if self.names else {}
         return {
             "apiGroups": [self.group],
@@ -46,13 +46,19 @@ WORK: Final = (
         GROUP,
         tuple(f"{kind}/status" for kind in _KINDS),
         ("patch",),
-        "status is all we write on users' objects",
+        "of users' objects the operator writes only the status",
     ),
     Rule(
-        GROUP, ("qdrantcollections", "qdrantsnapshots"), ("patch",), "a finalizer where a deletion cleans up"
+        GROUP,
+        ("qdrantcollections", "qdrantsnapshots"),
+        ("patch",),
+        "a finalizer, if a deletion requires clean-up",
     ),
     Rule(
-        GROUP, ("qdrantsnapshots",), ("create", "delete"), "schedules make snapshots, retention removes them"
+        GROUP,
+        ("qdrantsnapshots",),
+        ("create", "delete"),
+        "schedules create snapshots, retention deletes them",
     ),
     Rule(
         GROUP,
@@ -61,64 +67,80 @@ WORK: Final = (
         "owner references that block the owner's deletion, where the API server checks that right (OpenShift)",
     ),
     Rule("", ("configmaps", "secrets", "serviceaccounts", "services"), _KEPT, "parts of a QdrantCluster"),
-    Rule("", ("namespaces",), ("get",), "a namespace that is being deleted takes no backups along"),
-    Rule("", ("pods",), (*_WATCHED, "patch", "delete"), "in and out of the Service; restarts in a roll"),
+    Rule("", ("namespaces",), ("get",), "the deletion of a namespace deletes no backups"),
+    Rule(
+        "",
+        ("pods",),
+        (*_WATCHED, "patch", "delete"),
+        "labels that put a pod into the Service or take it out; rolling restarts",
+    ),
     Rule(
         "",
         ("persistentvolumeclaims",),
         (*_WATCHED, "patch", "delete"),
-        "a volume that exists forbids a second formation, and is marked; the volume of a removed peer goes",
+        "an existing volume prevents a second formation, and is marked; the volume of a removed peer is deleted",
     ),
-    Rule("apps", ("statefulsets",), _KEPT, "runs the peers; made, put back, and lowered by one pod"),
+    Rule("apps", ("statefulsets",), _KEPT, "runs the peers; created, restored, and scaled"),
     Rule(
         "batch",
         ("jobs",),
         (*_WATCHED, "create", "delete"),
-        "runs a snapshot, never changed; stopped when it does not start or end, or its snapshot is deleted",
+        "runs a snapshot; deleted if it does not start or end, or if its snapshot is deleted",
     ),
     Rule("policy", ("poddisruptionbudgets",), _KEPT, "one voluntary disruption at a time"),
     Rule(
         "networking.k8s.io",
         ("networkpolicies",),
         (*_KEPT, "delete"),
-        "who may reach the peers; deleted when spec.networkPolicy.enabled turns false",
+        "which clients reach the peers; deleted when spec.networkPolicy.enabled is set to false",
     ),
-    Rule("discovery.k8s.io", ("endpointslices",), ("list",), "a pod has left the Service before it stops"),
+    Rule(
+        "discovery.k8s.io",
+        ("endpointslices",),
+        ("list",),
+        "whether the Service still lists a pod that is to be stopped",
+    ),
     Rule(
         "events.k8s.io",
         ("events",),
         ("create", "list", "patch"),
-        "what happened, in words; why a controller cannot create the pods of a StatefulSet or Job",
+        "Events of the operator; why a controller cannot create the pods of a StatefulSet or Job",
     ),
 )
-"""Rights wherever the operator serves: everywhere, or in each namespace that it is given."""
+"""Permissions in all namespaces, or in each of the watched namespaces."""
 
 EVERYWHERE: Final = (
     Rule(
-        "apiextensions.k8s.io", ("customresourcedefinitions",), ("list", "watch"), "kopf waits for our kinds"
+        "apiextensions.k8s.io",
+        ("customresourcedefinitions",),
+        ("list", "watch"),
+        "kopf waits for the operator's kinds",
     ),
 )
-"""Further rights of an operator that serves all namespaces."""
+"""Additional permissions of an operator that watches all namespaces."""
 
 
 def lease_rules(lease: str) -> tuple[Rule, ...]:
-    """Rights in the operator's own namespace: to hold its one Lease."""
+    """Permissions in the operator's own namespace, for its Lease."""
     group, resource = "coordination.k8s.io", ("leases",)
     return (
         Rule(
-            group, resource, ("create",), "the first replica makes the Lease (a name cannot bound a create)"
+            group,
+            resource,
+            ("create",),
+            "the first replica creates the Lease (create cannot be limited to a name)",
         ),
         Rule(group, resource, ("get", "update"), "renewal by the holder", (lease,)),
     )
 
 
 def cluster_role(name: str = "qdrant-operator") -> dict[str, Any]:
-    """ClusterRole of an operator that serves all namespaces (its Lease needs `lease_role` beside it)."""
+    """ClusterRole of an operator that watches all namespaces (its Lease requires `lease_role` in addition)."""
     return _role("ClusterRole", {"name": name}, (*WORK, *EVERYWHERE))
 
 
 def role(name: str, namespace: str) -> dict[str, Any]:
-    """Role in one served namespace, for an operator that serves a list of them."""
+    """Role in one watched namespace, for an operator that watches a list of namespaces."""
     return _role("Role", {"name": name, "namespace": namespace}, WORK)
 
 
@@ -128,7 +150,7 @@ def lease_role(name: str, namespace: str, lease: str) -> dict[str, Any]:
 
 
 def bound(role: dict[str, Any], account: str, namespace: str) -> dict[str, Any]:
-    """Binding of a role made here to a service account; same name and namespace as the role."""
+    """Binding of one of these roles to a ServiceAccount; it has the role's name and namespace."""
     return {
         "apiVersion": role["apiVersion"],
         "kind": f"{role['kind']}Binding",

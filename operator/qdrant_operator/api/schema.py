@@ -1,7 +1,7 @@
-"""From a pydantic model to the structural OpenAPI schema that Kubernetes takes in a CRD.
+"""From a pydantic model to the structural OpenAPI schema that Kubernetes requires in a CRD.
 
-Pure. Kubernetes allows no references, no unions, no nulls: what cannot be said so raises `TypeError` while
-the CRDs are generated, never later.
+Pure. Kubernetes allows no references, unions or nulls: a model that needs one raises `TypeError` when the CRDs
+are generated.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ RULES = "x-kubernetes-validations"
 INT_OR_STRING = "x-kubernetes-int-or-string"
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 DROPPED = frozenset({"title", "examples", "deprecated", "$defs", "discriminator", "propertyNames", "const"})
-"""Words of JSON schema that a structural schema may not hold, or that say nothing to a reader."""
+"""Keywords of JSON schema that a structural schema must not contain, or that have no meaning for a reader."""
 
 
 class _Plain(GenerateJsonSchema):
-    """JSON schema without nulls for optional fields; a default model is `{}`, which the API server fills."""
+    """JSON schema without nulls for optional fields; a default model is `{}`, and the API server adds its defaults."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -38,7 +38,7 @@ class _Plain(GenerateJsonSchema):
 def structural(model: type[BaseModel], *, defaults: bool = True) -> Node:
     """The structural schema of a model.
 
-    `defaults=False` leaves defaults out: in a status the API server would fill in what nobody reported.
+    `defaults=False` omits defaults: in a status the API server would add values that were not reported.
     """
     plain = model.model_json_schema(by_alias=True, schema_generator=_Plain, mode="validation")
     definitions = plain.get("$defs", {})
@@ -65,7 +65,7 @@ def _inlined(
         return node, within
     name = node.pop("$ref").rsplit("/", 1)[1]
     if name in within:
-        raise TypeError(f"{name} contains itself: a structural schema cannot say that")
+        raise TypeError(f"{name} contains itself: a structural schema cannot be recursive")
     target = definitions[name]
     merged = {**target, **node}
     if RULES in target and RULES in node:
@@ -116,7 +116,7 @@ def _free_form(node: Node) -> Node:
 
 
 def _tidy(node: Node) -> Node:
-    """Description first and on one line, then the type; no default `{}` where nothing would be filled in."""
+    """Description first and on one line, then the type; no default `{}` for an object without default fields."""
     if "description" in node:
         node["description"] = " ".join(node["description"].split())
     fills = any("default" in child for child in node.get("properties", {}).values())

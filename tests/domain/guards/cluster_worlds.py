@@ -92,7 +92,7 @@ def a_peer_is_silent() -> ClusterWorld:
 
 @example(ClusterGuard.CONSENSUS_UNSETTLED)
 def nobody_leads() -> ClusterWorld:
-    """Each peer names another leader, as happens during an election."""
+    """The peers report different leaders, as during an election."""
     observed = settled()
     for number, name in enumerate(sorted(observed.views)):
         observed = told(observed, name, leader=PeerId(100 + number))
@@ -127,7 +127,7 @@ def a_replica_heals() -> ClusterWorld:
 
 @example(ClusterGuard.QUORUM_AT_RISK)
 def too_few_voters() -> ClusterWorld:
-    """The template changed, and vectors-1 is a member that does not vote yet."""
+    """The template changed, and vectors-1 has joined and is not a voter yet."""
     return ClusterWorld(NEW, told(settled(), "vectors-1", voter=False))
 
 
@@ -146,7 +146,7 @@ def the_service_lists_it() -> ClusterWorld:
 
 @example(ClusterGuard.PEER_NOT_JOINED)
 def a_peer_joins() -> ClusterWorld:
-    """The cluster forms, and vectors-2 answers while it knows nobody but itself."""
+    """The cluster forms, and vectors-2 answers and knows no other peer yet."""
     formed = Bootstrap(BootstrapPhase.FORMED, "vectors-0", PeerId(100))
     alone = told(peers(3, {}), "vectors-2", peers={PeerId(102): ""})
     return ClusterWorld(desired(), replace(alone, bootstrap=formed))
@@ -154,14 +154,14 @@ def a_peer_joins() -> ClusterWorld:
 
 @example(ClusterGuard.OBJECTS_TERMINATING)
 def an_earlier_cluster_goes() -> ClusterWorld:
-    """A QdrantCluster was deleted and applied again at once, and its first pods and claims are not gone yet."""
+    """A QdrantCluster was deleted and applied again, and its first pods and claims are not deleted yet."""
     remains = ("StatefulSet vectors", "Pod vectors-0", "PersistentVolumeClaim storage-vectors-0")
     return ClusterWorld(desired(), Observed(None, (), {}, remains=remains))
 
 
 @example(ClusterGuard.NO_PEER_ON_VOLUMES)
 def a_claim_of_unknown_worth() -> ClusterWorld:
-    """Before the QdrantCluster there was a claim of its name, and no pod finds a peer on its volume."""
+    """A claim of the cluster's name existed before the QdrantCluster, and no pod finds a peer on its volume."""
     adopted = Bootstrap(BootstrapPhase.ADOPTED, "vectors-0")
     words = "Failed to initialize Consensus: failed to connect to bootstrap peer"
     down = pod(0, ready=False, waiting="CrashLoopBackOff", message=words)
@@ -189,7 +189,7 @@ def the_only_replica_is_lost() -> ClusterWorld:
 
 @example(ClusterGuard.VIEWS_DISAGREE)
 def views_contradict() -> ClusterWorld:
-    """Peer vectors-2 does not know yet that a replica of docs/0 was made on it."""
+    """Peer vectors-2 does not know yet that a replica of docs/0 was created on it."""
     observed = peers(3, {0: (0, 1, 2)}, 3)
     return ClusterWorld(
         desired(), told(observed, "vectors-2", collections=(collection(2, {0: (0, 1)}, factor=3),))
@@ -198,7 +198,7 @@ def views_contradict() -> ClusterWorld:
 
 @example(ClusterGuard.TOO_FEW_PEERS)
 def one_peer_for_two_replicas() -> ClusterWorld:
-    """Somebody sets replicas to 1 while docs has replication factor 2."""
+    """A user sets replicas to 1 while docs has replication factor 2."""
     return ClusterWorld(replace(desired(1), members=3), peers(3))
 
 
@@ -211,7 +211,7 @@ def the_only_holder_is_silent() -> ClusterWorld:
 
 @example(ClusterGuard.NOT_ENOUGH_DISK)
 def the_volumes_are_full() -> ClusterWorld:
-    """The replication factor of docs was raised to 2, and no other volume has room for its shards."""
+    """The replication factor of docs was raised to 2, and no other volume has enough space for its shards."""
     return ClusterWorld(desired(2, persistence={"size": "100Ki"}), peers(2, {0: (0,), 1: (1,)}))
 
 
@@ -229,7 +229,7 @@ def nothing_moves_by_itself() -> ClusterWorld:
 
 @example(ClusterGuard.OUTSIDE_WINDOW)
 def levelling_waits_for_the_night() -> ClusterWorld:
-    """Peer vectors-2 is new and holds nothing; it is noon, and the window opens at one for four hours."""
+    """Peer vectors-2 is new and holds no shards; it is 12:00, and the window opens at 01:00 for four hours."""
     window = {"schedule": "0 1 * * *", "duration": "4h"}
     placement = {0: (0, 1), 1: (0, 1), 2: (0, 1)}
     return ClusterWorld(desired(shards={"window": window}), peers(3, placement))
@@ -237,7 +237,7 @@ def levelling_waits_for_the_night() -> ClusterWorld:
 
 @example(ClusterGuard.PEER_HOLDS_SHARDS)
 def it_is_being_drained() -> ClusterWorld:
-    """Three peers are wanted and four are there: the last one is drained first."""
+    """A cluster is scaled from four peers to three: the last peer is drained first."""
     placement = {0: (0, 1), 1: (1, 2), 2: (2, 3)}
     return ClusterWorld(replace(desired(), members=4), peers(4, placement))
 
@@ -256,7 +256,7 @@ def a_shard_is_on_nobody() -> ClusterWorld:
 
 @example(ClusterGuard.REMOVED_VOLUME_PRESENT)
 def an_old_volume_waits() -> ClusterWorld:
-    """A fourth peer is wanted again, and the volume of the one that was removed was kept (whenScaled Retain)."""
+    """A cluster is scaled to four peers again, and the volume of the removed peer was retained (whenScaled Retain)."""
     observed = peers(3)
     observed = replace(
         observed, volumes={**observed.volumes, "storage-vectors-3": Volume("claim-of-the-removed")}
@@ -267,14 +267,14 @@ def an_old_volume_waits() -> ClusterWorld:
 
 @example(ClusterGuard.LAST_TRANSFER_ABORTED)
 def it_failed_a_moment_ago() -> ClusterWorld:
-    """A transfer to the only peer that can take docs/0 came to nothing seconds ago."""
+    """A transfer to the only peer that can hold docs/0 was aborted seconds ago."""
     waits = frozenset({(("docs", ShardId(0)), PeerId(101))})
     return ClusterWorld(desired(2), peers(2, {0: (0,)}, waits=waits))
 
 
 @example(ClusterGuard.KEY_CHANGED)
 def the_secret_changed() -> ClusterWorld:
-    """Somebody wrote another value into the Secret that spec.auth.apiKey names."""
+    """Another value was written into the Secret that spec.auth.apiKey names."""
     source = {"secretRef": {"name": "search-key", "key": "key"}}
     wanted = desired(auth={"apiKey": source})
     observed = replace(peers(3), pods=tuple(pod(n, wanted) for n in range(3)))
@@ -299,6 +299,6 @@ def a_release_too_far() -> ClusterWorld:
 
 @example(ClusterGuard.FIELD_CONTESTED)
 def an_image_is_rewritten() -> ClusterWorld:
-    """An admission webhook sends all images to a mirror, also that of the StatefulSet."""
+    """An admission webhook replaces the repository of all images by a mirror, also in the StatefulSet."""
     image = Contested(Kind.STATEFUL_SET, "vectors", ("spec.template.spec.containers[qdrant].image",))
     return ClusterWorld(desired(), replace(settled(), contested=(image,)))

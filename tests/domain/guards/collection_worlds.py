@@ -68,7 +68,7 @@ def somebody_has_the_name() -> CollectionWorld:
 
 @example(CollectionGuard.ADOPTION_REFUSED)
 def it_is_there_and_differs() -> CollectionWorld:
-    """A collection docs exists that no QdrantCollection made, with vectors of another size."""
+    """A collection docs that no QdrantCollection created exists, with vectors of another size."""
     return CollectionWorld(desired({"vectors": {"size": 768, "distance": "Dot"}}), observed(live(owner=None)))
 
 
@@ -80,13 +80,13 @@ def more_replicas_than_peers() -> CollectionWorld:
 
 @example(CollectionGuard.IMMUTABLE_FIELD_CHANGED)
 def another_distance() -> CollectionWorld:
-    """The spec names another distance than the collection was made with."""
+    """The spec has another distance than the existing collection."""
     return CollectionWorld(desired({"vectors": {"size": 4, "distance": "Cosine"}}), observed(live()))
 
 
 @example(CollectionGuard.SHARD_KEY_HOLDS_POINTS)
 def a_full_key() -> CollectionWorld:
-    """A shard key was taken out of the spec, and it holds points."""
+    """A shard key was removed from the spec, and it holds points."""
     return without_key_eu(KeySeen(1, 1200))
 
 
@@ -99,14 +99,14 @@ def somebody_has_the_alias() -> CollectionWorld:
 
 @example(CollectionGuard.ALIAS_IS_COLLECTION)
 def a_collection_has_the_name() -> CollectionWorld:
-    """The alias that is declared is the name of another collection."""
+    """The declared alias is the name of another collection."""
     both = frozenset({"docs", "live"})
     return CollectionWorld(desired({"aliases": ["live"]}), observed(live(), collections=both))
 
 
 @example(CollectionGuard.QDRANT_REFUSED)
 def qdrant_says_no() -> CollectionWorld:
-    """Qdrant refuses a step; the end of the sentence is its own."""
+    """Qdrant refuses a step; the message ends with Qdrant's error."""
     wanted, there = desired({"hnsw": {"m": 24}}), observed(live())
     said = "Bad request: disk quota of the collection is used up"
     return CollectionWorld(wanted, there, (refused_by_qdrant(plan(wanted, there).steps[-1], said),))
@@ -114,7 +114,7 @@ def qdrant_says_no() -> CollectionWorld:
 
 @example(CollectionGuard.PEERS_UNREACHABLE)
 def a_peer_is_silent() -> CollectionWorld:
-    """The collection is to be made, and one of three peers does not answer."""
+    """The collection is to be created, and one of three peers does not answer."""
     return CollectionWorld(desired(), observed(answering=2))
 
 
@@ -126,7 +126,7 @@ def a_peer_is_new() -> CollectionWorld:
 
 @example(CollectionGuard.COLLECTION_UNREADABLE)
 def a_shard_has_nobody() -> CollectionWorld:
-    """The only peer with shard 1 is down: Qdrant cannot tell about the collection as a whole."""
+    """The only peer with shard 1 is down: Qdrant cannot report the state of the collection."""
     why = "The replica set for shard 1 on peer 1 has no active replica"
     return CollectionWorld(
         desired(), observed(Silent(f"GET http://10.0.0.1:6333/collections/docs: 500: {why}"))
@@ -135,7 +135,7 @@ def a_shard_has_nobody() -> CollectionWorld:
 
 @example(CollectionGuard.INDEX_BUILDING)
 def an_index_grows() -> CollectionWorld:
-    """The index on tenant was asked for a moment ago."""
+    """The index on tenant was requested a moment ago."""
     index = [{"field": "tenant", "type": "keyword"}]
     return CollectionWorld(
         desired({"payloadIndexes": index}), observed(live(), building=frozenset({"tenant"}))
@@ -144,7 +144,7 @@ def an_index_grows() -> CollectionWorld:
 
 @example(CollectionGuard.REPLICAS_MISSING)
 def writes_wait_for_replicas() -> CollectionWorld:
-    """Both factors were raised to 2, and replicas are still being made."""
+    """Both factors were raised to 2, and replicas are still being created."""
     one = frozenset({PeerId(1)})
     short = ShardHealth("docs", ShardId(0), 2, one, one, frozenset())
     wanted = desired({"replicationFactor": 2, "writeConsistencyFactor": 2})
@@ -153,11 +153,11 @@ def writes_wait_for_replicas() -> CollectionWorld:
 
 @example(CollectionGuard.TRANSFER_RUNNING)
 def a_key_moves() -> CollectionWorld:
-    """A shard key was taken out of the spec while a shard of it is on its way to another peer."""
+    """A shard key was removed from the spec while a shard of it is being transferred to another peer."""
     return without_key_eu(KeySeen(1, 0, unsettled="a shard of it is being transferred"))
 
 
 @example(CollectionGuard.CLUSTER_PAUSED)
 def the_cluster_is_paused() -> CollectionWorld:
-    """A change waits, because the QdrantCluster has paused: true."""
+    """A change is pending, and the QdrantCluster has paused: true."""
     return CollectionWorld(desired({"hnsw": {"m": 24}}, paused=True), observed(live()))

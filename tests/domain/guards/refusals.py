@@ -46,21 +46,26 @@ FORMED = manifest(Kind.CLUSTER, "vectors", {"version": "v1.19.0", "auth": {"disa
 REFUSALS = (
     Refusal(
         "InvalidSpec",
-        "The CRDs are older than the operator, and let something through.",
+        "The CRDs are older than the operator, and accepted an invalid value.",
         {"replicas": 0},
     ),
     Refusal(
         "InvalidConfig",
-        "spec.config sets what the operator sets itself.",
+        "spec.config has a setting that the operator owns.",
         {"config": {"service": {"http_port": 80}}},
     ),
     Refusal(
         "InvalidSchedule",
-        "The window's schedule names a day that never comes.",
+        "The window's schedule has a day that never occurs.",
         {"shards": {"window": {"schedule": "0 1 30 2 *", "duration": "4h"}}},
     ),
     Refusal("SecretNotFound", "The Secret of the API key is missing.", KEYED),
-    Refusal("SecretKeyNotFound", "The Secret has another key.", KEYED, beside=(secret(other="eA=="),)),
+    Refusal(
+        "SecretKeyNotFound",
+        "The Secret lacks the key that the spec names.",
+        KEYED,
+        beside=(secret(other="eA=="),),
+    ),
     Refusal("SecretEmpty", "The value in the Secret is empty.", KEYED, beside=(secret(key=""),)),
     Refusal(
         "SecretValueInvalid",
@@ -70,13 +75,13 @@ REFUSALS = (
     ),
     Refusal(
         "ApiKeyLost",
-        "Both Secrets with the API key were deleted at once, and the peers run with it.",
+        "Both Secrets with the API key were deleted, and the peers run with it.",
         {},
         beside=(WITH_KEY,),
     ),
     Refusal(
         "NameClash",
-        "A Service of the cluster's name belongs to somebody else.",
+        "A Service of the cluster's name was not created for this cluster.",
         {},
         beside=(manifest(Kind.SERVICE, "vectors", {}),),
     ),

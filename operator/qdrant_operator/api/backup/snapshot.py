@@ -1,6 +1,6 @@
-"""QdrantSnapshotSchedule and QdrantSnapshot: backups by the clock, and one backup.
+"""QdrantSnapshotSchedule and QdrantSnapshot: scheduled backups, and one backup.
 
-No I/O here. The schedule speaks CronJob's words.
+No I/O here. The fields of the schedule have the names of a CronJob's.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Globs = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=255)], ...],
     Field(min_length=1, max_length=100, json_schema_extra=LIST_SET),
 ]
-"""Names of collections; * and ? stand for any characters and for one."""
+"""Names of collections; * matches any characters, ? matches one character."""
 
 
 def _cron_field(value: str, alone: str = "") -> str:
-    """Pattern of one field of a cron expression: values, ranges, steps, lists; `alone` are further words."""
+    """Pattern of one field of a cron expression: values, ranges, steps, lists; `alone` are additional alternatives."""
     item = f"(([*]|{value}(-{value})?)(/[1-9][0-9]*)?{alone})"
     return f"{item}(,{item})*"
 
@@ -53,13 +53,13 @@ _CRON_RULE = rules(
     rule(
         f"self.matches('(?i)^({_CRON}|{_CRON_WORDS})$')",
         "spec.schedule: not a cron expression; write five fields (minute hour day month weekday), for example "
-        '"0 2 * * *" for every night at two, or a word such as @daily',
+        '"0 2 * * *" for every night at two, or a macro such as @daily',
     )
 )
 _ZONE_RULE = rules(
     rule(
         "self != 'Local'",
-        "spec.timeZone: Local is not a time zone here; name one, for example Europe/Paris or Etc/UTC",
+        "spec.timeZone: Local is not a valid time zone; set one, for example Europe/Paris or Etc/UTC",
     )
 )
 
@@ -67,28 +67,28 @@ _ZONE_RULE = rules(
 _FIXED_CLUSTER = rules(
     rule(
         "self == oldSelf",
-        "spec.clusterRef: cannot be changed; put the old name back, or make another QdrantSnapshotSchedule for "
-        "the other cluster",
+        "spec.clusterRef: cannot be changed; restore the old name, or create another QdrantSnapshotSchedule "
+        "for the other cluster",
     )
 )
 
 
 class JobResources(Model):
-    """CPU and memory of a snapshot's run. Memory is buffers, whatever the size of a shard."""
+    """CPU and memory of a snapshot's run. The memory is used for buffers, regardless of the size of a shard."""
 
     model_config = ConfigDict(json_schema_extra=rules(requests_within_limits("spec.job.resources")))
 
     requests: Annotated[Mapping[str, Quantity], Field(max_length=32)] = {"cpu": "100m", "memory": "160Mi"}
-    """What the scheduler sets aside."""
+    """Resources that the scheduler reserves."""
     limits: Annotated[Mapping[str, Quantity], Field(max_length=32)] = {"memory": "512Mi"}
-    """What a run may not exceed. Add cpu where a ResourceQuota wants it."""
+    """Resources that a run must not exceed. Add cpu if a ResourceQuota requires it."""
 
 
 class SnapshotJob(Model):
-    """The Job that makes a snapshot. Pull secrets, node selector and tolerations come from the QdrantCluster."""
+    """The Job that creates a snapshot. Pull secrets, node selector and tolerations come from the QdrantCluster."""
 
     active_deadline_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 86_400
-    """A run that has not ended so long after its Job was made fails, in seconds."""
+    """Maximum run time of the Job, in seconds. A run that has not ended by then fails."""
     resources: JobResources = Field(default_factory=JobResources)
     """CPU and memory of its container."""
 
@@ -97,43 +97,44 @@ class Retention(Model):
     """Which snapshots of the schedule are kept."""
 
     keep_last: Annotated[int, Field(ge=1, le=10000)]
-    """How many complete snapshots are kept. Failed ones do not count; the newest Verified one always stays."""
+    """Number of complete snapshots that are kept. Failed ones do not count; the newest Verified one is always kept."""
 
 
 class SnapshotScheduleSpec(Model):
-    """When snapshots are made, of what, and where they go."""
+    """When snapshots are created, of which collections, and where they are stored."""
 
     cluster_ref: Annotated[LocalRef, Field(json_schema_extra=_FIXED_CLUSTER)]
     """The QdrantCluster, in the same namespace. It cannot be changed."""
     schedule: Annotated[str, Field(max_length=128, json_schema_extra=_CRON_RULE)]
-    """Cron expression of five fields: minute, hour, day of month, month, day of week; or @daily and the like."""
+    """Cron expression of five fields: minute, hour, day of month, month, day of week; or a macro such as
+    @daily."""
     time_zone: Annotated[
         str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$", json_schema_extra=_ZONE_RULE)
     ] = "Etc/UTC"
     """Time zone of the schedule, for example Europe/Paris."""
     suspend: bool = False
-    """True: no new snapshots."""
+    """True: no new snapshots are created."""
     concurrency_policy: Literal["Forbid", "Allow"] = "Forbid"
-    """Forbid: while a snapshot runs, no other is started."""
+    """Forbid: while a snapshot runs, no other one is started."""
     starting_deadline_seconds: Annotated[int, Field(ge=0)] | None = None
-    """A missed snapshot is still made within this time, in seconds; absent: however late."""
+    """A missed snapshot is still created within this time, in seconds; absent: without a limit."""
     collections: Globs = ("*",)
-    """Collections by name; * and ? stand for any characters and for one."""
+    """Collections by name; * matches any characters, ? matches one character."""
     storage: Storage
-    """Where snapshots are kept."""
+    """Where snapshots are stored."""
     retention: Retention | None = None
     """Which snapshots are kept; absent: all."""
     verify: Verify = Field(default_factory=Verify)
-    """How a snapshot is checked before it counts."""
+    """How a snapshot is verified before it counts as complete."""
     job: SnapshotJob = Field(default_factory=SnapshotJob)
-    """The Jobs that make the snapshots."""
+    """The Jobs that create the snapshots."""
     deletion_policy: Literal["Retain", "Delete"] = "Delete"
-    """What becomes of the stored files of a snapshot that retention deletes. Whatever else deletes a snapshot of
-    the schedule leaves its files. Delete needs storage.s3.credentials: without it the files stay."""
+    """Whether the stored files are deleted when retention deletes a snapshot. Any other deletion of a snapshot of the
+    schedule keeps its files. Delete requires storage.s3.credentials: without it the files are kept."""
 
 
 class SnapshotScheduleStatus(Status):
-    """What the schedule did and will do."""
+    """Past and next snapshots of the schedule."""
 
     last_schedule_time: Time | None = None
     """When the newest snapshot was due."""
@@ -142,20 +143,20 @@ class SnapshotScheduleStatus(Status):
     last_successful_time: Time | None = None
     """When the newest complete snapshot was completed."""
     active: tuple[str, ...] = ()
-    """Names of QdrantSnapshots that run now."""
+    """Names of running QdrantSnapshots."""
     kept: Count | None = None
     """Complete snapshots that are kept."""
 
 
 class SnapshotSpec(Model):
-    """What is saved, and where to. A snapshot is of its moment: only deletionPolicy may be changed."""
+    """Which collections are saved, and where. Only deletionPolicy can be changed."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "self.clusterRef == oldSelf.clusterRef && self.collections == oldSelf.collections && "
                 "self.storage == oldSelf.storage && self.verify == oldSelf.verify && self.job == oldSelf.job",
-                "spec: cannot be changed, except deletionPolicy; make another QdrantSnapshot",
+                "spec: cannot be changed, except deletionPolicy; create another QdrantSnapshot",
             ),
         )
     )
@@ -163,20 +164,20 @@ class SnapshotSpec(Model):
     cluster_ref: LocalRef
     """The QdrantCluster, in the same namespace."""
     collections: Globs = ("*",)
-    """Collections by name; * and ? stand for any characters and for one."""
+    """Collections by name; * matches any characters, ? matches one character."""
     storage: Storage
-    """Where the snapshot is kept."""
+    """Where the snapshot is stored."""
     verify: Verify = Field(default_factory=Verify)
-    """How the snapshot is checked before it counts."""
+    """How the snapshot is verified before it counts as complete."""
     job: SnapshotJob = Field(default_factory=SnapshotJob)
-    """The Job that makes it."""
+    """The Job that creates it."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
-    """What becomes of the stored files when you delete this object. Delete counts while its QdrantCluster exists
-    and neither that nor the namespace is being deleted. It needs storage.s3.credentials: without it the files stay."""
+    """Whether the stored files are deleted with this object. Delete takes effect while the QdrantCluster exists and
+    neither it nor the namespace is being deleted. It requires storage.s3.credentials: without it the files are kept."""
 
 
 class SnapshotPhase(StrEnum):
-    """How far a snapshot is."""
+    """State of a snapshot."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -200,30 +201,30 @@ class SnapshotCollection(Model):
 
 
 class SnapshotMissing(Model):
-    """A collection that was to be saved and is not in the snapshot."""
+    """A collection that could not be saved."""
 
     name: str
     """Name of the collection."""
     reason: str
-    """One word for what went wrong."""
+    """Reason, as one CamelCase word."""
     message: str
-    """What went wrong."""
+    """Error message."""
 
 
 class SnapshotRetention(Model):
     """A decision of a schedule's retention."""
 
     uid: str
-    """The uid of the QdrantSnapshot that it is about: a copied status decides nothing."""
+    """Uid of the QdrantSnapshot that is to be deleted: in a copied status it does not match."""
     decided_at: Time
-    """When it was decided."""
+    """Time of the decision."""
 
 
 class SnapshotStatus(Status):
-    """What became of the snapshot."""
+    """Progress and result of the snapshot."""
 
     phase: SnapshotPhase | None = None
-    """How far it is. Complete: the manifest is written. Verified: the files were read back and agree.
+    """State of the snapshot. Complete: the manifest is written. Verified: the files were read back and match.
     PartiallyFailed: some collections are saved, those in missing are not. Failed: nothing is saved."""
     started_at: Time | None = None
     """When the run began."""
@@ -236,20 +237,20 @@ class SnapshotStatus(Status):
     points: Count | None = None
     """Points in all collections."""
     collections: Annotated[tuple[SnapshotCollection, ...], Field(json_schema_extra=list_map("name"))] = ()
-    """What was saved."""
+    """Collections that were saved."""
     missing: Annotated[tuple[SnapshotMissing, ...], Field(json_schema_extra=list_map("name"))] = ()
-    """What was to be saved and is not; absent when everything is saved."""
+    """Collections that could not be saved; absent if all were saved."""
     progress: str | None = None
-    """How far a running snapshot is, for example 12/24 shards, 4.1/9.8 GiB."""
+    """Progress of a running snapshot, for example 12/24 shards, 4.1/9.8 GiB."""
     message: str | None = None
-    """What went wrong, and what to do."""
+    """Error message with its remedy."""
     waiting_since: Time | None = None
-    """Since when a pending snapshot waits for what its message says."""
+    """Start of the wait that the message of a pending snapshot describes."""
     job: str | None = None
-    """The Job that does the work."""
+    """Name of the Job."""
     cluster_uid: str | None = None
-    """The uid of the QdrantCluster whose data is saved."""
+    """Uid of the QdrantCluster whose data is saved."""
     schedule_uid: str | None = None
-    """The uid of the QdrantSnapshotSchedule that made it; absent: it was made by hand."""
+    """Uid of the QdrantSnapshotSchedule that created the snapshot; absent: it was created by hand."""
     retention: SnapshotRetention | None = None
-    """Retention of the schedule deletes this object, and its stored files with it; absent: it has not decided so."""
+    """Decision of the schedule's retention to delete this object and its stored files; absent: there is none."""

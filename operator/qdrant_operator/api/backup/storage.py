@@ -1,6 +1,6 @@
-"""Object storage for snapshots, and how snapshots are checked.
+"""Object storage for snapshots, and how snapshots are verified.
 
-No I/O here. Credentials are named, never held.
+No I/O here. The spec names a Secret and never contains credentials.
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ from qdrant_operator.api.base import LocalRef, Model, rule, rules
 _BUCKET = rules(
     rule(
         "self.matches('^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$')",
-        "spec.storage.s3.bucket: not a bucket's name (3 to 63 lower-case letters, digits, dots and -); "
+        "spec.storage.s3.bucket: not a valid bucket name (3 to 63 lower-case letters, digits, dots and -); "
         "put folders into prefix",
     )
 )
 _PREFIX = rules(
     rule(
         "bytes(self).size() <= 400",
-        "spec.storage.s3.prefix: longer than 400 bytes; S3 takes 1,024 bytes for a whole key, shorten it",
+        "spec.storage.s3.prefix: longer than 400 bytes; S3 allows 1,024 bytes for a whole key; shorten it",
     ),
     rule(
         "!self.startsWith('/') && !self.contains('//')",
-        "spec.storage.s3.prefix: must not begin with / or contain //; write it as prod/",
+        "spec.storage.s3.prefix: must not begin with / or contain //; use the form prod/",
     ),
 )
 _ENDPOINT = rules(
     rule(
         "self.matches('^https?://[^/?#@ ]+/?$')",
-        "spec.storage.s3.endpoint: not the URL of a service; write it as https://host or http://host:port",
+        "spec.storage.s3.endpoint: not the URL of a service; use the form https://host or http://host:port",
     ),
     rule(
         "!self.matches('(?i)^https?://(169[.]254[.]|[[]fe80:|metadata([.]google[.]internal)?[.]?(:|/|$))')",
-        "spec.storage.s3.endpoint: a link-local address or a metadata service; write the S3 service's own address",
+        "spec.storage.s3.endpoint: a link-local address or a metadata service; set the address of the S3 service",
     ),
 )
 
 
 class S3Credentials(Model):
-    """Where the keys of an S3 account are."""
+    """Credentials of an S3 account."""
 
     secret_ref: LocalRef
-    """Secret with the keys accessKeyId and secretAccessKey, and sessionToken where one is used."""
+    """Secret with the keys accessKeyId and secretAccessKey, and optionally sessionToken."""
 
 
 class S3(Model):
-    """A bucket that speaks S3."""
+    """A bucket of S3 or of storage with the same protocol."""
 
     bucket: Annotated[str, Field(max_length=63, json_schema_extra=_BUCKET)]
     """Name of the bucket; it must exist."""
@@ -59,19 +59,19 @@ class S3(Model):
     endpoint: Annotated[str, Field(max_length=512, json_schema_extra=_ENDPOINT)] | None = None
     """URL of the S3 service; absent: AWS."""
     credentials: S3Credentials | None = None
-    """Keys of the account; absent: the Job uses the pod's own identity (IRSA, instance profile), and the operator
-    cannot delete files."""
+    """Credentials of the account; absent: the Job uses the identity of its pod (IRSA, instance profile), and the
+    operator cannot delete files."""
 
 
 class Storage(Model):
-    """Where snapshots are kept: exactly one member."""
+    """Where snapshots are stored: exactly one kind of storage."""
 
     s3: S3
-    """A bucket that speaks S3."""
+    """A bucket of S3 or of storage with the same protocol."""
 
 
 class Verify(Model):
-    """How a snapshot is checked before it counts."""
+    """How a snapshot is verified before it counts as complete."""
 
     mode: Literal["None", "Checksum"] = "Checksum"
     """Checksum: files are read back from storage and compared with their SHA-256."""

@@ -1,6 +1,6 @@
-"""Who may reach a cluster's peers over the network: the NetworkPolicy of a QdrantCluster.
+"""Which clients reach a cluster's peers: the NetworkPolicy of a QdrantCluster.
 
-No I/O here. A client is a NetworkPolicyPeer of Kubernetes, with its names and meanings.
+No I/O here. A client has the fields of Kubernetes' NetworkPolicyPeer, with the same meaning.
 """
 
 from __future__ import annotations
@@ -18,48 +18,47 @@ _IPV6 = "[0-9a-fA-F:]*:[0-9a-fA-F:.]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])"
 _RANGE = rules(
     rule(
         f"self.matches('^({_IPV4}|{_IPV6})$')",
-        "spec.networkPolicy.clients: ipBlock takes a range of addresses with its prefix length, for example "
+        "spec.networkPolicy.clients: ipBlock requires a range of addresses with a prefix length, for example "
         "10.0.0.0/8",
     )
 )
 _EXPRESSIONS = (
-    "!has(self.{0}) || !has(self.{0}.matchExpressions) || self.{0}.matchExpressions.all(one, "
-    "(one.operator in ['In', 'NotIn']) == (has(one.values) && one.values.size() > 0))"
+    "!has(self.{0}) || !has(self.{0}.matchExpressions) || self.{0}.matchExpressions.all(item, "
+    "(item.operator in ['In', 'NotIn']) == (has(item.values) && item.values.size() > 0))"
 )
 
 Range = Annotated[str, Field(max_length=64, json_schema_extra=_RANGE)]
-"""A range of addresses, as 10.0.0.0/8 or 2001:db8::/32."""
+"""A range of addresses, for example 10.0.0.0/8 or 2001:db8::/32."""
 
 
 class IPBlock(Model):
     """Addresses outside the Kubernetes cluster."""
 
     cidr: Range
-    """The range that is let in."""
+    """The range that is allowed."""
     except_: Annotated[tuple[Range, ...], Field(alias="except", max_length=64)] = ()
-    """Parts of it that are not."""
+    """Parts of the range that are not allowed."""
 
 
 class NetworkClient(Model):
-    """Pods or addresses that may use the cluster."""
+    """Pods or addresses that may connect to the cluster."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "has(self.podSelector) || has(self.namespaceSelector) || has(self.ipBlock)",
-                "spec.networkPolicy.clients: an entry names nobody; give it a podSelector, a namespaceSelector or "
-                "an ipBlock",
+                "spec.networkPolicy.clients: an entry is empty; set podSelector, namespaceSelector or ipBlock",
             ),
             rule(
                 "!has(self.ipBlock) || !(has(self.podSelector) || has(self.namespaceSelector))",
-                "spec.networkPolicy.clients: ipBlock excludes podSelector and namespaceSelector; make two entries "
-                "of it",
+                "spec.networkPolicy.clients: ipBlock excludes podSelector and namespaceSelector; use two "
+                "entries",
             ),
             *(
                 rule(
                     _EXPRESSIONS.format(selector),
-                    f"spec.networkPolicy.clients: a requirement of {selector} has the wrong values; In and NotIn "
-                    "need some, Exists and DoesNotExist take none",
+                    f"spec.networkPolicy.clients: a requirement of {selector} has invalid values; In and NotIn "
+                    "require values, Exists and DoesNotExist allow none",
                 )
                 for selector in ("podSelector", "namespaceSelector")
             ),
@@ -67,7 +66,8 @@ class NetworkClient(Model):
     )
 
     pod_selector: LabelSelector | None = None
-    """Pods with these labels ({}: all) in the cluster's own namespace, or where namespaceSelector says."""
+    """Pods with these labels ({}: all) in the cluster's own namespace, or in those that namespaceSelector
+    selects."""
     namespace_selector: LabelSelector | None = None
     """Namespaces with these labels ({}: all)."""
     ip_block: IPBlock | None = None
@@ -75,10 +75,10 @@ class NetworkClient(Model):
 
 
 class NetworkPolicy(Model):
-    """Who may reach the peers, where the network plugin enforces NetworkPolicies."""
+    """Which clients reach the peers, if the network plugin enforces NetworkPolicies."""
 
     enabled: bool = True
-    """Keep a NetworkPolicy for the peers: only they themselves may use the peer port 6335."""
+    """True: a NetworkPolicy allows only the peers themselves on the peer port 6335."""
     clients: Annotated[tuple[NetworkClient, ...], Field(max_length=64)] | None = None
-    """Who may use the API on 6333 and 6334. Absent: everybody, the API key decides. With a list, also an empty one,
-    only those in it, beside the peers, the operator and the snapshot Jobs."""
+    """Clients of the API on 6333 and 6334. Absent: all clients, protected by the API key. A list, also an empty one,
+    allows only its entries, in addition to the peers, the operator and the snapshot Jobs."""

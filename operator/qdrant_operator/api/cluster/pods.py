@@ -1,6 +1,6 @@
 """The part of a pod template that users may set: scheduling, identity and environment of the peers' pods.
 
-No I/O here. Field names and meanings are Kubernetes' own.
+No I/O here. Fields have the names and meanings of Kubernetes' API.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OWN_LABELS = rules(
 
 
 class Toleration(Model):
-    """Lets pods run on nodes with a matching taint."""
+    """Allows pods on nodes with a matching taint."""
 
     key: Annotated[str, Field(max_length=316)] | None = None
     """Taint key; absent with operator Exists: every taint."""
@@ -34,7 +34,7 @@ class Toleration(Model):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """Taint effect; absent: every effect."""
     toleration_seconds: int | None = None
-    """How long a NoExecute taint is tolerated, in seconds; absent: for ever."""
+    """How long a NoExecute taint is tolerated, in seconds; absent: without a limit."""
 
 
 class SelectorRequirement(Model):
@@ -52,26 +52,26 @@ class LabelSelector(Model):
     """Selects pods by their labels."""
 
     match_labels: Labels | None = None
-    """Labels that must all be there."""
+    """Labels that must all match."""
     match_expressions: Annotated[tuple[SelectorRequirement, ...], Field(max_length=16)] | None = None
-    """Requirements that must all hold."""
+    """Requirements that must all match."""
 
 
 class TopologySpread(Model):
-    """Spreads pods over zones or nodes."""
+    """Spreads pods across zones or nodes."""
 
     max_skew: Annotated[int, Field(ge=1)]
     """Largest difference in pods between two domains."""
     topology_key: Annotated[str, Field(max_length=316)]
     """Node label that names the domain, for example topology.kubernetes.io/zone."""
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"]
-    """What to do with a pod that cannot be placed so."""
+    """What to do with a pod that does not satisfy the constraint."""
     label_selector: LabelSelector | None = None
     """Pods that count; absent: the peers of this cluster."""
     match_label_keys: tuple[str, ...] | None = None
-    """Labels whose values must be those of the pod itself."""
+    """Labels whose values must be the same as those of the pod."""
     min_domains: Annotated[int, Field(ge=1)] | None = None
-    """Least number of domains."""
+    """Minimum number of domains."""
     node_affinity_policy: Literal["Honor", "Ignore"] | None = None
     """Whether nodes outside the pod's affinity count."""
     node_taints_policy: Literal["Honor", "Ignore"] | None = None
@@ -85,8 +85,8 @@ class EnvVar(Model):
         json_schema_extra=rules(
             rule(
                 "!self.name.upperAscii().startsWith('QDRANT__')",
-                "spec.podTemplate.spec.env: variables that begin with QDRANT__, in any case, would override what the "
-                "operator sets; put the setting into spec.config",
+                "spec.podTemplate.spec.env: variables that begin with QDRANT__, in any case, would override the "
+                "operator's settings; put the setting into spec.config",
                 field=".name",
             ),
             rule(
@@ -102,7 +102,7 @@ class EnvVar(Model):
     name: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
     """Name of the variable."""
     value: Annotated[str, Field(max_length=32768)] = ""
-    """Its value, as it is."""
+    """Value of the variable."""
 
 
 class PodMetadata(Model):
@@ -115,14 +115,14 @@ class PodMetadata(Model):
 
 
 class PodSpec(Model):
-    """Where the peers' pods run, and as whom."""
+    """Scheduling, identity and environment of the peers' pods."""
 
     node_selector: Labels | None = None
     """Labels that a node must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] | None = None
     """Taints that are tolerated."""
     affinity: Annotated[Mapping[str, Any], Field(json_schema_extra=FREE_FORM)] | None = None
-    """Kubernetes' affinity, as in any pod. Absent: peers prefer different nodes."""
+    """Affinity, as in any pod. Absent: peers prefer different nodes."""
     topology_spread_constraints: (
         Annotated[
             tuple[TopologySpread, ...],
@@ -130,17 +130,17 @@ class PodSpec(Model):
         ]
         | None
     ) = None
-    """How peers are spread over zones or nodes."""
+    """How peers are spread across zones or nodes."""
     priority_class_name: Annotated[str, Field(max_length=253)] | None = None
-    """Priority of the pods."""
+    """Priority class of the pods."""
     service_account_name: Annotated[str, Field(max_length=253)] | None = None
-    """An existing ServiceAccount; absent: one is made for the cluster."""
+    """An existing ServiceAccount; absent: one is created for the cluster."""
     env: Annotated[tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
-    """Environment variables that are added. Qdrant's settings belong into spec.config."""
+    """Environment variables that are added. Qdrant's settings belong in spec.config."""
 
 
 class PodTemplate(Model):
-    """What is added to the peers' pods."""
+    """Additions to the template of the peers' pods."""
 
     metadata: PodMetadata = Field(default_factory=PodMetadata)
     """Labels and annotations."""

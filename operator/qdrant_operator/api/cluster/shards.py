@@ -14,26 +14,26 @@ from qdrant_operator.api.base import LIST_SET, Model, rule, rules
 _DURATION = rules(
     rule(
         "self.matches('^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$') && size(self) > 1",
-        "spec.shards: a duration is hours, minutes and seconds in this order; for example 30m or 1h30m",
+        "spec.shards: a duration has hours, minutes and seconds in this order; for example 30m or 1h30m",
     )
 )
 Duration = Annotated[str, Field(max_length=20, json_schema_extra=_DURATION)]
-"""A span of time in Go's words, such as 30m."""
+"""A duration in the format of Go, for example 30m."""
 
 
 class Transfers(Model):
     """How shards are copied between peers."""
 
     per_cluster: Annotated[int, Field(ge=1, le=32)] = 2
-    """Transfers at a time in the whole cluster."""
+    """Maximum number of concurrent transfers in the cluster."""
     per_peer: Annotated[int, Field(ge=1, le=8)] = 1
-    """Transfers at a time into one peer, and out of one peer."""
+    """Maximum number of concurrent transfers to one peer, and from one peer."""
     method: Literal["snapshot", "stream_records", "wal_delta"] = "snapshot"
-    """How Qdrant copies a shard. snapshot keeps the index and disturbs applications least."""
+    """How Qdrant copies a shard. snapshot keeps the index and affects applications least."""
 
 
 class Window(Model):
-    """When shards may be moved only to level the peers; repair, draining and replication never wait."""
+    """When shards may be moved to level the peers. Repair, draining and replication do not wait for it."""
 
     schedule: Annotated[str, Field(min_length=1, max_length=100)]
     """When the window opens: a cron expression, for example "0 1 * * *"."""
@@ -44,22 +44,22 @@ class Window(Model):
 
 
 class Shards(Model):
-    """How replicas are placed and moved."""
+    """Placement and transfers of replicas."""
 
     placement: Literal["Auto", "DrainOnly", "Manual"] = "Auto"
-    """Auto: repair, drain, replicate and balance. DrainOnly: all but balancing. Manual: nothing moves."""
+    """Auto: repair, drain, replicate and balance. DrainOnly: all except balancing. Manual: nothing moves."""
     zone_key: Annotated[str, Field(max_length=316)] | None = None
-    """Label of the pods that names their zone, for example topology.kubernetes.io/zone (Kubernetes 1.35 copies
-    it from the node). Absent: zones are not looked at."""
+    """Label of the pods with their zone, for example topology.kubernetes.io/zone (Kubernetes 1.35 copies it from the
+    node). Absent: zones are ignored."""
     transfers: Transfers = Field(default_factory=Transfers)
     """How shards are copied between peers."""
     window: Window | None = None
-    """When shards may be moved only to level the peers. Absent: always."""
+    """When shards may be moved to level the peers. Absent: always."""
     replace_lost_peer_after: Duration | None = None
-    """After this time a peer whose volume is gone is removed by force, if every shard of it has another sound
+    """After this time a peer whose volume is lost is removed by force, if every shard of it has another sound
     replica. Absent: only peers named in replaceLostPeers."""
     replace_lost_peers: Annotated[
         tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=100, json_schema_extra=LIST_SET)
     ] = ()
-    """Ids of peers whose volume is gone and that may be removed by force, if every shard of them has another
-    sound replica. status.blocked says which."""
+    """Ids of peers whose volume is lost and that may be removed by force, if every shard of them has another
+    sound replica. status.blocked shows the ids."""

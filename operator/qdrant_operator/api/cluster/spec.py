@@ -1,7 +1,6 @@
 """QdrantCluster: peers that form one Raft cluster, and everything Kubernetes needs to run them.
 
-No I/O here: what is wrong with a spec by itself is said by the schema and its CEL rules; what needs the
-world is decided elsewhere.
+No I/O here. The schema and its CEL rules check what the spec alone determines; all other checks are in `domain`.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from qdrant_operator.api.cluster.shards import Shards
 _RELEASE = rules(
     rule(
         "self.matches('^v[0-9]{1,4}[.][0-9]{1,4}[.][0-9]{1,4}$')",
-        "spec.version: write a Qdrant release in full, for example v1.19.0",
+        "spec.version: not a full Qdrant release; set one, for example v1.19.0",
     ),
     rule(
         "!self.matches('^v[0-9]{1,4}[.][0-9]{1,4}[.][0-9]{1,4}$') || "
@@ -42,7 +41,7 @@ _RELEASE = rules(
 _UNTAGGED = rules(
     rule(
         "!self.contains('@') && !self.matches(':[^/]*$')",
-        "spec.image.repository: leave tag and digest out; the tag is spec.version",
+        "spec.image.repository: has a tag or a digest; remove it, the tag is spec.version",
     )
 )
 
@@ -53,21 +52,21 @@ _SIZE = rules(
     ),
     rule(
         quantity_order("self", "oldSelf") + " == 0",
-        "spec.persistence.size: cannot be changed while the cluster exists; put the old size back, or make a "
+        "spec.persistence.size: cannot be changed while the cluster exists; restore the old size, or create a "
         "QdrantCluster of another name with the size you need",
     ),
 )
 
 
 class Image(Model):
-    """Where Qdrant's container image comes from; the tag is spec.version."""
+    """Container image of Qdrant; the tag is spec.version."""
 
     repository: Annotated[str, Field(min_length=1, max_length=512, json_schema_extra=_UNTAGGED)] = (
         "docker.io/qdrant/qdrant"
     )
     """Image without a tag."""
     digest: Annotated[str | None, Field(pattern="^sha256:[0-9a-f]{64}$", max_length=71)] = None
-    """Pins the image, for example sha256:…; it belongs to spec.version and is changed together with it."""
+    """Digest that pins the image, for example sha256:…; change it together with spec.version."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When the kubelet pulls the image."""
     pull_secrets: Annotated[tuple[LocalRef, ...], Field(max_length=16)] = ()
@@ -80,9 +79,9 @@ class Resources(Model):
     model_config = ConfigDict(json_schema_extra=rules(requests_within_limits("spec.resources")))
 
     requests: Annotated[Mapping[str, Quantity], Field(max_length=32)] | None = None
-    """What the scheduler sets aside, for example cpu: "2" and memory: 8Gi."""
+    """Resources that the scheduler reserves, for example cpu: "2" and memory: 8Gi."""
     limits: Annotated[Mapping[str, Quantity], Field(max_length=32)] | None = None
-    """What a peer may not exceed. Set memory here: Qdrant uses what it finds."""
+    """Resources that a peer must not exceed. Set memory: Qdrant uses all memory that is available to it."""
 
 
 class Persistence(Model):
@@ -93,9 +92,9 @@ class Persistence(Model):
             rule(
                 "has(self.storageClassName) == has(oldSelf.storageClassName) && "
                 "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-                "spec.persistence.storageClassName: cannot be changed while the cluster exists; put the old "
-                "value back, or make a QdrantCluster of another name with the class you need; one that never formed "
-                "may be deleted and applied again",
+                "spec.persistence.storageClassName: cannot be changed while the cluster exists; restore the "
+                "old value, or create a QdrantCluster of another name with the class you need; a cluster that never "
+                "formed may be deleted and applied again",
             ),
         )
     )
@@ -105,21 +104,21 @@ class Persistence(Model):
     storage_class_name: Annotated[str, Field(max_length=253)] | None = None
     """Storage class of the volumes; absent: the default class of the Kubernetes cluster."""
     when_deleted: Literal["Retain", "Delete"] = "Retain"
-    """What becomes of the volumes when the QdrantCluster is deleted. Deleting its StatefulSet deletes no volume."""
+    """Whether the volumes are deleted with the QdrantCluster. Deleting the StatefulSet deletes no volume."""
     when_scaled: Literal["Retain", "Delete"] = "Delete"
-    """What becomes of the volume of a peer that was drained and removed. It can never join again: a volume that
-    is kept holds a later scale-out back until somebody deletes it."""
+    """Whether the volume of a peer is deleted after a scale-in has removed the peer. A removed peer can never join
+    again: a retained volume blocks a later scale-out until its claim is deleted."""
 
 
 class KeySource(Model):
-    """Where an API key comes from."""
+    """Source of an API key."""
 
     secret_ref: SecretKeyRef
     """The Secret and the key in it. An empty value is refused: Qdrant would start without a key."""
 
 
 class Auth(Model):
-    """Who may use the cluster."""
+    """API keys of the cluster."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -136,7 +135,7 @@ class Auth(Model):
     read_only_api_key: KeySource | None = None
     """Key that may only read. Absent: there is none."""
     disabled: bool = False
-    """True: everybody who reaches the port may read and write."""
+    """True: every client that reaches the port may read and write."""
 
 
 class Service(Model):
@@ -149,14 +148,14 @@ class Service(Model):
 
 
 class ClusterSpec(Model):
-    """What the cluster shall be."""
+    """Desired state of the cluster."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "self.version == oldSelf.version || !has(self.image) || !has(self.image.digest) || "
                 "!has(oldSelf.image) || !has(oldSelf.image.digest) || self.image.digest != oldSelf.image.digest",
-                "spec.image.digest: names the image of the old version; change it together with spec.version, or "
+                "spec.image.digest: is the image of the old version; change it together with spec.version, or "
                 "remove it",
                 field=".image.digest",
             ),
@@ -166,7 +165,7 @@ class ClusterSpec(Model):
     version: Annotated[str, Field(max_length=20, json_schema_extra=_RELEASE)]
     """Qdrant release, for example v1.19.0; v1.17 or later."""
     image: Image = Field(default_factory=Image)
-    """Where Qdrant's container image comes from."""
+    """Container image of Qdrant."""
     replicas: Annotated[int, Field(ge=1, le=100)] = 3
     """Number of peers. Three or more survive the loss of one."""
     resources: Resources = Field(default_factory=Resources)
@@ -174,18 +173,19 @@ class ClusterSpec(Model):
     persistence: Persistence = Field(default_factory=Persistence)
     """The volume of each peer."""
     auth: Auth = Field(default_factory=Auth)
-    """Who may use the cluster."""
+    """API keys of the cluster."""
     config: Annotated[Mapping[str, Any], Field(max_length=64, json_schema_extra=FREE_FORM)] = Field(
         default_factory=dict
     )
-    """Merged into Qdrant's own configuration, in its words, for example storage: {performance: {…}}; at most 64 KiB."""
+    """Merged over Qdrant's configuration, with Qdrant's own keys, for example storage: {performance: {…}}; at most
+    64 KiB."""
     pod_template: PodTemplate = Field(default_factory=PodTemplate)
-    """What is added to the peers' pods."""
+    """Additions to the template of the peers' pods."""
     service: Service = Field(default_factory=Service)
     """The Service that applications use."""
     network_policy: NetworkPolicy = Field(default_factory=NetworkPolicy)
-    """Who may reach the peers, where the network plugin enforces NetworkPolicies."""
+    """Which clients reach the peers, if the network plugin enforces NetworkPolicies."""
     shards: Shards = Field(default_factory=Shards)
-    """How replicas are placed and moved."""
+    """Placement and transfers of replicas."""
     paused: bool = False
-    """True: observe and report, change nothing."""
+    """True: the operator observes and reports, and changes nothing."""

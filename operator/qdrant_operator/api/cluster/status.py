@@ -1,6 +1,6 @@
-"""Status of a QdrantCluster: what is true of its peers and shards now.
+"""Status of a QdrantCluster: current state of its peers and shards.
 
-No I/O here; `phase` is a display word that nothing may read back.
+No I/O here. `phase` is for display only; no decision reads it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from qdrant_operator.api.base import Blocked, Model, Status, Time, list_map
 
 
 class ClusterPhase(StrEnum):
-    """One word for people; decisions read conditions and facts instead."""
+    """Summary for display; decisions use conditions and observed state instead."""
 
     PENDING = "Pending"
     BOOTSTRAPPING = "Bootstrapping"
@@ -29,7 +29,7 @@ class ClusterPhase(StrEnum):
 
 
 class Endpoints(Model):
-    """Where applications find the cluster."""
+    """Addresses for applications."""
 
     rest: str
     """URL of the REST API."""
@@ -47,47 +47,48 @@ class PeerStatus(Model):
     id: int | None = None
     """Peer id in consensus; absent while the peer has not answered."""
     state: str = "Unknown"
-    """What is known of the peer, in one word."""
+    """State of the peer, as one word."""
     version: str | None = None
     """Qdrant release that the peer runs."""
     zone: str | None = None
-    """Its zone, where spec.shards.zoneKey names the label."""
+    """Zone of the pod, if spec.shards.zoneKey is set."""
     shards: Annotated[int, Field(ge=0)] | None = None
     """Replicas of shards that the peer holds."""
     points: Annotated[int, Field(ge=0)] | None = None
     """Points in these replicas."""
     bytes: Annotated[int, Field(ge=0)] | None = None
-    """Vectors and payloads in these replicas, in bytes."""
+    """Size of vectors and payloads in these replicas, in bytes."""
 
 
 class ShardCounts(Model):
     """Replicas of all shards of all collections."""
 
     wanted: Annotated[int, Field(ge=0)] = 0
-    """Replicas that the collections ask for."""
+    """Desired replicas of all collections."""
     sound: Annotated[int, Field(ge=0)] = 0
     """Replicas that are active, on a peer that answers, and complete."""
     dead: Annotated[int, Field(ge=0)] = 0
-    """Replicas that some peer says are dead."""
+    """Replicas that at least one peer reports as Dead."""
     transfers: Annotated[int, Field(ge=0)] = 0
-    """Shard transfers under way."""
+    """Running shard transfers."""
     imbalance: Annotated[int, Field(ge=0)] | None = None
     """Largest difference, in any collection or shard key, between the replicas of two peers; 0 or 1 is level."""
 
 
 class Bootstrap(Model):
-    """The record of how the Raft cluster was formed: written before the pods it speaks of exist."""
+    """Record of the formation of the Raft cluster, written before the pods exist."""
 
     phase: Literal["Started", "Formed", "Complete", "Adopted"]
-    """Started: one pod may form it. Formed: it did. Complete: the others joined. Adopted: found running."""
+    """Started: one pod may form the cluster. Formed: it has formed the cluster. Complete: all peers have joined.
+    Adopted: a StatefulSet or volumes existed before this record."""
     pod: str | None = None
     """The pod that was allowed to form the cluster."""
     peer_id: int | None = None
-    """Its peer id, once known."""
+    """Id of its peer, once known."""
 
 
 class Member(Model):
-    """Which peer lives on which volume."""
+    """A peer and the volume that holds its data."""
 
     pod: str
     """Name of the pod."""
@@ -96,63 +97,65 @@ class Member(Model):
     claim_uid: str
     """Uid of the volume claim that holds the peer's data."""
     lost_since: Time | None = None
-    """Since when the pod has another or an empty volume, while its peer is still a member that does not answer."""
+    """Since when the pod has a different or an empty volume, while its peer is still part of consensus and does not
+    answer."""
 
 
 class Leaving(Model):
-    """The peer that is being removed: written before it is acted upon."""
+    """Record of the peer that is being removed, written before its removal."""
 
     pod: str
     """Name of the pod."""
     peer_id: int | None = None
-    """Id of the peer; absent where it never joined."""
+    """Id of the peer; absent if it never joined."""
     claim_uid: str = ""
-    """Uid of its volume claim; empty where there is none."""
+    """Uid of its volume claim; empty if there is none."""
     phase: Literal["Removing", "Removed"]
-    """Removing: it holds nothing and is taken out of consensus. Removed: its pod and its volume go."""
+    """Removing: the peer holds no shards and is being removed from consensus. Removed: it is removed; its pod and
+    volume are being deleted."""
 
 
 class Advice(Model):
-    """Something that works, and that production should not have."""
+    """A setting that works and is not recommended for production."""
 
     reason: str
-    """One CamelCase word."""
+    """Reason, as one CamelCase word."""
     message: str
-    """What was seen, and what to do."""
+    """What was observed, and what to do."""
 
 
 class ClusterStatus(Status):
-    """What is true of the cluster now."""
+    """Current state of the cluster."""
 
     phase: ClusterPhase | None = None
-    """One word for people; wait for the condition Ready instead."""
+    """Summary for display; wait for the condition Ready instead."""
     version: str | None = None
-    """Qdrant release that all answering peers run at least."""
+    """Qdrant release of all peers that answer; unset while they run different releases."""
     highest_version: str | None = None
-    """Highest Qdrant release that ever ran; nothing lowers it but a downgrade that was allowed."""
+    """Highest Qdrant release that ever ran. Only an allowed downgrade lowers it."""
     leader: str | None = None
-    """Pod of the peer that leads consensus."""
+    """Pod of the leader of consensus."""
     endpoint: Endpoints | None = None
-    """Where applications find the cluster."""
+    """Addresses for applications."""
     peers: Annotated[tuple[PeerStatus, ...], Field(json_schema_extra=list_map("pod"))] = ()
     """The pods and their peers."""
     peers_ready: str | None = None
-    """Ready peers of wanted peers, for example 3/3."""
+    """Ready and desired peers, for example 3/3."""
     shards: ShardCounts | None = None
     """Replicas of all shards of all collections."""
     shards_sound: str | None = None
-    """Sound replicas of wanted replicas, for example 24/24."""
+    """Sound and desired replicas, for example 24/24."""
     plan: tuple[str, ...] = ()
-    """The first steps that will be taken."""
+    """The next steps, in order."""
     planned: Annotated[int, Field(ge=0)] | None = None
-    """How many steps will be taken in all."""
+    """Total number of planned steps."""
     blocked: tuple[Blocked, ...] = ()
-    """Steps that a guard holds back."""
+    """Steps that a guard blocks."""
     bootstrap: Bootstrap | None = None
-    """The record of how the Raft cluster was formed."""
+    """Record of the formation of the Raft cluster."""
     members: Annotated[tuple[Member, ...], Field(json_schema_extra=list_map("pod"))] = ()
-    """Which peer lives on which volume; a lost volume is known by it."""
+    """Peers and their volumes; a lost volume is detected with this record."""
     leaving: Leaving | None = None
     """The peer that is being removed."""
     advice: tuple[Advice, ...] = ()
-    """What production should not have."""
+    """Settings that are not recommended for production."""

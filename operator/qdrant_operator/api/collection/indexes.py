@@ -1,4 +1,4 @@
-"""Payload indexes: which payload fields can be filtered by quickly, and how.
+"""Payload indexes: payload fields with an index for filtering.
 
 No I/O here. Attribute names are those of Qdrant's REST API.
 """
@@ -49,17 +49,17 @@ class PayloadIndex(Model):
     field: Annotated[str, Field(min_length=1, max_length=255)]
     """Payload field; nested ones with dots, for example author.name."""
     type: IndexType
-    """What the field holds. A change of type rebuilds the index."""
+    """Type of the field's values. A change rebuilds the index."""
     is_tenant: bool | None = None
-    """keyword, uuid: the field tells tenants apart; points of a tenant are stored together."""
+    """keyword, uuid: the field identifies the tenant; the points of a tenant are stored together."""
     is_principal: bool | None = None
-    """integer, float, datetime: most queries filter by this field; storage is ordered by it."""
+    """integer, float, datetime: most queries filter by this field; storage is sorted by it."""
     lookup: bool | None = None
     """integer: supports exact matches; absent: true."""
     range: bool | None = None
     """integer: supports ranges; absent: true."""
     tokenizer: Literal["prefix", "whitespace", "word", "multilingual"] | None = None
-    """text: how words are told apart; absent: word."""
+    """text: how text is split into words; absent: word."""
     min_token_len: Count | None = None
     """text: shorter words are ignored."""
     max_token_len: Count | None = None

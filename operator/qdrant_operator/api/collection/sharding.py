@@ -1,6 +1,6 @@
-"""Sharding: how a collection's points are divided, and the shard keys of a collection that is divided by hand.
+"""Sharding of a collection, and the shard keys of a collection with custom sharding.
 
-No I/O here. A key is text or a number, and 1 and "1" are two keys: Qdrant tells them apart, so does this module.
+No I/O here. A key is text or a number, and 1 and "1" are different keys, as in Qdrant.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ KeyName = Annotated[
         json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "minLength": 1, "maxLength": 128}
     ),
 ]
-"""A shard key as applications name it: text, or a number from 0."""
+"""A shard key: text, or a number from 0."""
 
 
 class KeyPeers(Model):
-    """The peers that may hold a shard key."""
+    """Peers that may hold a shard key."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "has(self.zone) != has(self.pods)",
                 "spec.sharding.keys.peers: set exactly one of zone and pods; remove the other, or remove peers "
-                "to let every peer hold the key",
+                "to allow every peer",
             )
         )
     )
@@ -43,12 +43,12 @@ class KeyPeers(Model):
 
 
 class ShardingKey(Model):
-    """One shard key: a part of the collection that applications write to and search by name."""
+    """One shard key: a part of the collection that applications select by name."""
 
     key: KeyName
-    """What applications call it. 1 and "1" are two keys."""
+    """Name of the key. 1 and "1" are different keys."""
     shards: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Shards of the key. Qdrant cannot change it once the key is made."""
+    """Shards of the key. Qdrant cannot change it after the key is created."""
     replication_factor: Annotated[int, Field(ge=1, le=100)] | None = None
     """Replicas of each of its shards, on different peers; absent: the collection's replicationFactor."""
     peers: KeyPeers | None = None
@@ -65,8 +65,8 @@ class Sharding(Model):
                 "spec.sharding.keys: only with method Custom; remove the keys or set method to Custom",
             ),
             rule(
-                "!has(self.keys) || self.keys.all(one, self.keys.exists_one(other, other.key == one.key))",
-                "spec.sharding.keys: a key stands there twice; remove one of the two",
+                "!has(self.keys) || self.keys.all(item, self.keys.exists_one(other, other.key == item.key))",
+                "spec.sharding.keys: duplicate key; remove one of the two",
             ),
         )
     )
@@ -77,15 +77,15 @@ class Sharding(Model):
             json_schema_extra=rules(
                 rule(
                     "self == oldSelf",
-                    "spec.sharding.method: cannot be changed, Qdrant decides it when it makes a collection; put "
-                    "the old value back, or make another QdrantCollection and copy the points",
+                    "spec.sharding.method: cannot be changed after Qdrant has created the collection; restore the "
+                    "old value, or create another QdrantCollection and copy the points",
                 )
             )
         ),
     ] = "Auto"
-    """Auto: Qdrant divides points by their ids. Custom: applications name a shard key with each write."""
+    """Auto: Qdrant divides points by their ids. Custom: applications set a shard key in each write."""
     keys: Annotated[tuple[ShardingKey, ...], Field(max_length=256)] = ()
-    """The shard keys. Missing ones are made, their replicas follow; others are removed as onKeyRemoval says."""
+    """The shard keys. Missing keys are created; others are removed as onKeyRemoval defines."""
     on_key_removal: Literal["Refuse", "Delete"] = "Refuse"
-    """What becomes of a key that is not declared: Refuse removes it only when it holds no point; Delete removes
-    it with its points."""
+    """What happens to a key that is no longer declared. Refuse: it is removed only if it holds no points. Delete: it is
+    removed with its points."""

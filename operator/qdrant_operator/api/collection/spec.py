@@ -1,7 +1,7 @@
-"""QdrantCollection: a collection in a cluster, as it shall be and as it is.
+"""QdrantCollection: desired and current state of a collection in a cluster.
 
-No I/O here. Fields without a default mean Qdrant's own choice when absent. Which changes Qdrant cannot
-make is decided against the world, in a condition; only what names the collection is immutable here.
+No I/O here. For an absent field without a default, Qdrant's own default applies. Only the fields that name the
+collection are immutable in the schema; the condition Synced reports other changes that Qdrant cannot make.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from qdrant_operator.api.collection.vectors import SparseVector, Vector
 NAME_BYTES = 180
 """Longest name of a collection, in bytes of UTF-8.
 
-Qdrant names directories and files after it, and file systems take 255 bytes a name. Qdrant 1.19 adds at most 58:
+Qdrant uses it in the names of directories and files, and file systems allow 255 bytes. Qdrant 1.19 adds at most 58:
 `-<peer>-<time>.snapshot-temp-<random>` around a snapshot of a collection (peer ids of 16 digits), and
-`-shard-<shard>-<time>.snapshot-temp-<random>` around one of a shard (shard ids of 10 digits). What is left of 197
-is room for a longer suffix in a later release.
+`-shard-<shard>-<time>.snapshot-temp-<random>` around one of a shard (shard ids of 10 digits). The rest of 197
+is reserved for a longer suffix in a later release.
 """
 
 
 def _fits(field: str) -> dict[str, Any]:
-    """The rule that Qdrant can make files for this name, and that it stays one segment of a path."""
+    """The rule that Qdrant can create files for this name, and that it is one segment of a path."""
     return rules(
         rule(
             f"bytes(self).size() <= {NAME_BYTES}",
-            f"spec.{field}: at most {NAME_BYTES} bytes (a character takes up to 4), because Qdrant names files after "
-            "it; choose a shorter name",
+            f"spec.{field}: at most {NAME_BYTES} bytes (a character takes up to 4), because Qdrant uses it in file "
+            "names; choose a shorter name",
         ),
         rule("!(self in ['.', '..'])", f"spec.{field}: . and .. are directories; choose another name"),
     )
@@ -50,15 +50,15 @@ def _collection_name(field: str) -> Any:
 
 
 CollectionName = Annotated[str, _collection_name("name")]
-"""Names that Qdrant takes for collections."""
+"""Names that Qdrant accepts for collections."""
 AliasName = Annotated[str, _collection_name("aliases")]
-"""Names that Qdrant takes for aliases: those of collections, so that an alias can become one."""
+"""Names that Qdrant accepts for aliases: those of collections, so that a collection can replace an alias."""
 
 _FIXED_CLUSTER = rules(
     rule(
         "self == oldSelf",
-        "spec.clusterRef: cannot be changed; put the old name back, or make another QdrantCollection for the "
-        "other cluster",
+        "spec.clusterRef: cannot be changed; restore the old name, or create another QdrantCollection for "
+        "the other cluster",
     )
 )
 
@@ -75,13 +75,13 @@ def _vector_names(field: str) -> dict[str, Any]:
 
 
 class CollectionSpec(Model):
-    """What the collection shall be."""
+    """Desired state of the collection."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "!has(self.vectors) || !has(self.namedVectors)",
-                "spec.vectors: excludes spec.namedVectors; for one unnamed vector keep vectors, else move it "
+                "spec.vectors: excludes spec.namedVectors; for one unnamed vector keep vectors, otherwise move it "
                 "into namedVectors under a name",
             ),
             rule(
@@ -91,7 +91,7 @@ class CollectionSpec(Model):
             rule(
                 "!has(self.namedVectors) || !has(self.sparseVectors) || "
                 "self.sparseVectors.all(name, !(name in self.namedVectors))",
-                "spec.sparseVectors: a name stands in spec.namedVectors too; give one of them another name",
+                "spec.sparseVectors: duplicate name, it is also in spec.namedVectors; rename one of the two",
             ),
             rule(
                 "!has(self.writeConsistencyFactor) || self.writeConsistencyFactor <= "
@@ -123,48 +123,48 @@ class CollectionSpec(Model):
         ]
         | None
     ) = None
-    """Sparse vectors by name, beside the others or alone."""
+    """Sparse vectors by name, alone or in addition to other vectors."""
     shard_number: Annotated[int, Field(ge=1, le=10000)] | None = None
-    """Shards; absent: one per peer when the collection is made, unless spec.config.storage.collection of the
-    QdrantCluster says otherwise. Qdrant cannot change it in place."""
+    """Number of shards; absent: one per peer when the collection is created, unless spec.config.storage.collection of
+    the QdrantCluster sets a default. Qdrant cannot change it in place."""
     replication_factor: Annotated[int, Field(ge=1, le=100)] | None = None
     """Replicas of each shard, on different peers; absent: 1, unless spec.config.storage.collection of the
-    QdrantCluster says otherwise. Two or more survive the loss of a peer."""
+    QdrantCluster sets a default. With 2 or more, no data is lost with one peer."""
     write_consistency_factor: Annotated[int, Field(ge=1, le=100)] | None = None
-    """Replicas that must take a write before it is acknowledged; absent: 1, unless spec.config.storage.collection
-    of the QdrantCluster says otherwise."""
+    """Replicas that must confirm a write before it is acknowledged; absent: 1, unless spec.config.storage.collection
+    of the QdrantCluster sets a default."""
     read_fan_out_factor: Count | None = None
-    """Further replicas that a read is sent to at once; the quickest answer counts. Absent: 0."""
+    """Additional replicas that a read is sent to at the same time; the fastest answer is used. Absent: 0."""
     sharding: Sharding | None = None
-    """How points are divided into shards; absent: as Qdrant does it, by their ids."""
+    """How points are distributed to shards; absent: by their ids, Qdrant's default."""
     on_disk_payload: bool | None = None
     """True: payloads are read from disk instead of memory."""
     hnsw: Hnsw | None = None
-    """The graph that makes vector search quick."""
+    """The HNSW graph for vector search."""
     optimizers: Optimizers | None = None
     """When segments are rebuilt."""
     wal: Wal | None = None
     """The write-ahead log of each shard. Qdrant cannot change it later."""
     quantization: Quantization | None = None
-    """Smaller copies of the vectors for quick search."""
+    """Compressed copies of the vectors for fast search."""
     strict_mode: StrictMode | None = None
-    """Limits on what applications may ask of the collection."""
+    """Limits for requests of applications to the collection."""
     payload_indexes: Annotated[
         tuple[PayloadIndex, ...], Field(max_length=100, json_schema_extra=list_map("field"))
     ] = ()
-    """Payload fields that can be filtered by quickly. Missing indexes are built, others are kept."""
+    """Payload fields with an index for filtering. Missing indexes are created, others are kept."""
     prune_payload_indexes: bool = False
     """True: indexes that are not declared are removed."""
     aliases: Annotated[tuple[AliasName, ...], Field(max_length=100, json_schema_extra=LIST_SET)] = ()
     """Other names for the collection; moved in one atomic call."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
-    """What becomes of the collection and its data when this object is deleted."""
+    """Whether the collection and its data are deleted with this object."""
     adoption: Literal["IfMatching", "Never"] = "IfMatching"
-    """Whether a collection of this name that exists already may become this one."""
+    """IfMatching: an existing collection of this name is adopted if it is as declared. Never: it is not adopted."""
 
 
 class CollectionPhase(StrEnum):
-    """One word for people; decisions read conditions and facts instead."""
+    """Summary for display; decisions use conditions and observed state instead."""
 
     PENDING = "Pending"
     CREATING = "Creating"
@@ -180,52 +180,52 @@ class CollectionShards(Model):
     """Replicas of the collection's shards."""
 
     wanted: Count = 0
-    """Replicas that the collection asks for."""
+    """Desired replicas of the collection."""
     sound: Count = 0
     """Replicas that are active, on a peer that answers, and complete."""
 
 
 class Drift(Model):
-    """A setting that is not yet, or cannot be, what the spec says."""
+    """A setting that differs from the spec."""
 
     field: str
     """Path in spec, for example hnsw.m."""
     wanted: str
-    """What the spec says."""
+    """Value in the spec."""
     actual: str
-    """What Qdrant says."""
+    """Value in Qdrant."""
     why: str = ""
-    """Why they differ, and what would be needed."""
+    """Why the values differ, and what would be needed."""
 
 
 class CollectionStatus(Status):
-    """What is true of the collection now."""
+    """Current state of the collection."""
 
     phase: CollectionPhase | None = None
-    """One word for people; wait for the condition Ready instead."""
+    """Summary for display; wait for the condition Ready instead."""
     active_name: str | None = None
     """Name of the collection in Qdrant."""
     owned: bool | None = None
-    """True once this object has made or adopted the collection; only then is it ever changed or deleted."""
+    """True after this object has created or adopted the collection. Otherwise it is neither changed nor deleted."""
     points: Count | None = None
     """Points in the collection, as Qdrant estimates them."""
     indexed_vectors: Count | None = None
-    """Vectors that are in an index."""
+    """Indexed vectors."""
     segments: Count | None = None
     """Segments of all shards."""
     optimizer: str | None = None
-    """What the optimizer says: ok, or its error."""
+    """State of the optimizer: ok, or its error."""
     shards: CollectionShards | None = None
     """Replicas of the collection's shards."""
     shards_sound: str | None = None
-    """Sound replicas of wanted replicas, for example 12/12."""
+    """Sound and desired replicas, for example 12/12."""
     plan: tuple[str, ...] = ()
-    """The first steps that will be taken."""
+    """The next steps, in order."""
     blocked: tuple[Blocked, ...] = ()
-    """Steps that a guard holds back."""
+    """Steps that a guard blocks."""
     drift: tuple[Drift, ...] = ()
-    """Settings that are not what the spec says."""
+    """Settings that differ from the spec."""
     aliases: tuple[str, ...] = ()
-    """Aliases that this object has made; one that the spec drops is taken away only if it stands here."""
+    """Aliases that this object has created. One that the spec no longer has is deleted only if listed here."""
     shard_keys: tuple[KeyName, ...] = ()
-    """Shard keys that this object has declared; one that the spec drops is removed only if it stands here."""
+    """Shard keys of this object. One that the spec no longer has is deleted only if listed here."""
