@@ -15,7 +15,7 @@ LOCK := build/lock/bin/uv pip compile --quiet --generate-hashes --universal --py
 FAST := tests --ignore tests/integration --ignore tests/contract
 SLOW := tests/contract tests/integration
 
-.PHONY: help install check format test e2e e2e-smoke simulate mutants demo demo-kind bench bench-planner crds image lock \
+.PHONY: help install check format test e2e e2e-smoke simulate mutants map demo demo-kind bench bench-planner crds image lock \
 	clean
 
 help:            ## this list
@@ -70,6 +70,9 @@ demo: $(VENV)/.sandbox  ## three manifests become a running, backed-up cluster (
 
 demo-kind: install  ## the same on a kind cluster, with containers (KEEP=1 leaves it running)
 	$(PY) -m e2e.demo
+
+map: $(VENV)/.sandbox  ## the source tree in numbers: folders, long files and functions, imports between packages
+	$(PY) -m sandbox.source.map
 
 bench: install   ## bytes the planner moves, time of a pass, memory of the process (not a test)
 	$(PY) -m bench

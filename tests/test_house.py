@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.source import map as source_map
 from tests.install.locks import LOCKS, entries, pins
 
 ROOT = Path(__file__).parents[1]
@@ -188,3 +189,14 @@ def test_the_licence_comes_with_the_product(tmp_path: Path) -> None:
     with zipfile.ZipFile(build_wheel(tmp_path)) as wheel:
         inside = next(name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
         assert wheel.read(inside).decode() == text
+
+
+def test_no_folder_is_crowded() -> None:
+    """A reader sees what a folder is about: at most a dozen modules in each."""
+    found = [folder for tree in source_map.TREES for folder in source_map.folders(tree)]
+    assert [folder for folder in found if folder.files > source_map.MOST_FILES] == []
+
+
+def test_functions_are_short() -> None:
+    """Half of the product's functions have five lines or fewer."""
+    assert source_map.median_function(source_map.PRODUCT) <= 5

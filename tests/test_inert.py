@@ -32,7 +32,7 @@ from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.stateful_set import stateful_set
 from qdrant_operator.domain.placement.wants import wants
 from qdrant_operator.domain.qdrant.views import PeerId
-from qdrant_operator.reconcile.cluster.observe import read_pods
+from qdrant_operator.reconcile.cluster.pods import read_pods
 from qdrant_operator.reconcile.context import Context
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.domain.clusters import desired

@@ -148,7 +148,7 @@ PROMISES: Mapping[str, Mapping[str, Keeper]] = {
         "storage.s3.credentials": "tests/adapters/test_object_storage.py",
     },
     "QdrantSnapshotSchedule": {
-        "startingDeadlineSeconds": "tests/domain/common/test_schedules.py",
+        "startingDeadlineSeconds": "tests/domain/common/timing/test_schedules.py",
         "retention": OFF,
         "storage.s3.endpoint": "tests/adapters/test_object_storage.py",
         "storage.s3.credentials": "tests/adapters/test_object_storage.py",

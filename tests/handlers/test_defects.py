@@ -11,16 +11,16 @@ from functools import partial
 
 import pytest
 
-from qdrant_operator.domain.common.backoff import Backoff
 from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.kinds import Kind, Manifest
+from qdrant_operator.domain.common.timing.backoff import Backoff
 from qdrant_operator.handlers import runner as runner_module
 from qdrant_operator.handlers.runner import Runner
 from qdrant_operator.handlers.wakeups import Wakeups
 from qdrant_operator.reconcile.context import Context, Options, Requeue
-from qdrant_operator.reconcile.defects import report_defect
-from qdrant_operator.reconcile.report import write_status
+from qdrant_operator.reconcile.reporting.defects import report_defect
+from qdrant_operator.reconcile.reporting.status import write_status
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.reconcile.collection_world import FaultyRest, ManualClock, Recorder
 

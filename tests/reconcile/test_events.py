@@ -6,7 +6,7 @@ import pytest
 
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.reconcile.context import Context, Options
-from qdrant_operator.reconcile.events import warn_once
+from qdrant_operator.reconcile.reporting.events import warn_once
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.reconcile.collection_world import FaultyRest, ManualClock, Recorder
 

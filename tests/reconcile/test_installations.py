@@ -11,7 +11,7 @@ from qdrant_operator.domain.common.installations import GONE, RENEWED_EVERY
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.reconcile.context import Context, Options, Requeue
 from qdrant_operator.reconcile.installations import OneInstallation
-from qdrant_operator.reconcile.report import write_status
+from qdrant_operator.reconcile.reporting.status import write_status
 from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.reconcile.cluster_place import cluster_in, create_cluster

@@ -8,7 +8,7 @@ from qdrant_operator.api import SnapshotPhase, SnapshotStatus
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.reconcile.context import Context, Options
 from qdrant_operator.reconcile.records import read_status
-from qdrant_operator.reconcile.report import amend_status, every_field, write_status
+from qdrant_operator.reconcile.reporting.status import amend_status, every_field, write_status
 from sandbox.fakes.kubernetes import FakeKubernetes
 from tests.reconcile.collection_world import FaultyRest, ManualClock, Recorder
 

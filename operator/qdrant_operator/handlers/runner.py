@@ -13,12 +13,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from qdrant_operator.domain.common.backoff import Backoff
 from qdrant_operator.domain.common.errors import Refused, Retryable
 from qdrant_operator.domain.common.kinds import Kind
+from qdrant_operator.domain.common.timing.backoff import Backoff
 from qdrant_operator.reconcile.context import Reconciler
-from qdrant_operator.reconcile.defects import reference
 from qdrant_operator.reconcile.ports import Kubernetes
+from qdrant_operator.reconcile.reporting.defects import reference
 
 BACKOFF = Backoff(first=1.0, longest=60.0)
 """Pauses after failed passes over one object, with 20 % of jitter."""

@@ -44,8 +44,8 @@ from qdrant_operator.reconcile.backup.snapshot.loop import SnapshotReconciler
 from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
 from qdrant_operator.reconcile.collection.loop import CollectionReconciler
 from qdrant_operator.reconcile.context import Context, Options, Reconciler
-from qdrant_operator.reconcile.defects import report_defect
 from qdrant_operator.reconcile.installations import OneInstallation
+from qdrant_operator.reconcile.reporting.defects import report_defect
 from qdrant_operator.settings import Settings
 
 logger = logging.getLogger(__name__)

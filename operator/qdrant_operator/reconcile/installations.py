@@ -14,7 +14,7 @@ from qdrant_operator.domain.common.installations import GONE, RENEWED_EVERY, Act
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
 from qdrant_operator.reconcile.context import Context, Reconciler, Requeue
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import amend_status
+from qdrant_operator.reconcile.reporting.status import amend_status
 
 GUARD = "ManagedByAnother"
 LOOKS_EVERY = 60.0

@@ -20,7 +20,7 @@ from qdrant_operator.reconcile.backup.snapshot.loop import SnapshotReconciler
 from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
 from qdrant_operator.reconcile.collection.loop import CollectionReconciler
 from qdrant_operator.reconcile.context import Context, Options, Reconciler
-from qdrant_operator.reconcile.defects import report_defect
+from qdrant_operator.reconcile.reporting.defects import report_defect
 from sandbox.qdrant_sim.core.api.answers import Call
 from sandbox.simulation.clients.user import User
 from sandbox.simulation.operators.hooks import OperatorHooks

@@ -11,7 +11,8 @@ import pytest
 from qdrant_operator.domain.cluster.layout import build_layout
 from qdrant_operator.domain.cluster.membership.removal_check import why_not_remove
 from qdrant_operator.domain.cluster.membership.scale_in import roles
-from qdrant_operator.domain.cluster.observed import Observed, health
+from qdrant_operator.domain.cluster.observed import Observed
+from qdrant_operator.domain.cluster.shard_health import health
 from qdrant_operator.domain.cluster.steps import RemovePeer
 from qdrant_operator.domain.placement.model import Layout, Policy
 from qdrant_operator.domain.placement.planner import plan_placement

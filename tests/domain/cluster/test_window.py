@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from qdrant_operator.api.cluster.shards import Window
 from qdrant_operator.domain.cluster.planner import is_open, plan
-from qdrant_operator.domain.common.durations import duration
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.guards import ClusterGuard
+from qdrant_operator.domain.common.timing.durations import duration
 from qdrant_operator.domain.placement.steps import MoveShard, ReplicateShard
 from tests.domain.clusters import desired
 from tests.domain.guards.cluster_worlds import peers

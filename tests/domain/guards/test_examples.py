@@ -43,7 +43,7 @@ SOMEBODY |= {one.guard for one in REFUSALS if one.guard != "ClusterNotReady"}
 READERS = (
     "domain/cluster/wanted/desired.py",
     "domain/manifests/owned_settings.py",
-    "domain/common/schedules.py",
+    "domain/common/timing/schedules.py",
     "domain/common/secret_values.py",
     "reconcile/access.py",
     "reconcile/cluster/act.py",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from qdrant_operator.domain.qdrant.soundness import shard_health, sound_replicas
+import pytest
+
+from qdrant_operator.domain.qdrant.soundness import shard_health, sound_replicas, wanted_replicas
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, ShardId, Silent
 from tests.domain.clusters import collection, view
 
@@ -60,3 +62,13 @@ def test_a_shard_without_any_replica_is_seen() -> None:
         (0, 1, True),
         (1, 0, False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("configured", "declared", "key_factor", "wanted"),
+    [(2, None, None, 2), (2, 3, None, 3), (3, 2, None, 3), (3, 3, 1, 1), (1, None, 2, 2)],
+    ids=["configured", "higher is declared", "lower is declared", "key below", "key above"],
+)
+def test_wanted_replicas(configured: int, declared: int | None, key_factor: int | None, wanted: int) -> None:
+    """A shard key's own factor comes first; else the higher of Qdrant's configuration and the spec."""
+    assert wanted_replicas(configured, declared, key_factor) == wanted

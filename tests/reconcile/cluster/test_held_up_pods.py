@@ -11,7 +11,7 @@ from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.reconcile.cluster.memory import held_up_pods
 from qdrant_operator.reconcile.cluster.memory import pods as pod_memory
-from qdrant_operator.reconcile.cluster.observe import pod_state
+from qdrant_operator.reconcile.cluster.pods import pod_state
 from sandbox.fakes.kubernetes import FakeKubernetes
 from sandbox.fakes.statefulset import Kubelet, StatefulSets
 from tests.reconcile.cluster_place import Place, one_cluster

@@ -12,7 +12,7 @@ from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Conflict
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.reconcile.cluster.act import act
-from qdrant_operator.reconcile.cluster.observe import read_pods
+from qdrant_operator.reconcile.cluster.pods import read_pods
 from qdrant_operator.reconcile.cluster.scope import Scope
 from sandbox.fakes.kubernetes import Write
 from tests.domain.clusters import desired, seen

@@ -22,9 +22,9 @@ from qdrant_operator.adapters.kubernetes.transport import (
     selector,
 )
 from qdrant_operator.domain.common.errors import Conflict
-from qdrant_operator.domain.common.expiring import Expiring
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.common.names import FIELD_MANAGER
+from qdrant_operator.domain.common.timing.expiring import Expiring
 
 PAGE: Final = 500
 """Objects per list request (the chunk size of kubectl)."""

@@ -16,9 +16,9 @@ from typing import Final, Protocol
 
 from qdrant_operator.adapters.kubernetes.transport import MERGE_PATCH, NotFound, Transport, path_of
 from qdrant_operator.domain.common.errors import Refused, Retryable
-from qdrant_operator.domain.common.expiring import Expiring
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.common.names import GROUP
+from qdrant_operator.domain.common.timing.expiring import Expiring
 
 FOLD: Final = timedelta(minutes=10)
 """A message that repeats within this time belongs to the series of the same Event."""

@@ -21,9 +21,9 @@ import aiohttp
 from qdrant_operator.adapters.kubernetes.client import list_all
 from qdrant_operator.adapters.kubernetes.store import OURS, OWNED, Store, version, watch_labels
 from qdrant_operator.adapters.kubernetes.transport import Transport, fail, path_of, selector
-from qdrant_operator.domain.common.backoff import Backoff
 from qdrant_operator.domain.common.errors import Refused, Retryable, Unreachable
 from qdrant_operator.domain.common.kinds import Kind, Manifest
+from qdrant_operator.domain.common.timing.backoff import Backoff
 
 SERVER_SECONDS: Final = 290
 """Requested length of one watch; the default of the server is a random time from 30 to 60 minutes."""

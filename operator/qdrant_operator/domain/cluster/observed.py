@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.common.text import named
 from qdrant_operator.domain.manifests.rival_writers import Contested
 from qdrant_operator.domain.placement.wants import KeyWant
-from qdrant_operator.domain.qdrant.soundness import ShardHealth, ShardRef, answering, shard_health
+from qdrant_operator.domain.qdrant.soundness import ShardHealth, ShardRef, answering
 from qdrant_operator.domain.qdrant.views import PeerId, PeerView, ShardKey, Silent, View
 
 COMMIT_LAG = 16
@@ -286,32 +286,3 @@ def behind(views: Mapping[str, PeerView]) -> str:
     lags = {pod: ahead - view.commit for pod, view in sorted(views.items())}
     late = [f"{pod} is {lag} consensus entries behind" for pod, lag in lags.items() if lag > COMMIT_LAG]
     return named(late)
-
-
-def health(
-    views: Mapping[str, View],
-    wants: Mapping[tuple[str, ShardKey], KeyWant],
-    floors: Mapping[str, int] | None = None,
-) -> tuple[ShardHealth, ...]:
-    """Health of all shards in these views; a shard key may have a factor of its own."""
-    keys = {
-        (collection.name, shard.shard): shard.key
-        for view in answering(views.values())
-        for collection in view.collections
-        for shard in collection.shards
-        if shard.key is not None
-    }
-    found = shard_health(tuple(views.values()))
-    return tuple(_at_factor(one, keys.get((one.collection, one.shard)), wants, floors or {}) for one in found)
-
-
-def _at_factor(
-    one: ShardHealth,
-    key: ShardKey | None,
-    wants: Mapping[tuple[str, ShardKey], KeyWant],
-    floors: Mapping[str, int],
-) -> ShardHealth:
-    want = wants.get((one.collection, key)) if key is not None else None
-    if want and want.factor:
-        return replace(one, wanted=want.factor)
-    return replace(one, wanted=max(one.wanted, floors.get(one.collection, 0)))

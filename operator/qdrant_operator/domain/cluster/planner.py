@@ -42,10 +42,10 @@ from qdrant_operator.domain.cluster.wanted.objects import find_drift, find_obsol
 from qdrant_operator.domain.cluster.wanted.request import ClusterRequest
 from qdrant_operator.domain.cluster.wanted.versions import refused_by_volume
 from qdrant_operator.domain.common import names
-from qdrant_operator.domain.common.durations import duration
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.plan import Blocked, Plan
-from qdrant_operator.domain.common.schedules import due_times
+from qdrant_operator.domain.common.timing.durations import duration
+from qdrant_operator.domain.common.timing.schedules import due_times
 from qdrant_operator.domain.manifests.diff import fingerprint
 from qdrant_operator.domain.manifests.stateful_set import template_hash
 from qdrant_operator.domain.placement.model import Layout, Method, Mode, Policy

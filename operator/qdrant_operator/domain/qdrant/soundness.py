@@ -121,3 +121,15 @@ def _best(told: Mapping[PeerId, ShardView | None]) -> int:
 
 def _plausible(points: int, best: int) -> bool:
     return points * 2 >= best or best - points <= COUNT_SLACK
+
+
+def wanted_replicas(configured: int, declared: int | None = None, key_factor: int | None = None) -> int:
+    """Replicas that a shard shall have. The one rule for both loops.
+
+    Args:
+        configured: replication factor in Qdrant's configuration of the collection.
+        declared: replicationFactor in a QdrantCollection; a higher one counts before Qdrant knows it, so that no
+            replica is dropped that is created again a moment later.
+        key_factor: factor of the shard's own shard key, which Qdrant does not keep; it comes first.
+    """
+    return key_factor or max(configured, declared or 0)

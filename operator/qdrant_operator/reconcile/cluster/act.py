@@ -30,7 +30,8 @@ from qdrant_operator.domain.common.text import named
 from qdrant_operator.domain.manifests.secrets import PEER_KEY
 from qdrant_operator.domain.placement.steps import AbortTransfer, DropReplica, MoveShard, ReplicateShard
 from qdrant_operator.reconcile.cluster.members import act_on_member
-from qdrant_operator.reconcile.cluster.observe import UID_KEY, live_claims, live_pods
+from qdrant_operator.reconcile.cluster.observe import UID_KEY, live_claims
+from qdrant_operator.reconcile.cluster.pods import live_pods
 from qdrant_operator.reconcile.cluster.scope import Scope
 from qdrant_operator.reconcile.cluster.shards import act_on_peer, act_on_shard
 from qdrant_operator.reconcile.context import Context

@@ -24,7 +24,7 @@ from qdrant_operator.reconcile.cluster.scope import Scope
 from qdrant_operator.reconcile.cluster.volumes import keep_volumes
 from qdrant_operator.reconcile.context import Context, Requeue
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import write_status
+from qdrant_operator.reconcile.reporting.status import write_status
 
 FOLLOW = "follow the spec"
 """What a spec that is refused holds back, in status.blocked."""

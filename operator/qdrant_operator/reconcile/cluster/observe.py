@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain.cluster.membership.identity import gone_pod
-from qdrant_operator.domain.cluster.observed import (
-    Bootstrap,
-    BootstrapPhase,
-    Observed,
-    PodState,
-    Volume,
-    health,
-)
+from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Observed, PodState, Volume
+from qdrant_operator.domain.cluster.shard_health import health
 from qdrant_operator.domain.cluster.wanted.objects import owned_names
 from qdrant_operator.domain.cluster.wanted.request import NO_KEYS, ClusterRequest, Keys
 from qdrant_operator.domain.common import names
@@ -28,6 +22,7 @@ from qdrant_operator.reconcile import access
 from qdrant_operator.reconcile.cluster.backups import running_backups
 from qdrant_operator.reconcile.cluster.keys import resolve_keys
 from qdrant_operator.reconcile.cluster.memory.remembered import Remembered
+from qdrant_operator.reconcile.cluster.pods import read_pods
 from qdrant_operator.reconcile.cluster.records import (
     read_bootstrap,
     read_leaving,
@@ -43,7 +38,6 @@ from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
 UID_KEY = f"{names.FIELD_MANAGER}-cluster-uid"
 """Key in the cluster's consensus metadata that names the QdrantCluster it belongs to."""
 Recall = Callable[[Observed], Remembered]
-STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,85 +164,6 @@ async def _live_members(context: Context, subject: Manifest) -> int | None:
     meta = subject["metadata"]
     live = await context.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     return int(live["spec"].get("replicas", 1)) if live else None
-
-
-def read_pods(context: Context, namespace: str, cluster: str, zone_key: str | None) -> tuple[PodState, ...]:
-    """The pods of the cluster's StatefulSet, by ordinal."""
-    return _in_order(context.kubernetes.cached(Kind.POD, namespace, names.peer_selector(cluster)), zone_key)
-
-
-async def live_pods(context: Context, namespace: str, cluster: str) -> tuple[PodState, ...]:
-    """The same, read live; their zones are left out."""
-    return _in_order(await context.kubernetes.list(Kind.POD, namespace, names.peer_selector(cluster)), None)
-
-
-def _in_order(pods: Iterable[Manifest], zone_key: str | None) -> tuple[PodState, ...]:
-    named = (pod for pod in pods if pod["metadata"]["name"].rsplit("-", 1)[-1].isdigit())
-    return tuple(sorted((pod_state(pod, zone_key) for pod in named), key=lambda pod: pod.ordinal))
-
-
-def pod_state(pod: Manifest, zone_key: str | None) -> PodState:
-    """A pod as a value."""
-    meta = pod["metadata"]
-    labels = meta.get("labels") or {}
-    waiting, message = _waiting(pod)
-    return PodState(
-        name=meta["name"],
-        ordinal=access.ordinal(pod),
-        uid=meta["uid"],
-        address=access.address(pod),
-        ready=access.is_ready(pod),
-        serving=labels.get(names.LABEL_SERVING) == "true",
-        terminating="deletionTimestamp" in meta,
-        template_hash=(meta.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE, ""),
-        waiting=waiting,
-        message=message,
-        created=meta.get("creationTimestamp") or "",
-        zone=labels.get(zone_key, "") if zone_key else "",
-        life=_life(pod),
-        node=(pod.get("spec") or {}).get("nodeName") or "",
-        deleted=meta.get("deletionTimestamp") or "",
-        started=_has_started(pod),
-        resource_version=meta.get("resourceVersion") or "",
-        down_since=_down_since(pod),
-    )
-
-
-def _life(pod: Manifest) -> str:
-    """Starts of its containers, and when its readiness turned last."""
-    status = pod.get("status") or {}
-    starts = [str(one.get("restartCount", 0)) for one in status.get("containerStatuses") or ()]
-    turns = [c.get("lastTransitionTime") for c in status.get("conditions") or () if c.get("type") == "Ready"]
-    return " ".join((*starts, *(str(turn) for turn in turns if turn)))
-
-
-def _down_since(pod: Manifest) -> str:
-    """When the first condition that a pod needs became False: to be scheduled, then to be ready."""
-    conditions = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or ()}
-    needed = (conditions.get(kind) or {} for kind in ("PodScheduled", "Ready"))
-    return next(
-        (str(one.get("lastTransitionTime") or "") for one in needed if one.get("status") == "False"), ""
-    )
-
-
-def _has_started(pod: Manifest) -> bool:
-    containers = (pod.get("status") or {}).get("containerStatuses") or ()
-    return any("waiting" not in (one.get("state") or {"waiting": {}}) for one in containers)
-
-
-def _waiting(pod: Manifest) -> tuple[str, str]:
-    """Why the pod cannot be scheduled, or its container does not run, and the last words about it."""
-    status = pod.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return str(condition.get("reason") or "Unschedulable"), str(condition.get("message") or "")
-    for container in status.get("containerStatuses") or ():
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason", "") not in STARTING:
-            ended = (container.get("lastState") or {}).get("terminated") or {}
-            words = ended.get("message") or waiting.get("message") or ""
-            return str(waiting["reason"]), " ".join(str(words).split())[-400:]
-    return "", ""
 
 
 def _endpoints(pods: tuple[PodState, ...], key: str | None) -> dict[str, Endpoint]:

@@ -12,7 +12,8 @@ from qdrant_operator.domain.cluster.membership.identity import is_member
 from qdrant_operator.domain.cluster.membership.orphaned_replicas import why_not_purge
 from qdrant_operator.domain.cluster.membership.removal_check import why_not_remove
 from qdrant_operator.domain.cluster.membership.scale_in import roles
-from qdrant_operator.domain.cluster.observed import Observed, health
+from qdrant_operator.domain.cluster.observed import Observed
+from qdrant_operator.domain.cluster.shard_health import health
 from qdrant_operator.domain.cluster.steps import PurgePeerId, RemovePeer
 from qdrant_operator.domain.common.errors import Conflict, Refused
 from qdrant_operator.domain.common.names import FIELD_MANAGER, LABEL_SERVING

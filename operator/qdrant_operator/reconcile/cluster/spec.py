@@ -9,7 +9,7 @@ from functools import lru_cache
 from qdrant_operator.api import ClusterSpec
 from qdrant_operator.domain.cluster.wanted.desired import check_clients
 from qdrant_operator.domain.common.errors import Refused
-from qdrant_operator.domain.common.schedules import next_due
+from qdrant_operator.domain.common.timing.schedules import next_due
 from qdrant_operator.domain.manifests.owned_settings import (
     FREE_BYTES,
     check_config,

@@ -28,11 +28,11 @@ from qdrant_operator.reconcile.collection.act import act
 from qdrant_operator.reconcile.collection.memory import Memory
 from qdrant_operator.reconcile.collection.observe import Observation, desired, observe
 from qdrant_operator.reconcile.context import Context, Requeue
-from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.finalizers import has_finalizer
 from qdrant_operator.reconcile.ports import Endpoint, Kind, Manifest
 from qdrant_operator.reconcile.records import read_status
-from qdrant_operator.reconcile.report import write_status
+from qdrant_operator.reconcile.reporting.events import warn_once
+from qdrant_operator.reconcile.reporting.status import write_status
 
 KEPT_FACTS = ("activeName", "owned", "aliases", "shardKeys")
 """Facts that stay in status while the cluster is not asked: they record what belongs to this object."""

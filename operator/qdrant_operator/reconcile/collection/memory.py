@@ -15,7 +15,7 @@ from qdrant_operator.domain.collection.steps import (
     StepKey,
     step_key,
 )
-from qdrant_operator.domain.common.backoff import Backoff
+from qdrant_operator.domain.common.timing.backoff import Backoff
 
 REPEATED_AFTER = timedelta(seconds=60)
 """A request for an index that does not show is repeated: Qdrant builds in the background and shows nothing meanwhile.

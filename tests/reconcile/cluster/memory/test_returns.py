@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from qdrant_operator.domain.common.kinds import Kind
 from qdrant_operator.reconcile.cluster.memory.returns import FAILS_WITHIN, ReturnMemory
-from qdrant_operator.reconcile.cluster.observe import pod_state
+from qdrant_operator.reconcile.cluster.pods import pod_state
 from sandbox.fakes.apiserver import FakeApiServer
 from sandbox.fakes.statefulset import Kubelet
 from tests.domain.clusters import settled

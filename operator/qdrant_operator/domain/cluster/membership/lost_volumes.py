@@ -16,11 +16,11 @@ from qdrant_operator.domain.cluster.observed import Member, Observed
 from qdrant_operator.domain.cluster.pods.rollout import is_down
 from qdrant_operator.domain.cluster.steps import NOTHING, ClusterPlan, RemovePeer, RestartPod
 from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
-from qdrant_operator.domain.common.durations import duration
 from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.names import claim_name
 from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.common.text import counted, named
+from qdrant_operator.domain.common.timing.durations import duration
 from qdrant_operator.domain.placement.model import Layout
 from qdrant_operator.domain.placement.preflight import lost_with
 from qdrant_operator.domain.qdrant.views import PeerId

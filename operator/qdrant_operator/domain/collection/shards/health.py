@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from qdrant_operator.api import CollectionSpec
 from qdrant_operator.domain.collection.observed import KeySeen
-from qdrant_operator.domain.collection.shards.keys import declared_keys, key_factor
-from qdrant_operator.domain.qdrant.soundness import ShardHealth, answering, shard_health
+from qdrant_operator.domain.collection.shards.keys import declared_keys
+from qdrant_operator.domain.qdrant.soundness import ShardHealth, answering, shard_health, wanted_replicas
 from qdrant_operator.domain.qdrant.views import (
     PeerId,
     PeerView,
@@ -47,7 +47,6 @@ def health_of(
     `factor` is what Qdrant's config says. A declared one that is higher counts before Qdrant has it, and a peer that
     does not know a new one yet does not lower it.
     """
-    least = max(factor or 1, spec.replication_factor or 1)
     keys: dict[ShardId, ShardKey | None] = {}
     for view in answering(views):
         keys.update({shard.shard: shard.key for shard in _shards(view, name).values()})
@@ -56,7 +55,8 @@ def health_of(
     def wanted(health: ShardHealth) -> int:
         key = keys.get(health.shard)
         own = declared.get(key) if key is not None else None
-        return key_factor(own, max(health.wanted, least))
+        configured = max(health.wanted, factor or 1)
+        return wanted_replicas(configured, spec.replication_factor, own.replication_factor if own else None)
 
     mine = (health for health in shard_health(views) if health.collection == name)
     return tuple(replace(health, wanted=wanted(health)) for health in mine)

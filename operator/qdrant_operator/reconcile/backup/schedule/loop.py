@@ -15,15 +15,15 @@ from qdrant_operator.api import SnapshotScheduleStatus
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.conditions import Condition, timestamp
 from qdrant_operator.domain.common.errors import Refused
-from qdrant_operator.domain.common.schedules import latest_due, next_due, run_name
+from qdrant_operator.domain.common.timing.schedules import latest_due, next_due, run_name
 from qdrant_operator.reconcile.backup.schedule.observe import Observation, look_at, made_by, snapshots_of
 from qdrant_operator.reconcile.backup.schedule.retention import claim, retain
 from qdrant_operator.reconcile.backup.schedule.status import last_snapshot, ready
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of, status_of
 from qdrant_operator.reconcile.context import Context, Requeue
-from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import every_field, write_status
+from qdrant_operator.reconcile.reporting.events import warn_once
+from qdrant_operator.reconcile.reporting.status import every_field, write_status
 
 
 class ScheduleReconciler:

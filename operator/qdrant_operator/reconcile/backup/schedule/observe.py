@@ -11,7 +11,7 @@ from datetime import datetime
 
 from qdrant_operator.api import SnapshotScheduleSpec, SnapshotScheduleStatus
 from qdrant_operator.domain.common import names
-from qdrant_operator.domain.common.schedules import run_name
+from qdrant_operator.domain.common.timing.schedules import run_name
 from qdrant_operator.reconcile.access import find_cluster
 from qdrant_operator.reconcile.backup.snapshot.subject import is_known, is_over, moment, status_of
 from qdrant_operator.reconcile.context import Context

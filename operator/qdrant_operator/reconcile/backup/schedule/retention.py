@@ -19,7 +19,7 @@ from qdrant_operator.reconcile.backup.snapshot.subject import (
 from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.finalizers import add_finalizer, has_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import amend_status
+from qdrant_operator.reconcile.reporting.status import amend_status
 
 
 async def claim(context: Context, look: Observation) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.domain.common.conditions import Condition, timestamp
 from qdrant_operator.domain.common.errors import Refused
-from qdrant_operator.domain.common.schedules import latest_due
+from qdrant_operator.domain.common.timing.schedules import latest_due
 from qdrant_operator.reconcile.access import cluster_not_found
 from qdrant_operator.reconcile.backup.schedule.observe import Observation
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of, status_of

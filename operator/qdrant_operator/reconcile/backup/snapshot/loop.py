@@ -28,10 +28,10 @@ from qdrant_operator.reconcile.backup.snapshot.start import not_started, start_t
 from qdrant_operator.reconcile.backup.snapshot.subject import Subject, moment, read_subject
 from qdrant_operator.reconcile.backup.storage import delete_fragments, open_storage
 from qdrant_operator.reconcile.context import Context, Requeue
-from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.finalizers import add_finalizer, remove_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import write_status
+from qdrant_operator.reconcile.reporting.events import warn_once
+from qdrant_operator.reconcile.reporting.status import write_status
 
 WAIT_PATIENCE = timedelta(hours=1)
 """How long it waits for what needs no user: a cluster that is still forming."""

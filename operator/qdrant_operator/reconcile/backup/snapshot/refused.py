@@ -15,10 +15,10 @@ from qdrant_operator.domain.manifests.jobs import job_name
 from qdrant_operator.reconcile.backup.snapshot.deletion import PATIENCE, files_left
 from qdrant_operator.reconcile.backup.snapshot.subject import is_over, moment, phase_of, status_of
 from qdrant_operator.reconcile.context import Context, Requeue
-from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.finalizers import has_finalizer, remove_finalizer
 from qdrant_operator.reconcile.ports import Kind, Manifest
-from qdrant_operator.reconcile.report import every_field, write_status
+from qdrant_operator.reconcile.reporting.events import warn_once
+from qdrant_operator.reconcile.reporting.status import every_field, write_status
 
 REFUSED_PATIENCE = timedelta(minutes=10)
 """How long a snapshot waits for a correction: long enough to create a missing Secret, short enough not to delay a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qdrant_operator.domain.common.expiring import Expiring
+from qdrant_operator.domain.common.timing.expiring import Expiring
 
 
 def test_an_entry_ends_after_its_time() -> None:

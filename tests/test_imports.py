@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PACKAGES = {"sandbox": ROOT, "qdrant_operator": ROOT / "operator"}
 Graph = dict[str, set[str]]
 

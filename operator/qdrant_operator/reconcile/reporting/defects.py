@@ -17,10 +17,10 @@ from qdrant_operator.domain.common.conditions import Condition
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.reconcile.backup.snapshot.subject import phase_of
 from qdrant_operator.reconcile.context import Context
-from qdrant_operator.reconcile.events import warn_once
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.records import read_status
-from qdrant_operator.reconcile.report import every_field, status_model, write_status
+from qdrant_operator.reconcile.reporting.events import warn_once
+from qdrant_operator.reconcile.reporting.status import every_field, status_model, write_status
 
 INTERNAL_ERROR = "InternalError"
 REFERENCE_CHARACTERS = 8

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdrant_operator.domain.common.errors import Refused
-from qdrant_operator.domain.common.schedules import due_times, latest_due, next_due, run_name
+from qdrant_operator.domain.common.timing.schedules import due_times, latest_due, next_due, run_name
 
 PARIS = "Europe/Paris"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qdrant_operator.domain.common.backoff import Backoff
+from qdrant_operator.domain.common.timing.backoff import Backoff
 
 MINUTE = Backoff(first=1.0, longest=60.0)
 

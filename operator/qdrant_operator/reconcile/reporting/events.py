@@ -13,7 +13,7 @@ from qdrant_operator.api.base import Blocked, Status
 from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.records import read_status
-from qdrant_operator.reconcile.report import status_model
+from qdrant_operator.reconcile.reporting.status import status_model
 
 
 async def warn_once(
