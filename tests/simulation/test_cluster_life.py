@@ -35,6 +35,7 @@ BROKE = (
     73100190,
     74101713,
     75009861,
+    76000315,
 )
 """Found by hunting: a successor that only the leader knows, a return between two looks, a lone start that was
 none, a lower release that was asked for before anything was known, a disruption budget that followed every
@@ -45,8 +46,8 @@ had just come back, the volume of a peer that joined as its pod was taken away, 
 from before its peer had joined, a template that followed an old note on a claim, a late
 deletion of a pod that was in service again, and a late StatefulSet that put pods above one that was leaving, and
 a collection whose creation waited for a quorum while a peer was removed, two pods out of service that waited for
-each other, a move that began after the user wanted fewer peers, a peer that was killed while it joined, and
-writes of a peer that was cut off a moment ago."""
+each other, a move that began after the user wanted fewer peers, a peer that was killed while it joined, writes
+of a peer that was cut off a moment ago, and a peer that formed a cluster of its own while the operator was paused."""
 TELL = "from sandbox.simulation.runs import run_seed; print(run_seed(7).story)"
 
 

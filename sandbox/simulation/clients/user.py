@@ -106,6 +106,8 @@ class User:
     def edit(self, change: Manifest) -> bool:
         """Change the QdrantCluster's spec; whether there is one."""
         self._log.add(f"user: edits {change}")
+        if "paused" in change:
+            self._remember("paused", change["paused"])
         return self._patch(Kind.CLUSTER, CLUSTER, change)
 
     def _patch(self, kind: Kind, name: str, change: Manifest) -> bool:
@@ -126,6 +128,10 @@ class User:
         """The placement mode that has held for so long; Auto when it changed meanwhile."""
         modes = set(self._lately("mode", seconds))
         return modes.pop() if len(modes) == 1 else "Auto"
+
+    def was_paused(self, seconds: float) -> bool:
+        """Whether the cluster was paused at any moment of late: the operator only observed."""
+        return any(self._lately("paused", seconds))
 
     def factors(self, name: str, seconds: float) -> list[int]:
         """The replication factors that were asked for lately."""

@@ -72,7 +72,8 @@ class Laws:
         down = [p["metadata"]["name"] for p in self._server.all(Kind.POD) if self._is_down_by_us(p)]
         if len(down) > 1:
             self._violations.add(f"{', '.join(down)} are down by our hand at the same time")
-        for fact in self._facts.old("stranger", STRANGER):
+        late = () if self._user.was_paused(STRANGER) else self._facts.old("stranger", STRANGER)
+        for fact in late:
             self._violations.add(f"{fact[1]} is alone in a cluster of its own, and clients reach it")
 
     def is_being_dropped(self, name: str, number: int) -> bool:
