@@ -151,7 +151,7 @@ def test_kubectl_shows_all_kinds_by_category(crds: Sandbox, room: str, api: ApiC
 def test_kubectl_explains_a_field(crds: Sandbox) -> None:
     """`kubectl explain` gives a field's sentence, its words and its default."""
     told = kubectl(crds.kubeconfig, "explain", "qdc.spec.persistence.whenDeleted")
-    assert "What becomes of the volumes when the QdrantCluster is deleted." in told
+    assert "Whether the volumes are deleted with the QdrantCluster." in told
     assert "Retain" in told
 
 

@@ -110,7 +110,7 @@ async def test_a_stolen_lease_is_lost(transport: Transport, namespace: str) -> N
     body = {"spec": {"holderIdentity": "thief"}}
     await transport.write("PATCH", Kind.LEASE, path, body=body, content_type=MERGE_PATCH)
 
-    with pytest.raises(LeadershipLost, match="holder lost the lease operator"):
+    with pytest.raises(LeadershipLost, match="holder lost the Lease operator"):
         await asyncio.wait_for(keeping, PATIENCE)
     assert not holder.is_holder()
     assert (await _lease(transport, namespace))["spec"]["holderIdentity"] == "thief"

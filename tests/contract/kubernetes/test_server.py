@@ -30,7 +30,7 @@ async def transport(sandbox: Sandbox) -> AsyncIterator[Transport]:
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("change", "says"),
     [
         ({"date": {"b": "2"}}, r"\.date: field not declared in schema"),
         ({"data": ["a list"]}, r"\.data: expected map"),
@@ -39,10 +39,10 @@ async def transport(sandbox: Sandbox) -> AsyncIterator[Transport]:
     ids=["unknown field", "wrong type", "invalid value"],
 )
 async def test_a_wrong_field_is_refused_by_name(
-    transport: Transport, namespace: str, drift: Manifest, says: str
+    transport: Transport, namespace: str, change: Manifest, says: str
 ) -> None:
     """A mistake in what we apply is an error that names the field, never dropped in silence, never retried."""
-    wanted = {**config_map(namespace, "settings", {"a": "1"}), **drift}
+    wanted = {**config_map(namespace, "settings", {"a": "1"}), **change}
     kubernetes = HttpKubernetes(transport, Store())
     with pytest.raises(Refused, match=says) as refused:
         await kubernetes.apply(wanted)

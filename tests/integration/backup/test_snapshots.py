@@ -59,7 +59,7 @@ def test_a_killed_job_leaves_no_manifest_and_the_next_one_succeeds(home: Home) -
     home.node.kill(home.name, pod)
     reason = home.kube.wait_reason(SNAPSHOT, home.name, "killed", "Ready", "JobFailed", 60)
     assert "the run was killed: its pod ended with exit code 137" in reason
-    assert "there is no manifest, so there is no backup" in reason
+    assert "it wrote no manifest, so there is no backup" in reason
     found = home.kube.get(SNAPSHOT, home.name, "killed") or {}
     assert found["status"]["phase"] == "Failed"
     assert "manifest.json" not in home.stored("killed")
