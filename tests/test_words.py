@@ -55,9 +55,7 @@ REPLACED: dict[str, str] = {
 }
 """Pattern → what to write. Patterns of identifiers are case-sensitive. A space also matches a line break."""
 
-PENDING = (
-    "docs/guards.md",
-)
+PENDING = ("docs/guards.md",)
 """Pages with output of the product, or written by a program. A page without a finding must leave this list."""
 
 SOURCES = (
