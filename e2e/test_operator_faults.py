@@ -80,7 +80,7 @@ def test_frozen_operator(home: Kubectl, form: Form, nodes: Nodes, sheet: Sheet, 
     load.no_failed()
     assert record.out_of_turn() == []
     assert containers(home) == before
-    sheet.row("acting operator frozen, and going on after another one acts", took, load)
+    sheet.row("acting operator frozen, and resumed after another one acts", took, load)
 
 
 def test_stolen_lease(home: Kubectl, form: Form, nodes: Nodes, sheet: Sheet, leader: str) -> None:

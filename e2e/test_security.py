@@ -111,7 +111,7 @@ def test_only_named_clients_reach_the_api(
         home.apply(_snapshot(storage, home, "let-in"))
         home.ready("qdrantsnapshot", "let-in", SNAPSHOT_SECONDS)
     load.no_failed()
-    sheet.row("clients named in the NetworkPolicy: everybody else is shut out", took, load)
+    sheet.row("clients named in the NetworkPolicy: all others are shut out", took, load)
 
 
 def test_an_empty_list_keeps_everybody_out_but_ours(home: Kubectl, form: Form, enforced: None) -> None:

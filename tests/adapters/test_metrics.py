@@ -99,8 +99,8 @@ def test_two_operators_in_one_process_do_not_mix() -> None:
     assert _lines(second, "qdrant_operator_steps_total") == []
 
 
-@pytest.mark.parametrize(("path", "trouble"), [("/healthz", "stuck"), ("/readyz", "no pods listed yet")])
-async def test_probes_say_what_is_wrong(path: str, trouble: str) -> None:
+@pytest.mark.parametrize(("path", "problem"), [("/healthz", "stuck"), ("/readyz", "no pods listed yet")])
+async def test_probes_say_what_is_wrong(path: str, problem: str) -> None:
     """503 with the sentence while something is wrong, 200 else; the other probe is not concerned."""
     state: dict[str, str | None] = {"/healthz": None, "/readyz": None}
     server = HttpServer(
@@ -110,8 +110,8 @@ async def test_probes_say_what_is_wrong(path: str, trouble: str) -> None:
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             assert await _answer(session, path) == (200, "ok")
-            state[path] = trouble
-            assert await _answer(session, path) == (503, trouble)
+            state[path] = problem
+            assert await _answer(session, path) == (503, problem)
             other = next(key for key in state if key != path)
             assert await _answer(session, other) == (200, "ok")
             assert await _answer(session, "/metrics") == (200, "up 1\n")
@@ -124,13 +124,13 @@ async def _answer(session: aiohttp.ClientSession, path: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-def test_a_late_event_loop_is_trouble() -> None:
+def test_a_late_event_loop_is_a_problem() -> None:
     """Timers more than thirty seconds late mean a stuck process."""
     now = 0.0
     lag = LoopLag(monotonic=lambda: now)
-    assert lag.trouble() is None
+    assert lag.problem() is None
     now = 29.0
-    assert lag.trouble() is None
+    assert lag.problem() is None
     now = 31.0
 
-    assert lag.trouble() == "the event loop is 31 s late"
+    assert lag.problem() == "the event loop is 31 s late"

@@ -20,11 +20,11 @@ import pytest
 from qdrant_operator.adapters.object_storage import S3Storage
 from qdrant_operator.adapters.qdrant.rest import QdrantRest
 from qdrant_operator.domain.backup.job_spec import (
-    INSTRUCTION,
+    JOB_SPEC,
     RESULT_FILE,
     S3_ACCESS_KEY,
     S3_SECRET_KEY,
-    Instruction,
+    JobSpec,
     PeerAddress,
 )
 from qdrant_operator.domain.backup.journal import Result, load_result
@@ -108,11 +108,11 @@ class Site:
         urls = [valve.url for valve in valves] or [self.cluster.endpoint(n).url for n in range(3)]
         peers = tuple(PeerAddress(f"vectors-{n}", url) for n, url in enumerate(urls))
         uid = f"uid-{name}"
-        told = Instruction("default", "vectors", "cluster-uid", name, uid, ("docs",), True, self.place, peers)
+        spec = JobSpec("default", "vectors", "cluster-uid", name, uid, ("docs",), True, self.place, peers)
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            INSTRUCTION: told.dump(),
+            JOB_SPEC: spec.dump(),
             S3_ACCESS_KEY: self.server.access_key,
             S3_SECRET_KEY: self.server.secret_key,
             RESULT_FILE: str(self.folder / name),

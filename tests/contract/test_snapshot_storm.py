@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 
 from qdrant_operator.adapters.qdrant.rest import QdrantRest
-from qdrant_operator.domain.backup.job_spec import Instruction, PeerAddress
+from qdrant_operator.domain.backup.job_spec import JobSpec, PeerAddress
 from qdrant_operator.domain.backup.journal import Result
 from qdrant_operator.domain.backup.manifest import BackupManifest
 from qdrant_operator.domain.backup.storage import S3Place
@@ -119,17 +119,15 @@ class Storm:
         """One backup; when there is a manifest, every point promised before is looked for in its files."""
         promised = sorted(self.acknowledged)
         peers = tuple(PeerAddress(f"vectors-{n}", self.cluster.endpoint(n).url) for n in range(PEERS))
-        told = Instruction(
-            "default", "vectors", "c", f"b{number}", f"u{number}", ("docs",), True, PLACE, peers
-        )
+        spec = JobSpec("default", "vectors", "c", f"b{number}", f"u{number}", ("docs",), True, PLACE, peers)
         storage = FakeStorage()
-        result: Result = await Run(told, self.qdrant, storage, None).make()
+        result: Result = await Run(spec, self.qdrant, storage, None).make()
         if not result.stored:
-            assert f"{told.folder}manifest.json" not in storage.objects
+            assert f"{spec.folder}manifest.json" not in storage.objects
             self.failed.append(f"{result.reason}: {result.message}"[:200])
             return
-        manifest = await read_manifest(storage, PLACE, told.folder)
-        await _restore(scratch, f"r{number}", manifest, storage, told.folder)
+        manifest = await read_manifest(storage, PLACE, spec.folder)
+        await _restore(scratch, f"r{number}", manifest, storage, spec.folder)
         found = await _found(scratch, f"r{number}", promised)
         missing = sorted(set(promised) - found)
         assert not missing, (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from qdrant_operator.domain.backup.job_spec import INSTRUCTION, Instruction
+from qdrant_operator.domain.backup.job_spec import JOB_SPEC, JobSpec
 from qdrant_operator.domain.backup.journal import Result, dump_result
 from qdrant_operator.domain.backup.owner import Owner, dump_owner
 from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
@@ -208,8 +208,8 @@ class SnapshotWorld:
     async def run(self, job: Manifest) -> Result:
         """The Job controller and the pod: the real data path on the peers and the storage in memory."""
         environment = job["spec"]["template"]["spec"]["containers"][0]["env"]
-        text = next(one["value"] for one in environment if one["name"] == INSTRUCTION)
-        result = await Run(Instruction.load(text), self.peers, self.storage, "k").make()
+        text = next(one["value"] for one in environment if one["name"] == JOB_SPEC)
+        result = await Run(JobSpec.load(text), self.peers, self.storage, "k").make()
         self.end(job, "Complete" if result.good else "Failed", dump_result(result))
         return result
 

@@ -39,7 +39,7 @@ class LoopLag:
             await asyncio.sleep(_INTERVAL)
             self._worst = max(self._monotonic() - self._due, self._worst * 0.9)
 
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """A message while the loop is later than `LAG_LIMIT`, or was within the last seconds."""
         lag = max(self._worst, self._monotonic() - self._due)
         return f"the event loop is {lag:.0f} s late" if lag > LAG_LIMIT else None
@@ -81,8 +81,8 @@ def everywhere(port: int) -> socket.socket:
 
 def _probe(check: Check) -> Handler:
     async def answer(_request: web.Request) -> web.Response:
-        trouble = check()
-        return web.Response(text=trouble or "ok", status=503 if trouble else 200)
+        problem = check()
+        return web.Response(text=problem or "ok", status=503 if problem else 200)
 
     return answer
 

@@ -76,7 +76,7 @@ class Process:
         idle = time.monotonic() - self.runner.last_pass
         if self.leading and self.runner.waiting and idle > STUCK_SECONDS:
             return f"{self.runner.waiting} objects are waiting, and no pass ended for {idle:.0f} s"
-        return lag.trouble()
+        return lag.problem()
 
     def ready(self) -> str | None:
         """Which kinds are not listed yet; a standby is ready too when its caches are filled."""

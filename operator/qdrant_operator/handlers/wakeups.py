@@ -48,7 +48,7 @@ def affected(kind: Kind, old: Manifest | None, new: Manifest | None) -> Iterator
 
 
 def _cluster_of(kind: Kind, name: str, labels: Mapping[str, str]) -> str | None:
-    """The QdrantCluster of a pod or a Secret by its label, of a volume claim by its name, whoever created it."""
+    """The QdrantCluster of a pod or a Secret by its label, of a volume claim by its name, with or without a label."""
     if kind is Kind.CLAIM:
         return names.cluster_of_claim(name)
     return labels.get(names.LABEL_CLUSTER) if kind in (Kind.POD, Kind.SECRET) else None

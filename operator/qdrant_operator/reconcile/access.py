@@ -21,7 +21,7 @@ class ClusterAccess:
 
     @property
     def any(self) -> Endpoint:
-        """The endpoint to ask when any member will do."""
+        """The endpoint to ask when any peer will do."""
         return self.endpoints[0]
 
 
@@ -86,8 +86,8 @@ def address(pod: Manifest) -> str | None:
 def addresses(pod: Manifest) -> frozenset[str]:
     """All addresses of the pod: one of each family where the network has two."""
     status = pod.get("status") or {}
-    several = {one.get("ip") for one in status.get("podIPs") or ()}
-    return frozenset(one for one in (*several, status.get("podIP")) if one)
+    several = {entry.get("ip") for entry in status.get("podIPs") or ()}
+    return frozenset(ip for ip in (*several, status.get("podIP")) if ip)
 
 
 def is_ready(pod: Manifest) -> bool:

@@ -1,4 +1,4 @@
-"""For how long something has been so, look after look, by our own clock."""
+"""For how long a condition has held in every observation, by the operator's clock."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ K = TypeVar("K", bound=Hashable)
 
 
 class AgeTracker(Generic[K]):
-    """Things that were there at the last look, and since when."""
+    """Things that were there at the last observation, and since when."""
 
     def __init__(self) -> None:
         """Remember nothing."""
         self._since: dict[K, datetime] = {}
 
     def ages(self, there: Iterable[K], now: datetime) -> dict[K, timedelta]:
-        """How long each of these has been there at every look; what a look misses begins anew."""
-        self._since = {one: self._since.get(one, now) for one in there}
-        return {one: now - since for one, since in self._since.items()}
+        """How long each of these has been there at every observation; what one observation misses starts again."""
+        self._since = {key: self._since.get(key, now) for key in there}
+        return {key: now - since for key, since in self._since.items()}
 
     def forget(self) -> None:
-        """Begin anew with everything."""
+        """Start all ages again."""
         self._since.clear()

@@ -60,7 +60,7 @@ class OneInstallation:
     def _is_gone(self, uid: str, acting: Acting) -> bool:
         """By our own clock: whether the record stayed as it is for long."""
         now = self._now()
-        self._seen = {other: one for other, one in self._seen.items() if now - one[1] < 2 * GONE}
+        self._seen = {other: seen for other, seen in self._seen.items() if now - seen[1] < 2 * GONE}
         renewed, since = self._seen.get(uid, ("", now))
         if renewed != acting.renewed:
             since = now
@@ -68,7 +68,7 @@ class OneInstallation:
         return now - since >= GONE
 
     async def _stand_by(self, subject: Manifest, acting: Acting) -> None:
-        """Tell the installation that acts, which writes the conditions, and whoever reads Events and metrics."""
+        """Report the rival to the installation that acts, which writes the conditions, and in Events and metrics."""
         meta, name = subject["metadata"], self._context.options.installation
         self._context.reporter.blocked(self._kind.kind, meta["namespace"], meta["name"], (GUARD,))
         now = self._now()

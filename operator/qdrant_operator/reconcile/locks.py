@@ -1,6 +1,6 @@
 """Locks on a cluster's shards: no shard key is removed while a transfer of one of its shards is being requested.
 
-Qdrant 1.19.0 does not survive that: two of three peers answered nothing about the collection any more, for good.
+Qdrant 1.19.0 does not survive that: two of three peers never answered about the collection again.
 Both loops look at all peers before they write, and neither sees what the other has just sent.
 """
 

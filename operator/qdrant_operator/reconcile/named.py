@@ -25,5 +25,5 @@ class Named:
 
     @property
     def uid(self) -> str:
-        """Unique for ever."""
+        """Identifies the object; never used again."""
         return str(self.manifest["metadata"]["uid"])

@@ -1,7 +1,7 @@
 """What the loop needs of the outside world, as Protocols.
 
 The real things live in `adapters`, the in-memory ones in `sandbox/fakes`; one contract suite runs against both.
-Every method may raise `Retryable` (look again later) or `Refused` (somebody must act) and nothing else.
+Every method may raise `Retryable` (look again later) or `Refused` (a user must act) and nothing else.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Qdrant(Protocol):
     """
 
     async def observe(self, endpoint: Endpoint) -> PeerView:
-        """Everything this peer says of itself, its members and its collections."""
+        """Everything this peer reports about itself, its peers and its collections."""
         ...
 
     async def cluster_key(self, endpoint: Endpoint, key: str) -> Json:
@@ -125,11 +125,11 @@ class Qdrant(Protocol):
     async def delete_collection(self, endpoint: Endpoint, name: str) -> None: ...
 
     async def update_shards(self, endpoint: Endpoint, name: str, body: Json) -> None:
-        """One operation of POST /collections/{name}/cluster; a transfer it starts goes on after the answer."""
+        """One operation of POST /collections/{name}/cluster; a transfer it starts continues after the answer."""
         ...
 
     async def remove_peer(self, endpoint: Endpoint, peer: PeerId, *, force: bool) -> None:
-        """Take a member out of consensus through another one.
+        """Remove a peer from consensus through another one.
 
         Without `force`: `Refused("BadRequest")` while it holds shards. With it nothing is asked: its replicas go.
         """
@@ -214,7 +214,7 @@ class Clock(Protocol):
 
 
 class Reporter(Protocol):
-    """Where the loop says what it did: Events and metrics."""
+    """Where the loop reports what it did: Events and metrics."""
 
     async def event(self, about: Manifest, *, kind: str, reason: str, message: str) -> None:
         """Emit a Kubernetes Event (`kind` Normal or Warning), folded when it repeats."""
@@ -225,5 +225,5 @@ class Reporter(Protocol):
         ...
 
     def blocked(self, kind: str, namespace: str, name: str, guards: tuple[str, ...]) -> None:
-        """Tell which guards hold something back now (empty: none)."""
+        """Record which guards block a step now (empty: none)."""
         ...

@@ -26,8 +26,8 @@ def read_status(model: type[AnyStatus], subject: Manifest) -> AnyStatus:
         return model.model_validate({k: value for k, value in present.items() if k not in unclear})
 
 
-def check_known(record: Manifest, model: type[Model], where: str, meanwhile: str) -> None:
-    """Refuse a record of which this release does not understand all; `meanwhile` says what goes on until then.
+def check_known(record: Manifest, model: type[Model], where: str, until_then: str) -> None:
+    """Refuse a record of which this release does not understand all; `until_then` is a sentence on what is not done.
 
     Raises:
         Refused: `NewerOperator`.
@@ -41,6 +41,6 @@ def check_known(record: Manifest, model: type[Model], where: str, meanwhile: str
     if problem:
         message = (
             f"{where} has what this release of the operator does not know ({problem}): a newer release wrote it; "
-            f"bring that release back. {meanwhile}"
+            f"bring that release back. {until_then}"
         )
         raise Refused("NewerOperator", message[:1024])

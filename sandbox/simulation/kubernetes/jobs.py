@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 from urllib.parse import urlsplit
 
-from qdrant_operator.domain.backup.job_spec import INSTRUCTION, Instruction
+from qdrant_operator.domain.backup.job_spec import JOB_SPEC, JobSpec
 from qdrant_operator.domain.common.errors import Unreachable
 from qdrant_operator.domain.common.kinds import Endpoint, Kind, Manifest
 from qdrant_operator.domain.qdrant.views import ShardId
@@ -62,20 +62,20 @@ class Jobs:
         if "deletionTimestamp" in found["metadata"]:
             self._let_go(found)
             return
-        instruction = _instruction(found)
-        process = self._running[found["metadata"]["uid"]] = self._process(instruction)
+        job_spec = _job_spec(found)
+        process = self._running[found["metadata"]["uid"]] = self._process(job_spec)
         self._log.add(f"job {_name(found)} runs")
         self._scheduler.background(self._until_its_end(process, found))
         if self._conditions.faults_active and self._random.random() < KILLED:
             self._scheduler.after(self._random.uniform(0.0, 8.0), process.kill)
         if self._random.random() < ELSEWHERE:
-            twin = replace(instruction, run=f"elsewhere-{instruction.run}", cluster_uid="elsewhere")
+            twin = replace(job_spec, run=f"elsewhere-{job_spec.run}", cluster_uid="elsewhere")
             self._log.add(f"in another Kubernetes the same snapshot runs, {twin.folder}")
             self._scheduler.background(self._process(twin).live())
 
-    def _process(self, instruction: Instruction) -> Process:
-        begun = partial(self._expect, instruction.folder, instruction.run)
-        return Process(self._world, self._bucket, self._random, instruction, begun)
+    def _process(self, job_spec: JobSpec) -> Process:
+        begun = partial(self._expect, job_spec.folder, job_spec.run)
+        return Process(self._world, self._bucket, self._random, job_spec, begun)
 
     async def _until_its_end(self, process: Process, job: Manifest) -> None:
         reason = await process.live()
@@ -99,7 +99,7 @@ class Process:
         world: SimulatedWorld,
         bucket: Bucket,
         random: Random,
-        instruction: Instruction,
+        job_spec: JobSpec,
         on_start: Callable[[], None],
     ) -> None:
         """The process has not started yet."""
@@ -107,7 +107,7 @@ class Process:
         line = Line(world.peers, random, Weather(loss=0.01, late=0.02, repeated=0.0))
         http = SimulatedHttp(line, lambda _host, _call: self._check_alive, world.node.address_of)
         storage = Door(world.conditions, bucket, random, self._check_alive)
-        self._run = Run(instruction, JobQdrant(world, http), storage, f"key-{world.seed}")
+        self._run = Run(job_spec, JobQdrant(world, http), storage, f"key-{world.seed}")
         self._task: asyncio.Task[str] | None = None
 
     async def live(self) -> str:
@@ -162,10 +162,10 @@ class JobQdrant(SimulatedQdrant):
             yield piece
 
 
-def _instruction(job: Manifest) -> Instruction:
+def _job_spec(job: Manifest) -> JobSpec:
     """What a Job's environment asks for."""
     environment = job["spec"]["template"]["spec"]["containers"][0]["env"]
-    return Instruction.load(next(one["value"] for one in environment if one["name"] == INSTRUCTION))
+    return JobSpec.load(next(one["value"] for one in environment if one["name"] == JOB_SPEC))
 
 
 def _name(manifest: Manifest) -> str:

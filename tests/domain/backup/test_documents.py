@@ -1,4 +1,4 @@
-"""The documents of a backup: manifest.json, journals, results and instructions survive a round trip."""
+"""The documents of a backup: manifest.json, journals, results and job specs survive a round trip."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdrant_operator.api import ClusterSpec, SnapshotJob, Storage
-from qdrant_operator.domain.backup.job_spec import RESULT_BYTES, Instruction, PeerAddress
+from qdrant_operator.domain.backup.job_spec import RESULT_BYTES, JobSpec, PeerAddress
 from qdrant_operator.domain.backup.journal import (
     CollectionResult,
     JournalDocument,
@@ -51,7 +51,7 @@ MANIFEST = BackupManifest(
     (CollectionBackup("docs", {"params": {}}, {"tenant": {}}, ("live",), FILES),),
 )
 PLACE = S3Place("backups", "eu-west-1", "prod", "http://s3:9000", "keys")
-INSTRUCTION = Instruction(
+JOB_SPEC = JobSpec(
     "default",
     "vectors",
     "cluster-uid",
@@ -127,9 +127,9 @@ def test_log_lines_are_no_result() -> None:
     assert load_result(dump_result(Result("Unreachable", "no"))) == Result("Unreachable", "no")
 
 
-def test_instruction_survives_a_round_trip() -> None:
+def test_job_spec_survives_a_round_trip() -> None:
     """The Job reads exactly what the operator wrote."""
-    assert Instruction.load(INSTRUCTION.dump()) == INSTRUCTION
+    assert JobSpec.load(JOB_SPEC.dump()) == JOB_SPEC
 
 
 def test_folder_is_the_prefix_the_namespace_the_cluster_the_name_and_the_uid() -> None:
@@ -173,7 +173,7 @@ def test_job_gets_what_lets_the_peers_pods_start() -> None:
         "affinity": {"podAntiAffinity": {}},
     }
     cluster = cluster_spec(image={"pullSecrets": [{"name": "registry"}]}, podTemplate={"spec": template})
-    pod = snapshot_job(INSTRUCTION, "operator:1", cluster, SnapshotJob())["spec"]["template"]["spec"]
+    pod = snapshot_job(JOB_SPEC, "operator:1", cluster, SnapshotJob())["spec"]["template"]["spec"]
     assert pod["imagePullSecrets"] == [{"name": "registry"}]
     assert (pod["nodeSelector"], pod["tolerations"]) == ({"pool": "search"}, [toleration])
     assert pod["serviceAccountName"] == "backup"
@@ -182,13 +182,11 @@ def test_job_gets_what_lets_the_peers_pods_start() -> None:
 
 def test_job_has_the_resources_and_the_deadline_of_its_snapshot() -> None:
     """What a quota wants can be given; without a word there is a deadline and a bound on memory."""
-    default = snapshot_job(INSTRUCTION, "operator:1", cluster_spec(), SnapshotJob())["spec"]
+    default = snapshot_job(JOB_SPEC, "operator:1", cluster_spec(), SnapshotJob())["spec"]
     assert default["activeDeadlineSeconds"] == 86_400
     assert default["template"]["spec"]["containers"][0]["resources"]["limits"] == {"memory": "512Mi"}
     settings = {"activeDeadlineSeconds": 3600, "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
-    given = snapshot_job(INSTRUCTION, "operator:1", cluster_spec(), SnapshotJob.model_validate(settings))[
-        "spec"
-    ]
+    given = snapshot_job(JOB_SPEC, "operator:1", cluster_spec(), SnapshotJob.model_validate(settings))["spec"]
     assert given["activeDeadlineSeconds"] == 3600
     assert given["template"]["spec"]["containers"][0]["resources"] == {
         "requests": {"cpu": "100m", "memory": "160Mi"},
@@ -198,7 +196,7 @@ def test_job_has_the_resources_and_the_deadline_of_its_snapshot() -> None:
 
 def test_job_holds_no_secret_and_has_no_rights() -> None:
     """Secrets come by reference, the root file system is read-only, and Kubernetes gives no token."""
-    job = snapshot_job(INSTRUCTION, "operator:1", cluster_spec(), SnapshotJob())
+    job = snapshot_job(JOB_SPEC, "operator:1", cluster_spec(), SnapshotJob())
     pod = job["spec"]["template"]["spec"]
     container = pod["containers"][0]
     by_reference = {one["name"]: one["valueFrom"]["secretKeyRef"]["name"] for one in container["env"][2:]}

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from qdrant_operator.domain.backup.job_spec import (
-    INSTRUCTION,
+    JOB_SPEC,
     QDRANT_KEY,
     RESULT_FILE,
     S3_ACCESS_KEY,
     S3_SECRET_KEY,
     S3_SESSION_TOKEN,
-    Instruction,
+    JobSpec,
     PeerAddress,
 )
 from qdrant_operator.domain.backup.storage import S3Credentials, S3Place
@@ -45,11 +45,9 @@ def test_a_run_with_such_a_key_ends_with_its_reason(tmp_path: Path) -> None:
     """The result is a sentence and no traceback."""
     place = S3Place("backups", "us-east-1", "prod")
     peers = (PeerAddress("vectors-0", "http://vectors-0:6333"),)
-    instruction = Instruction(
-        "default", "vectors", "cluster-uid", "nightly", "uid-1", ("*",), True, place, peers
-    )
+    job_spec = JobSpec("default", "vectors", "cluster-uid", "nightly", "uid-1", ("*",), True, place, peers)
     told = tmp_path / "result"
-    environment = {INSTRUCTION: instruction.dump(), RESULT_FILE: str(told), QDRANT_KEY: "a\tb"}
+    environment = {JOB_SPEC: job_spec.dump(), RESULT_FILE: str(told), QDRANT_KEY: "a\tb"}
     tools = Tools(peers=_nobody, storage=lambda *_: FakeStorage())
     assert run_from_environment(tools, environment) == 1
     assert json.loads(told.read_text())["reason"] == "SecretValueInvalid"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from qdrant_operator.domain.backup.job_spec import Instruction, PeerAddress
+from qdrant_operator.domain.backup.job_spec import JobSpec, PeerAddress
 from qdrant_operator.domain.backup.journal import JournalDocument, LocalFile, dump_journal
 from qdrant_operator.domain.backup.manifest import load_manifest
 from qdrant_operator.domain.backup.storage import S3Place
@@ -29,16 +29,16 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "PAUSE_SECONDS", 0.0)
 
 
-def instruction(uid: str, cluster_uid: str, *, verify: bool = True) -> Instruction:
+def job_spec(uid: str, cluster_uid: str, *, verify: bool = True) -> JobSpec:
     """The same namespace, cluster and name, whoever asks."""
     peers = tuple(PeerAddress(f"vectors-{n}", f"http://vectors-{n}:6333") for n in range(3))
-    return Instruction("default", "vectors", cluster_uid, "nightly", uid, ("*",), verify, PLACE, peers)
+    return JobSpec("default", "vectors", cluster_uid, "nightly", uid, ("*",), verify, PLACE, peers)
 
 
-async def damage(storage: FakeStorage, told: Instruction) -> tuple[object, ...]:
+async def damage(storage: FakeStorage, spec: JobSpec) -> tuple[object, ...]:
     """What is wrong with a run's backup."""
-    manifest = await read_manifest(storage, PLACE, told.folder)
-    return await verify_files(storage, told.folder, manifest)
+    manifest = await read_manifest(storage, PLACE, spec.folder)
+    return await verify_files(storage, spec.folder, manifest)
 
 
 def held_back(peers: FakePeers) -> None:
@@ -51,8 +51,8 @@ async def test_clusters_of_the_same_names_share_a_bucket(verify: bool) -> None:
     """Two Kubernetes clusters from the same Git, one bucket, the same minute: both backups are whole."""
     storage, ours, theirs = FakeStorage(), FakePeers(PLACEMENT), FakePeers(PLACEMENT, size=6000)
     first, second = (
-        instruction("uid-a", "prod", verify=verify),
-        instruction("uid-b", "staging", verify=verify),
+        job_spec("uid-a", "prod", verify=verify),
+        job_spec("uid-b", "staging", verify=verify),
     )
     held_back(theirs)
     late = asyncio.create_task(Run(second, theirs, storage, None).make())
@@ -67,9 +67,9 @@ async def test_run_that_fails_beside_a_backup_of_the_same_name_leaves_it_whole()
     """The second one reaches no peer: it cleans up only what it made."""
     storage, none = FakeStorage(), FakePeers(PLACEMENT)
     none.down = {0, 1, 2}
-    first = instruction("uid-a", "prod", verify=False)
+    first = job_spec("uid-a", "prod", verify=False)
     assert (await Run(first, FakePeers(PLACEMENT), storage, None).make()).good
-    failed = await Run(instruction("uid-b", "staging", verify=False), none, storage, None).make()
+    failed = await Run(job_spec("uid-b", "staging", verify=False), none, storage, None).make()
     assert failed.reason == "Unreachable"
     assert await damage(storage, first) == ()
 
@@ -78,28 +78,28 @@ async def test_stopped_run_leaves_its_successor_alone() -> None:
     """Deleted and made again under its name while Qdrant still makes a file: the late clean-up hits nothing."""
     storage, old, new = FakeStorage(), FakePeers(PLACEMENT), FakePeers(PLACEMENT)
     old.creating.clear()
-    stopped = asyncio.create_task(Run(instruction("uid-a", "prod"), old, storage, None).make())
+    stopped = asyncio.create_task(Run(job_spec("uid-a", "prod"), old, storage, None).make())
     await old.asked.wait()
     stopped.cancel()
     held_back(new)
-    successor = asyncio.create_task(Run(instruction("uid-b", "prod"), new, storage, None).make())
+    successor = asyncio.create_task(Run(job_spec("uid-b", "prod"), new, storage, None).make())
     await new.streaming.wait()
     old.creating.set()
     await asyncio.wait({stopped})
     new.gate.set()
     assert (await successor).reason == "Verified"
-    assert await damage(storage, instruction("uid-b", "prod")) == ()
+    assert await damage(storage, job_spec("uid-b", "prod")) == ()
 
 
 async def test_second_process_of_a_run_gives_way() -> None:
     """A pod that is started twice: the one that comes second touches neither files nor journal of the first."""
     storage, peers = FakeStorage(), FakePeers(PLACEMENT)
-    told = instruction("uid-a", "prod")
+    spec = job_spec("uid-a", "prod")
     held_back(peers)
-    first = asyncio.create_task(Run(told, peers, storage, None).make())
+    first = asyncio.create_task(Run(spec, peers, storage, None).make())
     await peers.streaming.wait()
     before = dict(storage.objects)
-    second = await Run(told, FakePeers(PLACEMENT), storage, None).make()
+    second = await Run(spec, FakePeers(PLACEMENT), storage, None).make()
     assert (second.reason, storage.objects) == ("LocationOccupied", before)
     peers.gate.set()
     assert (await first).reason == "Verified"
@@ -108,15 +108,15 @@ async def test_second_process_of_a_run_gives_way() -> None:
 async def test_run_whose_folder_was_taken_over_writes_no_manifest() -> None:
     """A store that ignores if-none-match lets another run in: whoever is no longer the owner seals nothing."""
     storage, peers = FakeStorage(), FakePeers(PLACEMENT)
-    told = instruction("uid-a", "prod")
+    spec = job_spec("uid-a", "prod")
     held_back(peers)
-    first = asyncio.create_task(Run(told, peers, storage, None).make())
+    first = asyncio.create_task(Run(spec, peers, storage, None).make())
     await peers.streaming.wait()
-    storage.put(f"{told.folder}owner.json", b'{"snapshot_uid": "uid-a", "cluster_uid": "prod", "run": "x"}')
+    storage.put(f"{spec.folder}owner.json", b'{"snapshot_uid": "uid-a", "cluster_uid": "prod", "run": "x"}')
     peers.gate.set()
     assert (await first).reason == "LocationOccupied"
-    assert f"{told.folder}manifest.json" not in storage.objects
-    assert storage.keys(f"{told.folder}docs/") != []
+    assert f"{spec.folder}manifest.json" not in storage.objects
+    assert storage.keys(f"{spec.folder}docs/") != []
 
 
 class Forgetful(FakeStorage):
@@ -131,9 +131,9 @@ class Forgetful(FakeStorage):
 async def test_repeated_request_meets_its_own_object() -> None:
     """Owner and manifest that are ours already are ours."""
     storage = Forgetful()
-    told = instruction("uid-a", "prod")
-    assert (await Run(told, FakePeers(PLACEMENT), storage, None).make()).reason == "Verified"
-    assert await damage(storage, told) == ()
+    spec = job_spec("uid-a", "prod")
+    assert (await Run(spec, FakePeers(PLACEMENT), storage, None).make()).reason == "Verified"
+    assert await damage(storage, spec) == ()
 
 
 class Mute(FakeStorage):
@@ -149,19 +149,19 @@ class Mute(FakeStorage):
 async def test_files_stay_while_it_is_unknown_whether_the_manifest_arrived() -> None:
     """A time-out is no failure: a manifest that arrived late must not point to files that were deleted."""
     storage = Mute()
-    told = instruction("uid-a", "prod")
-    assert (await Run(told, FakePeers(PLACEMENT), storage, None).make()).reason == "Unreachable"
-    assert await damage(storage, told) == ()
+    spec = job_spec("uid-a", "prod")
+    assert (await Run(spec, FakePeers(PLACEMENT), storage, None).make()).reason == "Unreachable"
+    assert await damage(storage, spec) == ()
 
 
 async def test_manifest_names_the_run() -> None:
     """The uids of the QdrantSnapshot and of the QdrantCluster, and the same run as the owner object."""
     storage = FakeStorage()
-    told = instruction("uid-a", "prod")
-    await Run(told, FakePeers(PLACEMENT), storage, None).make()
-    owner = load_manifest(storage.objects[f"{told.folder}manifest.json"][0], "here").owner
+    spec = job_spec("uid-a", "prod")
+    await Run(spec, FakePeers(PLACEMENT), storage, None).make()
+    owner = load_manifest(storage.objects[f"{spec.folder}manifest.json"][0], "here").owner
     assert (owner.snapshot_uid, owner.cluster_uid) == ("uid-a", "prod")
-    assert owner.run.encode() in storage.objects[f"{told.folder}owner.json"][0]
+    assert owner.run.encode() in storage.objects[f"{spec.folder}owner.json"][0]
 
 
 async def test_journal_of_another_cluster_is_left_alone() -> None:
@@ -174,7 +174,7 @@ async def test_journal_of_another_cluster_is_left_alone() -> None:
     key = "prod/default/vectors/.runs/uid-z.json"
     content = dump_journal(JournalDocument("nightly", "staging", "0/3 shards", None, (file,)))
     storage.objects[key] = (content, datetime.now(UTC) - timedelta(minutes=5))
-    assert (await Run(instruction("uid-a", "prod"), peers, storage, None).make()).good
+    assert (await Run(job_spec("uid-a", "prod"), peers, storage, None).make()).good
     assert (peers.names(), key in storage.objects) == ([name], True)
 
 
@@ -195,6 +195,6 @@ async def test_owner_is_written_first_and_the_manifest_last() -> None:
             order.append(key)
             await super().upload(key, chunks, part_bytes)
 
-    told = instruction("uid-a", "prod")
-    assert (await Run(told, FakePeers(PLACEMENT), Watched(), None).make()).good
-    assert (order[0], order[-1]) == (f"{told.folder}owner.json", f"{told.folder}manifest.json")
+    spec = job_spec("uid-a", "prod")
+    assert (await Run(spec, FakePeers(PLACEMENT), Watched(), None).make()).good
+    assert (order[0], order[-1]) == (f"{spec.folder}owner.json", f"{spec.folder}manifest.json")

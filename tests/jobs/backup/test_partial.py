@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qdrant_operator.domain.backup.job_spec import Instruction, PeerAddress
+from qdrant_operator.domain.backup.job_spec import JobSpec, PeerAddress
 from qdrant_operator.domain.backup.journal import Result
 from qdrant_operator.domain.backup.manifest import BackupManifest
 from qdrant_operator.domain.backup.storage import KEY_BYTES, S3Place, shard_file
@@ -27,23 +27,23 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "PAUSE_SECONDS", 0.0)
 
 
-def instruction(prefix: str = "prod") -> Instruction:
+def job_spec(prefix: str = "prod") -> JobSpec:
     """Save everything."""
     place = S3Place("backups", "us-east-1", prefix)
     peers = tuple(PeerAddress(f"vectors-{n}", f"http://vectors-{n}:6333") for n in range(3))
-    return Instruction("default", "vectors", "cluster", "one", "uid-1", ("*",), True, place, peers)
+    return JobSpec("default", "vectors", "cluster", "one", "uid-1", ("*",), True, place, peers)
 
 
-async def make(peers: FakePeers, storage: FakeStorage, told: Instruction | None = None) -> Result:
+async def make(peers: FakePeers, storage: FakeStorage, spec: JobSpec | None = None) -> Result:
     """One run."""
-    return await Run(told or instruction(), peers, storage, None).make()
+    return await Run(spec or job_spec(), peers, storage, None).make()
 
 
 async def manifest(storage: FakeStorage) -> BackupManifest:
     """What the run left, with every file that it lists whole."""
-    told = instruction()
-    read = await read_manifest(storage, told.place, told.folder)
-    assert await verify_files(storage, told.folder, read) == ()
+    spec = job_spec()
+    read = await read_manifest(storage, spec.place, spec.folder)
+    assert await verify_files(storage, spec.folder, read) == ()
     return read
 
 
@@ -94,14 +94,14 @@ async def test_no_collection_saved_is_no_backup() -> None:
     peers, storage = FakePeers(PLACEMENT, names=("a", "b")), FakeStorage()
     peers.refusal = {name: Refused("BadRequest", "no") for name in ("a", "b")}
     result = await make(peers, storage)
-    assert (result.reason, storage.keys(instruction().folder)) == ("BadRequest", [])
+    assert (result.reason, storage.keys(job_spec().folder)) == ("BadRequest", [])
     assert "none of 2 collections" in result.message
 
 
 async def test_key_that_s3_does_not_take_is_found_before_anything_is_copied() -> None:
     """A prefix that is too long (an older CRD let it pass) is named; no peer is asked for a file."""
     peers, storage = FakePeers(PLACEMENT), FakeStorage()
-    result = await make(peers, storage, instruction("é" * 500))
+    result = await make(peers, storage, job_spec("é" * 500))
     assert (result.reason, peers.made) == ("KeyTooLong", [])
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from qdrant_operator.domain.backup.job_spec import Instruction, PeerAddress
+from qdrant_operator.domain.backup.job_spec import JobSpec, PeerAddress
 from qdrant_operator.domain.backup.journal import JournalDocument, LocalFile, Result, dump_journal
 from qdrant_operator.domain.backup.manifest import load_manifest
 from qdrant_operator.domain.backup.storage import S3Place
@@ -35,15 +35,15 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "PAUSE_SECONDS", 0.0)
 
 
-def instruction(verify: bool = True) -> Instruction:
+def job_spec(verify: bool = True) -> JobSpec:
     """Save everything of the cluster vectors."""
     peers = tuple(PeerAddress(f"vectors-{n}", f"http://vectors-{n}:6333") for n in range(3))
-    return Instruction("default", "vectors", "cluster-uid", "nightly", "uid-1", ("*",), verify, PLACE, peers)
+    return JobSpec("default", "vectors", "cluster-uid", "nightly", "uid-1", ("*",), verify, PLACE, peers)
 
 
 async def make(peers: FakePeers, storage: FakeStorage, *, verify: bool = True) -> Result:
     """One run."""
-    return await Run(instruction(verify), peers, storage, None).make()
+    return await Run(job_spec(verify), peers, storage, None).make()
 
 
 def nothing_left(peers: FakePeers, storage: FakeStorage) -> bool:
@@ -292,7 +292,7 @@ async def test_lost_answer_leaves_a_journal_that_the_next_run_settles() -> None:
     peers.on_create = lambda _: None
     for key, (content, written) in list(storage.objects.items()):
         storage.objects[key] = (content, written - timedelta(minutes=5))
-    again = Run(Instruction.load(instruction().dump().replace("uid-1", "uid-2")), peers, storage, None)
+    again = Run(JobSpec.load(job_spec().dump().replace("uid-1", "uid-2")), peers, storage, None)
     assert (await again.make()).good
     assert (peers.names(), storage.keys(JOURNALS)) == ([], [])
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from qdrant_operator.domain.backup.job_spec import Instruction, PeerAddress
+from qdrant_operator.domain.backup.job_spec import JobSpec, PeerAddress
 from qdrant_operator.domain.backup.journal import Result
 from qdrant_operator.domain.backup.manifest import load_manifest
 from qdrant_operator.domain.backup.storage import S3Place
@@ -28,20 +28,20 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "WATCH_SECONDS", 0.0)
 
 
-def instruction() -> Instruction:
+def job_spec() -> JobSpec:
     """Save everything."""
     peers = tuple(PeerAddress(f"vectors-{n}", f"http://vectors-{n}:6333") for n in range(3))
-    return Instruction("default", "vectors", "cluster", "one", "uid-1", ("*",), True, PLACE, peers)
+    return JobSpec("default", "vectors", "cluster", "one", "uid-1", ("*",), True, PLACE, peers)
 
 
 async def make(peers: FakePeers, storage: FakeStorage) -> Result:
     """One run."""
-    return await Run(instruction(), peers, storage, None).make()
+    return await Run(job_spec(), peers, storage, None).make()
 
 
 def sources(storage: FakeStorage) -> dict[int, str]:
     """Shard → the pod it was taken from, by the manifest."""
-    manifest = load_manifest(storage.objects[f"{instruction().folder}manifest.json"][0], "here")
+    manifest = load_manifest(storage.objects[f"{job_spec().folder}manifest.json"][0], "here")
     return {shard.shard: shard.pod for shard in manifest.collections[0].shards}
 
 
@@ -105,4 +105,4 @@ async def test_source_that_never_stays_sound_ends_the_tries() -> None:
     result = await make(peers, storage)
     assert result.reason == "ShardNotSound"
     assert 1 < len(peers.made) <= 4
-    assert (peers.names(), storage.keys(instruction().folder)) == ([], [])
+    assert (peers.names(), storage.keys(job_spec().folder)) == ([], [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qdrant_operator.domain.backup.job_spec import INSTRUCTION, Instruction
+from qdrant_operator.domain.backup.job_spec import JOB_SPEC, JobSpec
 from qdrant_operator.domain.backup.journal import Result, dump_result
 from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.kinds import Kind, Manifest
@@ -33,8 +33,8 @@ def ready_message(world: SnapshotWorld) -> str:
 async def copied(world: SnapshotWorld, job: Manifest) -> str:
     """The run does its work; its last words."""
     environment = job["spec"]["template"]["spec"]["containers"][0]["env"]
-    text = next(one["value"] for one in environment if one["name"] == INSTRUCTION)
-    return dump_result(await Run(Instruction.load(text), world.peers, world.storage, "k").make())
+    text = next(one["value"] for one in environment if one["name"] == JOB_SPEC)
+    return dump_result(await Run(JobSpec.load(text), world.peers, world.storage, "k").make())
 
 
 async def test_job_without_pods_is_told_in_its_controllers_words(world: SnapshotWorld) -> None:

@@ -14,7 +14,7 @@ from tests.reconcile.cluster_place import Place, one_cluster
 from tests.reconcile.collection_world import CLUSTER, NAMESPACE
 
 MIRROR = "mirror.example.com/qdrant/qdrant:v1.19.0"
-FIRST = rival_memory.FIRST_PAUSE.total_seconds()
+FIRST = rival_memory.PAUSES.first
 FIELD = "spec.template.spec.containers[qdrant].image"
 
 

@@ -59,7 +59,7 @@ class HttpKubernetes:
         return self._store.one(kind, namespace, name)
 
     def feed(self, kind: Kind, event_type: EventType, body: Mapping[str, Any]) -> None:
-        """Put an object of our own kinds into the store, as the watch of kopf delivers it (`event["object"]`)."""
+        """Put an object of the operator's kinds into the store, as kopf's watch delivers it (`event["object"]`)."""
         manifest = dict(body)
         if event_type == "DELETED":
             self._store.drop(kind, manifest)
@@ -207,7 +207,7 @@ class HttpKubernetes:
             raise Conflict(f"{kind.kind} {namespace}/{name} changed while it was being deleted", after=0.5)
 
     def _drop_from_store(self, kind: Kind, before: Manifest | None) -> None:
-        # Only what was known before the call: another task may have created it again meanwhile.
+        # Only what was known before the call: another task may have created it again in the meantime.
         if before is not None:
             meta = before["metadata"]
             self._store.gone(kind, meta["namespace"], meta["name"], meta["uid"])

@@ -3,7 +3,7 @@
 kopf filters by label after the download. These watches filter in the server, so that other pods of the Kubernetes
 cluster cost nothing. Volume claims are the exception: they belong to a cluster by name, so all are listed, and the
 store keeps those with a name of ours. A watch without messages is opened again. A watch that is too old (410) lists
-again, and the store drops objects that were deleted meanwhile.
+again, and the store drops objects that were deleted in the meantime.
 """
 
 from __future__ import annotations

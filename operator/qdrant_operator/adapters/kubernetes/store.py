@@ -1,4 +1,4 @@
-"""The cache of Kubernetes objects, filled by watches and by the answers of our own writes; the newer version wins.
+"""The cache of Kubernetes objects, filled by watches and by answers to the operator's writes; the newer version wins.
 
 No requests and no clock. Objects are shared: readers never change them.
 
@@ -60,7 +60,7 @@ def has_labels(manifest: Manifest, labels: Mapping[str, str]) -> bool:
 def watch_labels(kind: Kind) -> Mapping[str, str]:
     """Labels by which the API server selects what is listed and watched of this kind.
 
-    Users' objects carry no label of ours. A volume claim belongs to a cluster by its name, whoever created it.
+    Users' objects carry no label of ours. A volume claim belongs to a cluster by its name, with labels or without.
     """
     return {} if kind in OURS or kind is Kind.CLAIM else names.MANAGED
 
@@ -162,7 +162,7 @@ class Store:
         return self._remove(kind, old)
 
     def gone(self, kind: Kind, namespace: str, name: str, uid: str) -> Change | None:
-        """Remove the object with this uid for good: the server answered that it does not exist."""
+        """Remove the object with this uid permanently: the server answered that it does not exist."""
         self._add_tombstone(uid, _GONE_FOR_GOOD)
         old = self.one(kind, namespace, name)
         return self._remove(kind, old) if old is not None and old["metadata"]["uid"] == uid else None
@@ -179,7 +179,7 @@ class Store:
         """Replace the objects of a kind by a list (`namespace` empty: of all); objects it lacks are removed.
 
         Objects newer than the list stay. An object in the list exists, so its tombstone ends: if it was deleted
-        meanwhile, the watch reports that. `rewound`: the versions of the server went back (etcd was restored), so no
+        since, the watch reports that. `rewound`: the versions of the server went back (etcd was restored), so no
         known object is newer.
         """
         listed = list(items)

@@ -239,7 +239,7 @@ class QdrantRest:
         await self._http.json(endpoint, Request(operation, method, where, limit, body, seconds))
 
     async def _key(self, endpoint: Endpoint, operation: str, method: str, where: str, body: Json) -> None:
-        """A change of a shard key. Qdrant answers 400 instead of 404 or 409; only the message tells them apart."""
+        """A change of a shard key. Qdrant answers 400 instead of 404 or 409; only the message distinguishes them."""
         try:
             await self._consensus(endpoint, operation, method, where, body)
         except Refused as error:

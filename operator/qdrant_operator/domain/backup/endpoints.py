@@ -26,7 +26,7 @@ def endpoint_problem(endpoint: str | None, allowed: Sequence[str]) -> str | None
 
     Args:
         endpoint: URL from a spec; None: AWS itself.
-        allowed: patterns of URLs, * and ? stand for any characters and for one; empty: every endpoint but
+        allowed: patterns of URLs, * and ? match any characters and one; empty: every endpoint but
             loopback, link-local and metadata services.
     """
     if endpoint is None:

@@ -1,6 +1,6 @@
-"""What a snapshot Job is told: everything but secrets, as one JSON document in its environment.
+"""What a snapshot Job does: everything but secrets, as one JSON document in its environment.
 
-The Job has no rights in Kubernetes and asks nobody else; secrets reach it as variables of their own.
+The Job has no rights in Kubernetes and needs no other input; each secret has its own variable.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from qdrant_operator.domain.backup.storage import S3Place, backup_folder, journal_folder, journal_key
 
-INSTRUCTION = "SNAPSHOT_INSTRUCTION"
+JOB_SPEC = "SNAPSHOT_INSTRUCTION"
 QDRANT_KEY = "QDRANT_API_KEY"
 S3_ACCESS_KEY = "SNAPSHOT_S3_ACCESS_KEY_ID"
 S3_SECRET_KEY = "SNAPSHOT_S3_SECRET_ACCESS_KEY"  # noqa: S105 (a variable's name)
@@ -33,7 +33,7 @@ class PeerAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Instruction:
+class JobSpec:
     """One snapshot to be made."""
 
     namespace: str
@@ -42,7 +42,7 @@ class Instruction:
     """Of the QdrantCluster: another Kubernetes may have one of the same name, and use the same bucket."""
     snapshot: str
     run: str
-    """Unique for ever: the snapshot object's uid."""
+    """The snapshot object's uid, which is never used again."""
     collections: tuple[str, ...]
     """Globs."""
     verify: bool
@@ -70,11 +70,9 @@ class Instruction:
         return json.dumps(asdict(self), sort_keys=True)
 
     @staticmethod
-    def load(text: str) -> Instruction:
+    def load(text: str) -> JobSpec:
         """Read what `dump` wrote."""
         fields = json.loads(text)
         place = S3Place(**fields.pop("place"))
         peers = tuple(PeerAddress(**peer) for peer in fields.pop("peers"))
-        return Instruction(
-            **{**fields, "collections": tuple(fields["collections"])}, place=place, peers=peers
-        )
+        return JobSpec(**{**fields, "collections": tuple(fields["collections"])}, place=place, peers=peers)

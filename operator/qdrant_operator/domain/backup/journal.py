@@ -1,6 +1,6 @@
-"""What a snapshot run tells others: its journal while it works, its result when it ends. Documents only.
+"""What a snapshot run reports: its journal while it works, its result when it ends. Documents only.
 
-The journal lies in storage, outside the backup's folder. It tells the operator how far the run is, and the next
+The journal lies in storage, outside the backup's folder. It shows the operator how far the run is, and the next
 run which files an interrupted one left on the peers. The result goes the way of termination messages, which
 every kubelet carries, so a run needs no rights in Kubernetes.
 """
@@ -50,10 +50,10 @@ def dump_journal(journal: JournalDocument) -> bytes:
 
 
 def load_journal(content: bytes) -> JournalDocument | None:
-    """Read what `dump_journal` wrote; None for anything else, which then is nobody's to touch."""
+    """Read what `dump_journal` wrote; None for anything else, which must not be touched."""
     try:
         fields = json.loads(content)
-        files = tuple(LocalFile(**{**one, "before": tuple(one["before"])}) for one in fields.pop("files"))
+        files = tuple(LocalFile(**{**file, "before": tuple(file["before"])}) for file in fields.pop("files"))
         return JournalDocument(files=files, **fields)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -112,7 +112,8 @@ class Result:
 def result_of(manifest: BackupManifest, *, verified: bool) -> Result:
     """The result of a run that wrote this manifest."""
     sums = tuple(
-        CollectionResult(one.name, len(one.shards), one.points, one.bytes) for one in manifest.collections
+        CollectionResult(collection.name, len(collection.shards), collection.points, collection.bytes)
+        for collection in manifest.collections
     )
     saved = f"{manifest.shards} shards of {len(sums)} collections"
     return Result(
@@ -128,7 +129,9 @@ def result_of(manifest: BackupManifest, *, verified: bool) -> Result:
 
 
 def _missing(manifest: BackupManifest) -> str:
-    named = [f"{one.name!r} ({one.reason}: {one.message})" for one in manifest.missing[:NAMED]]
+    named = [
+        f"{missing.name!r} ({missing.reason}: {missing.message})" for missing in manifest.missing[:NAMED]
+    ]
     more = [f"and {len(manifest.missing) - NAMED} more"] if len(manifest.missing) > NAMED else []
     return f"{len(manifest.missing)} are not: {', '.join([*named, *more])}"
 
@@ -148,8 +151,8 @@ def load_result(text: str | None) -> Result | None:
     """Read what `dump_result` wrote; None for anything else (a crash leaves log lines there)."""
     try:
         fields: Mapping[str, Any] = json.loads(text or "")
-        collections = tuple(CollectionResult(**one) for one in fields["collections"])
-        missing = tuple(MissingCollection(**one) for one in fields["missing"])
+        collections = tuple(CollectionResult(**collection) for collection in fields["collections"])
+        missing = tuple(MissingCollection(**entry) for entry in fields["missing"])
         return Result(**{**fields, "collections": collections, "missing": missing})
     except (ValueError, TypeError, KeyError):
         return None

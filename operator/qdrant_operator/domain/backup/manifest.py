@@ -119,8 +119,8 @@ def dump_manifest(manifest: BackupManifest) -> bytes:
         "consistent": False,
         "bytes": manifest.bytes,
         "points": manifest.points,
-        "collections": [_collection_document(one) for one in manifest.collections],
-        "missing": [asdict(one) for one in manifest.missing],
+        "collections": [_collection_document(collection) for collection in manifest.collections],
+        "missing": [asdict(missing) for missing in manifest.missing],
     }
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
@@ -143,7 +143,7 @@ def _collection_document(collection: CollectionBackup) -> dict[str, Any]:
 def _shard_keys(collection: CollectionBackup) -> list[dict[str, Any]]:
     """Keys in the order of their first shard: created in this order, they get the same shard ids again."""
     keys: dict[KnownKey, list[int]] = {}
-    for shard in sorted(collection.shards, key=lambda one: one.shard):
+    for shard in sorted(collection.shards, key=lambda saved: saved.shard):
         if shard.key is not None:
             keys.setdefault(shard.key, []).append(shard.shard)
     return [{"key": key, "shards": shards} for key, shards in keys.items()]
@@ -190,8 +190,8 @@ def _manifest(document: Mapping[str, Any]) -> BackupManifest:
         qdrant_version=document["qdrantVersion"],
         started_at=document["startedAt"],
         completed_at=document["completedAt"],
-        collections=tuple(_collection(one) for one in document["collections"]),
-        missing=tuple(MissingCollection(**one) for one in document["missing"]),
+        collections=tuple(_collection(entry) for entry in document["collections"]),
+        missing=tuple(MissingCollection(**entry) for entry in document["missing"]),
     )
 
 
@@ -205,7 +205,7 @@ def _collection(document: Mapping[str, Any]) -> CollectionBackup:
         config=document["config"],
         payload_schema=document["payloadSchema"],
         aliases=tuple(document["aliases"]),
-        shards=tuple(_shard(one) for one in document["shards"]),
+        shards=tuple(_shard(entry) for entry in document["shards"]),
     )
 
 

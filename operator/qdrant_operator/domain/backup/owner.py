@@ -1,7 +1,7 @@
 """Who owns a backup folder: exactly one run, written into the folder before anything else.
 
 The folder's name already contains the QdrantSnapshot's uid, so two objects never share one. The owner object
-tells apart what a name cannot: a second process of the same run, and a folder that was copied or edited by hand.
+distinguishes what a name cannot: a second process of the same run, and a folder that was copied or edited by hand.
 Nothing in a folder is replaced, deleted or taken for a result without this check.
 """
 

@@ -38,7 +38,7 @@ class Phase(StrEnum):
 
     @classmethod
     def read(cls, text: str | None) -> Phase:
-        """A phase as it stands in status; absent before the first pass."""
+        """A phase as status has it; absent before the first pass."""
         try:
             return cls(text) if text else cls.PENDING
         except ValueError:
@@ -86,10 +86,10 @@ def part_bytes(size: int) -> int:
 def leftover(
     before: Iterable[str], now: Iterable[tuple[str, datetime | None]], since: datetime
 ) -> str | None:
-    """The file that an interrupted run left on a peer, if it can be told from everybody else's.
+    """The file that an interrupted run left on a peer, if it is certain which one it is.
 
     It is the only file that was not there before and whose name carries a time close to `since`, when the run
-    asked for it. Two such files mean that somebody else took a snapshot too: then none is touched.
+    asked for it. Two such files mean that another client took a snapshot too: then none is touched.
     """
     known = frozenset(before)
     fresh = [
@@ -115,17 +115,18 @@ def prune(snapshots: Iterable[Kept], keep_last: int | None) -> tuple[str, ...]:
     partial ones are kept beside them. Of the failed ones, which hold no data, the newest few stay to be read. What
     is not over is not touched. Without `keep_last` no data is ever deleted.
     """
-    newest_first = sorted(snapshots, key=lambda one: (one.created, one.name), reverse=True)
-    good = [one for one in newest_first if one.phase.good]
-    failed = [one for one in newest_first if one.phase is Phase.FAILED]
-    partial = [one for one in newest_first if one.phase is Phase.PARTIALLY_FAILED]
-    proven = [one for one in good if one.phase is Phase.VERIFIED][:1]
+    newest_first = sorted(snapshots, key=lambda snapshot: (snapshot.created, snapshot.name), reverse=True)
+    good = [snapshot for snapshot in newest_first if snapshot.phase.good]
+    failed = [snapshot for snapshot in newest_first if snapshot.phase is Phase.FAILED]
+    partial = [snapshot for snapshot in newest_first if snapshot.phase is Phase.PARTIALLY_FAILED]
+    proven = [snapshot for snapshot in good if snapshot.phase is Phase.VERIFIED][:1]
     kept = len(newest_first) if keep_last is None else max(keep_last, 1)
-    surplus = [one for one in good[kept:] if one not in proven]
+    surplus = [snapshot for snapshot in good[kept:] if snapshot not in proven]
     doomed = sorted(
-        [*surplus, *partial[kept:], *failed[KEEP_FAILED:]], key=lambda one: (one.created, one.name)
+        [*surplus, *partial[kept:], *failed[KEEP_FAILED:]],
+        key=lambda snapshot: (snapshot.created, snapshot.name),
     )
-    return tuple(one.name for one in doomed)
+    return tuple(snapshot.name for snapshot in doomed)
 
 
 def progress_line(done: int, total: int, sent: int, expected: int) -> str:

@@ -107,7 +107,9 @@ def source_problem(views: Sequence[View], source: Source) -> str | None:
     if source.peer not in sound_replicas(cluster).get(ref, ()):
         return f"the replica of {source.label} on peer {source.peer} is not sound"
     resharded = any(
-        one.name == source.collection and one.resharding for v in cluster for one in v.collections
+        collection.name == source.collection and collection.resharding
+        for v in cluster
+        for collection in v.collections
     )
     return f"collection {source.collection} is being resharded" if resharded else None
 
@@ -124,9 +126,11 @@ def source_refuted(views: Sequence[View], source: Source) -> str | None:
 
 
 def _shard(view: PeerView, source: Source) -> ShardView | None:
-    collection = next((one for one in view.collections if one.name == source.collection), None)
+    collection = next(
+        (collection for collection in view.collections if collection.name == source.collection), None
+    )
     shards = collection.shards if collection else ()
-    return next((one for one in shards if one.shard == source.shard), None)
+    return next((shard for shard in shards if shard.shard == source.shard), None)
 
 
 def _offer(holders: Sequence[PeerView], name: str, shard: ShardId) -> tuple[Source, ...]:
@@ -136,8 +140,8 @@ def _offer(holders: Sequence[PeerView], name: str, shard: ShardId) -> tuple[Sour
 
 
 def _source(view: PeerView, name: str, shard: ShardId) -> Source | None:
-    collection = next((one for one in view.collections if one.name == name), None)
-    part = next((one for one in collection.shards if one.shard == shard), None) if collection else None
+    collection = next((collection for collection in view.collections if collection.name == name), None)
+    part = next((part for part in collection.shards if part.shard == shard), None) if collection else None
     if collection is None or part is None or part.local is None or _sends(collection, view.peer, shard):
         return None
     return Source(name, shard, part.key, view.peer, part.local.points or 0, part.local.bytes)
@@ -153,7 +157,7 @@ def _spread(offers: Sequence[tuple[Source, ...]]) -> tuple[Source, ...]:
     burden: Counter[PeerId] = Counter()
     chosen: list[Source] = []
     for sources in sorted(offers, key=lambda offer: (-offer[0].bytes, offer[0].collection, offer[0].shard)):
-        source = min(sources, key=lambda one: (burden[one.peer], one.peer))
+        source = min(sources, key=lambda source: (burden[source.peer], source.peer))
         burden[source.peer] += max(source.bytes, 1)
         chosen.append(source)
-    return tuple(sorted(chosen, key=lambda one: (one.collection, one.shard)))
+    return tuple(sorted(chosen, key=lambda source: (source.collection, source.shard)))

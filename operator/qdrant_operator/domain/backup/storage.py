@@ -80,7 +80,7 @@ def journal_folder(place: S3Place, namespace: str, cluster: str) -> str:
 
 
 def journal_key(place: S3Place, namespace: str, cluster: str, run: str) -> str:
-    """Journal of one run; `run` is unique for ever, unlike a name."""
+    """Journal of one run; `run` is never used again, unlike a name."""
     return f"{journal_folder(place, namespace, cluster)}{run}.json"
 
 

@@ -2,7 +2,7 @@
 
 Qdrant places the shards of a new collection on every peer in consensus, whether it answers or not. So a collection is
 created only while all wanted peers have joined and answer. An existing collection is adopted only if the spec changes
-nothing about it: its data was written by someone who chose those settings.
+nothing about it: its data was written by a client that chose those settings.
 """
 
 from __future__ import annotations

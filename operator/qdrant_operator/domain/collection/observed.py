@@ -35,7 +35,7 @@ class KeySeen:
     holders: frozenset[PeerId] = frozenset()
     """Peers that any view calls a holder of one of its shards."""
     unsettled: str = ""
-    """Why a shard of it is on its way to a peer, or soon may be; empty: none is."""
+    """Why a shard of it is being transferred, or soon may be; empty: none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Desired:
     spec: CollectionSpec
     claims: Claims = field(default_factory=Claims)
     granted: frozenset[str] = frozenset()
-    """Aliases that this object has made: only these are taken away when the spec drops them."""
+    """Aliases that this object has made: only these are deleted when the spec drops them."""
     granted_keys: frozenset[ShardKey] = frozenset()
     """Shard keys that this object has made or declared: only these are removed when the spec drops them."""
     wanted_peers: int = 1
@@ -75,7 +75,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The collection as Qdrant tells it."""
+    """The collection as Qdrant reports it."""
 
     config: Json
     indexes: Mapping[str, Json] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Who may have a name: several QdrantCollections can ask for the same collection or alias of one cluster.
 
-The older object has it (creationTimestamp, then namespace/name); the others are told whose it is. Pure.
+The older object has it (creationTimestamp, then namespace/name); the status of the others names its owner. Pure.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ class Claims:
 
 
 def claims(subject: Manifest, all_collections: Iterable[Manifest]) -> Claims:
-    """What stands against `subject` among all QdrantCollections of its namespace (itself may be among them)."""
-    others = sorted((one for one in all_collections if _rivals(one, subject)), key=age)
-    older = [one for one in others if age(one) < age(subject)]
+    """What claims the names of `subject` among all QdrantCollections of its namespace (itself may be among them)."""
+    others = sorted((other for other in all_collections if _rivals(other, subject)), key=age)
+    older = [other for other in others if age(other) < age(subject)]
     name = collection_name(subject)
-    rival = next((label(one) for one in older if collection_name(one) == name), None)
-    alias_rivals = {alias: label(one) for one in reversed(older) for alias in _aliases(one)}
-    claimed = frozenset(alias for one in others for alias in _aliases(one))
+    rival = next((label(other) for other in older if collection_name(other) == name), None)
+    alias_rivals = {alias: label(other) for other in reversed(older) for alias in _aliases(other)}
+    claimed = frozenset(alias for other in others for alias in _aliases(other))
     return Claims(rival, alias_rivals, claimed)
 
 
-def _rivals(one: Manifest, subject: Manifest) -> bool:
-    same_cluster = one["spec"]["clusterRef"]["name"] == subject["spec"]["clusterRef"]["name"]
-    same_namespace = one["metadata"]["namespace"] == subject["metadata"]["namespace"]
-    return bool(same_cluster and same_namespace and one["metadata"]["uid"] != subject["metadata"]["uid"])
+def _rivals(other: Manifest, subject: Manifest) -> bool:
+    same_cluster = other["spec"]["clusterRef"]["name"] == subject["spec"]["clusterRef"]["name"]
+    same_namespace = other["metadata"]["namespace"] == subject["metadata"]["namespace"]
+    return bool(same_cluster and same_namespace and other["metadata"]["uid"] != subject["metadata"]["uid"])
 
 
 def _aliases(manifest: Manifest) -> Iterable[str]:

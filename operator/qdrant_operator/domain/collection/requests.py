@@ -63,7 +63,7 @@ def update_body(changes: Iterable[Difference], config: Json) -> dict[str, Any]:
 
 
 def _patch_path(path: Path) -> Path:
-    """`params.vectors` and `params.sparse_vectors` stand at the top of a PATCH."""
+    """`params.vectors` and `params.sparse_vectors` are at the top of a PATCH."""
     if path[:2] in {("params", "vectors"), ("params", "sparse_vectors")}:
         return path[1:]
     return (_PATCH_PLACES.get(path[0], path[0]), *path[1:])
@@ -71,9 +71,9 @@ def _patch_path(path: Path) -> Path:
 
 def _merged(actual: Json, wanted: Mapping[str, Json]) -> dict[str, Json]:
     """The declared entries, each over what Qdrant has for the same entry; another method is not kept."""
-    told = actual if isinstance(actual, Mapping) else {}
+    reported = actual if isinstance(actual, Mapping) else {}
     methods = {"scalar", "product", "binary"}
-    kept = {key: value for key, value in told.items() if key not in methods or key in wanted}
+    kept = {key: value for key, value in reported.items() if key not in methods or key in wanted}
     known = {key: _without_nulls(value) for key, value in kept.items()}
     return {**known, **{key: {**known.get(key, {}), **value} for key, value in wanted.items()}}
 

@@ -1,7 +1,7 @@
 """The settings a QdrantCollection declares, each with its place in the spec and its place in Qdrant's config.
 
 Only what the user wrote is compared: a setting that is absent in the spec is Qdrant's own business. Qdrant fills
-defaults and drops what it takes for granted when it tells its config, so each setting knows what silence means.
+defaults and drops what it takes for granted when it reports its config, so each setting knows what silence means.
 Pure: no I/O, no clock.
 """
 
@@ -233,8 +233,8 @@ def same(wanted: Json, actual: Json) -> bool:
     Fractions are compared as Qdrant keeps some of them: with 32 bits.
     """
     if isinstance(wanted, Mapping):
-        told = actual if isinstance(actual, Mapping) else None
-        return told is not None and all(_same_key(key, value, told) for key, value in wanted.items())
+        reported = actual if isinstance(actual, Mapping) else None
+        return reported is not None and all(_same_key(key, value, reported) for key, value in wanted.items())
     if isinstance(wanted, bool) or isinstance(actual, bool):
         return wanted is actual
     if isinstance(wanted, float) and isinstance(actual, (int, float)):
@@ -242,6 +242,6 @@ def same(wanted: Json, actual: Json) -> bool:
     return bool(wanted == actual)
 
 
-def _same_key(key: str, wanted: Json, told: Mapping[str, Json]) -> bool:
-    actual = told.get(key)
+def _same_key(key: str, wanted: Json, reported: Mapping[str, Json]) -> bool:
+    actual = reported.get(key)
     return same(wanted, SILENCE.get(key) if actual is None else actual)

@@ -45,7 +45,7 @@ _PASSING = frozenset(
 
 
 def ends_soon(guard: Guard) -> bool:
-    """Whether it ends soon without anyone acting."""
+    """Whether it ends soon without an action of a user."""
     return guard in _PASSING
 
 
@@ -173,7 +173,7 @@ class CreatePayloadIndex:
 
 @dataclass(frozen=True, slots=True)
 class ReplacePayloadIndex:
-    """Have Qdrant rebuild an index with another type or other options: queries that need it are slow meanwhile."""
+    """Have Qdrant rebuild an index with another type or other options: until then queries that need it are slow."""
 
     name: str
     field: str
@@ -272,7 +272,7 @@ StepKey = tuple[str, ...]
 
 
 def step_key(step: CollectionStep) -> StepKey:
-    """What tells a step from the others of one plan: its reason, and what it is about."""
+    """What identifies a step within one plan: its reason, and what it is about."""
     match step:
         case UpdateCollection(fields=fields):
             return (step.reason, *fields)

@@ -47,7 +47,7 @@ _REMEDY_OF_REASON: Mapping[str, str] = {
     "InvalidImageName": "correct the image's name",
     "CreateContainerConfigError": "create the Secret or key that it names",
     "Unschedulable": "free or add nodes that fit the pod's resources, node selector, tolerations and volumes",
-    "SchedulingGated": "let whoever put the scheduling gate on the pod remove it",
+    "SchedulingGated": "have the controller that set the pod's scheduling gate remove it",
     "FailedMount": "make the volume, Secret or ConfigMap that it names available",
     "FailedAttachVolume": "free the volume that it names from the node that still has it",
 }
@@ -56,7 +56,7 @@ _ALIASES: Mapping[str, str] = {"ImagePullBackOff": "ErrImagePull", "FailedSchedu
 
 @dataclass(frozen=True, slots=True)
 class Hindrance:
-    """What holds a child back."""
+    """What prevents a child's pods from running."""
 
     by: str
     """Who says so: the scheduler, the kubelet, a controller's name."""
@@ -96,13 +96,13 @@ def _any_in(parts: Iterable[str], text: str) -> bool:
 def refusal(events: Iterable[Manifest]) -> Hindrance | None:
     """Why a controller could not create a child's pods or claims: its newest `FailedCreate`; None without one."""
     found = [event for event in events if event.get("reason") == "FailedCreate"]
-    return _told(max(found, key=event_time)) if found else None
+    return _reported(max(found, key=event_time)) if found else None
 
 
 def pod_hindrance(pod: Manifest, events: Iterable[Manifest] = ()) -> Hindrance | None:
     """Why a pod's containers do not run: its status, then the newest warning of its Events; None when nothing is known.
 
-    A pod whose containers run, or have ended, is not held back.
+    A pod whose containers run, or have ended, has none.
     """
     status = pod.get("status") or {}
     if status.get("phase") not in (None, "", "Pending"):
@@ -143,10 +143,10 @@ def _waiting(status: Manifest) -> Hindrance | None:
 
 def _warned(events: Iterable[Manifest]) -> Hindrance | None:
     warnings = [event for event in events if event.get("type") == "Warning"]
-    return _told(max(warnings, key=event_time)) if warnings else None
+    return _reported(max(warnings, key=event_time)) if warnings else None
 
 
-def _told(event: Manifest) -> Hindrance:
+def _reported(event: Manifest) -> Hindrance:
     source = (event.get("deprecatedSource") or {}).get("component")
     by = event.get("reportingController") or source or "its controller"
     return Hindrance(f"the {by}", str(event.get("reason")), _line(event.get("note")))

@@ -10,8 +10,8 @@ from qdrant_operator.domain.common.kinds import Manifest
 def eldest(collections: Iterable[Manifest]) -> tuple[Manifest, ...]:
     """Of the QdrantCollections of one cluster those that have their collection: the oldest claim of each."""
     by_name: dict[str, Manifest] = {}
-    for one in sorted(collections, key=age):
-        by_name.setdefault(collection_name(one), one)
+    for collection in sorted(collections, key=age):
+        by_name.setdefault(collection_name(collection), collection)
     return tuple(by_name.values())
 
 

@@ -1,7 +1,7 @@
-"""Two families of failure, told apart by who must act.
+"""Two families of failure; they differ in who must act.
 
 `Retryable`: the world will change by itself (an unreachable peer, a conflict, a throttled call).
-`Refused`: somebody must change something (a bad spec, a missing permission, Qdrant says no).
+`Refused`: a user must change something (a bad spec, a missing permission, Qdrant says no).
 Adapters raise them with the cause chained; the loop turns them into conditions.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class Retryable(Exception):  # noqa: N818 (the name is the remedy)
-    """The call may succeed later without anybody's help."""
+    """The call may succeed later without a change by a user."""
 
     def __init__(self, message: str, *, after: float = 5.0) -> None:
         """Say what happened; `after` is the pause in seconds before another look."""
@@ -18,7 +18,7 @@ class Retryable(Exception):  # noqa: N818 (the name is the remedy)
 
 
 class Conflict(Retryable):
-    """Somebody changed the object since we read it: read again."""
+    """The object has changed since it was read: read it again."""
 
 
 class Unreachable(Retryable):
@@ -26,7 +26,7 @@ class Unreachable(Retryable):
 
 
 class Refused(Exception):  # noqa: N818
-    """A human must change something; `reason` is a closed CamelCase word for conditions."""
+    """A user must change something; `reason` is a closed CamelCase word for conditions."""
 
     def __init__(self, reason: str, message: str) -> None:
         """Keep the reason beside the sentence that names the field and the remedy."""

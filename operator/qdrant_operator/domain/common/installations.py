@@ -38,7 +38,7 @@ class Acting:
 
 
 def read_acting(subject: Manifest) -> Acting | None:
-    """Who acts on the object; None: nobody has recorded it."""
+    """Who acts on the object; None: no installation is recorded."""
     record = (subject.get("status") or {}).get("operator") or {}
     if not record.get("name"):
         return None

@@ -41,11 +41,11 @@ ANNOTATION_RECORDED = f"{GROUP}/removal-recorded"
 ANNOTATION_KEY_REVISION = f"{GROUP}/key-revision"
 """On the Secrets with the API key: how often it was exchanged before the cluster was complete."""
 ANNOTATION_OPERATOR = f"{GROUP}/operator-pods"
-"""On a NetworkPolicy that must let the operator in: which pods it is, so that whoever reads it can tell."""
+"""On a NetworkPolicy that must let the operator in: which pods it is, for clients such as the command line."""
 ANNOTATION_SCHEDULE = f"{GROUP}/schedule-uid"
 """On a QdrantSnapshot that a schedule made: that schedule's uid."""
 ANNOTATION_SCHEDULED_AT = f"{GROUP}/scheduled-at"
-"""On the same: the time it was due. Tells a pass after a crash what was done already."""
+"""On the same: the time it was due. Shows a pass after a crash what was done already."""
 
 ANNOTATION_RELEASE = f"{GROUP}/highest-release"
 """On volume claims: the highest Qdrant release that ran on the volume."""
@@ -125,7 +125,7 @@ def peer_host(cluster: str, namespace: str, pod: str) -> str:
 
 
 def rest_url(host: str) -> str:
-    """URL of the REST API at a name or an address; an address of IPv6 stands in brackets."""
+    """URL of the REST API at a name or an address; an IPv6 address is put in brackets."""
     return f"http://{f'[{host}]' if ':' in host else host}:{REST_PORT}"
 
 

@@ -25,15 +25,15 @@ RENDERED = 128
 
 
 def config_map(cluster: DesiredCluster) -> Manifest:
-    """Configuration, start script and the members to join through."""
+    """Configuration, start script and the peers to join through."""
     pods = [names.pod_name(cluster.name, ordinal) for ordinal in range(cluster.members)]
     uris = [names.peer_uri(cluster.name, cluster.namespace, pod) for pod in pods]
-    nobody = names.peer_uri(cluster.name, cluster.namespace, "nobody")
+    unresolvable = names.peer_uri(cluster.name, cluster.namespace, "nobody")
     data = {
         "config.yaml": _yaml(json.dumps(qdrant_config(cluster), sort_keys=True)),
         "start.sh": START_SCRIPT,
         "members": "".join(f"{uri}\n" for uri in uris),
-        "nobody": f"{nobody}\n",
+        "nobody": f"{unresolvable}\n",
         FIRST_FILE: f"{cluster.first_pod}\n",
         ALLOWED_FILE: f"{cluster.allowed_downgrade}\n",
     }

@@ -9,14 +9,14 @@ from hashlib import sha256
 
 from qdrant_operator.api import ClusterSpec, SnapshotJob
 from qdrant_operator.domain.backup.job_spec import (
-    INSTRUCTION,
+    JOB_SPEC,
     QDRANT_KEY,
     RESULT_FILE,
     RESULT_PATH,
     S3_ACCESS_KEY,
     S3_SECRET_KEY,
     S3_SESSION_TOKEN,
-    Instruction,
+    JobSpec,
 )
 from qdrant_operator.domain.backup.storage import ACCESS_KEY, SECRET_KEY, SESSION_KEY
 from qdrant_operator.domain.common import names
@@ -49,28 +49,26 @@ def snapshot_labels(cluster: str, snapshot: str) -> dict[str, str]:
     }
 
 
-def snapshot_job(
-    instruction: Instruction, image: str, cluster: ClusterSpec, settings: SnapshotJob
-) -> Manifest:
+def snapshot_job(job_spec: JobSpec, image: str, cluster: ClusterSpec, settings: SnapshotJob) -> Manifest:
     """The Job of one QdrantSnapshot.
 
     Args:
-        instruction: what it is to do; also names and owns it.
+        job_spec: what it is to do; also names and owns it.
         image: the operator's own image.
         cluster: where the peers' pods may run, and as whom: the run's pod goes the same way, but it gets no token
             for Kubernetes. Its ServiceAccount is the identity for storage without a Secret.
         settings: the Job's own.
     """
-    labels = snapshot_labels(instruction.cluster, instruction.snapshot)
-    pod = _pod(instruction, image, cluster, settings)
+    labels = snapshot_labels(job_spec.cluster, job_spec.snapshot)
+    pod = _pod(job_spec, image, cluster, settings)
     return {
         "apiVersion": Kind.JOB.api_version,
         "kind": Kind.JOB.kind,
         "metadata": {
-            "name": job_name(instruction.snapshot, instruction.run),
-            "namespace": instruction.namespace,
+            "name": job_name(job_spec.snapshot, job_spec.run),
+            "namespace": job_spec.namespace,
             "labels": labels,
-            "ownerReferences": [owner_reference(Kind.SNAPSHOT, instruction.snapshot, instruction.run)],
+            "ownerReferences": [owner_reference(Kind.SNAPSHOT, job_spec.snapshot, job_spec.run)],
         },
         "spec": {
             "backoffLimit": 0,
@@ -82,10 +80,10 @@ def snapshot_job(
     }
 
 
-def _pod(instruction: Instruction, image: str, cluster: ClusterSpec, settings: SnapshotJob) -> Manifest:
+def _pod(job_spec: JobSpec, image: str, cluster: ClusterSpec, settings: SnapshotJob) -> Manifest:
     return {
         "restartPolicy": "Never",
-        "serviceAccountName": cluster.pod_template.spec.service_account_name or instruction.cluster,
+        "serviceAccountName": cluster.pod_template.spec.service_account_name or job_spec.cluster,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -101,7 +99,7 @@ def _pod(instruction: Instruction, image: str, cluster: ClusterSpec, settings: S
                 "name": CONTAINER,
                 "image": image,
                 "args": ["snapshot", "run"],
-                "env": _environment(instruction, authenticated=not cluster.auth.disabled),
+                "env": _environment(job_spec, authenticated=not cluster.auth.disabled),
                 "terminationMessagePath": RESULT_PATH,
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "resources": settings.resources.manifest(),
@@ -125,15 +123,15 @@ def _whereabouts(cluster: ClusterSpec) -> Manifest:
     return {key: value for key, value in found.items() if value}
 
 
-def _environment(instruction: Instruction, *, authenticated: bool) -> list[Manifest]:
+def _environment(job_spec: JobSpec, *, authenticated: bool) -> list[Manifest]:
     environment: list[Manifest] = [
-        {"name": INSTRUCTION, "value": instruction.dump()},
+        {"name": JOB_SPEC, "value": job_spec.dump()},
         {"name": RESULT_FILE, "value": RESULT_PATH},
     ]
     if authenticated:
-        key = names.peer_auth_secret(instruction.cluster)
+        key = names.peer_auth_secret(job_spec.cluster)
         environment.append(_from_secret(QDRANT_KEY, key, "api-key"))
-    if secret := instruction.place.secret:
+    if secret := job_spec.place.secret:
         environment.append(_from_secret(S3_ACCESS_KEY, secret, ACCESS_KEY))
         environment.append(_from_secret(S3_SECRET_KEY, secret, SECRET_KEY))
         environment.append(_from_secret(S3_SESSION_TOKEN, secret, SESSION_KEY, optional=True))

@@ -18,7 +18,7 @@ NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 def network_policy(cluster: DesiredCluster) -> Manifest:
-    """The peer port for the peers alone; the API for everybody, or for the clients that are listed and for us."""
+    """The peer port for the peers alone; the API for every client, or for the listed ones and the operator."""
     peers = _pods(names.peer_selector(cluster.name))
     clients = cluster.spec.network_policy.clients
     api: Manifest = {"ports": [_port(names.REST_PORT), _port(names.GRPC_PORT)]}
@@ -31,16 +31,18 @@ def network_policy(cluster: DesiredCluster) -> Manifest:
     }
     manifest = owned(Kind.NETWORK_POLICY, cluster, names.network_policy(cluster.name), spec=spec)
     if clients is not None and cluster.operator is not None:
-        manifest["metadata"]["annotations"] = {names.ANNOTATION_OPERATOR: _told(cluster.operator)}
+        manifest["metadata"]["annotations"] = {
+            names.ANNOTATION_OPERATOR: _operator_annotation(cluster.operator)
+        }
     return manifest
 
 
 def operator_pods(policy: Manifest | None) -> OperatorPods | None:
-    """The operator's pods as a live policy tells of them, for those who are not the operator; None: it does not."""
+    """The operator's pods as a live policy names them, for other processes; None: it names none."""
     annotations = ((policy or {}).get("metadata") or {}).get("annotations") or {}
     try:
-        told = json.loads(annotations.get(names.ANNOTATION_OPERATOR, ""))
-        return OperatorPods(str(told["namespace"]), dict(told["labels"]))
+        recorded = json.loads(annotations.get(names.ANNOTATION_OPERATOR, ""))
+        return OperatorPods(str(recorded["namespace"]), dict(recorded["labels"]))
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -62,5 +64,5 @@ def _port(number: int) -> Manifest:
     return {"port": number, "protocol": "TCP"}
 
 
-def _told(operator: OperatorPods) -> str:
+def _operator_annotation(operator: OperatorPods) -> str:
     return json.dumps({"namespace": operator.namespace, "labels": dict(operator.labels)}, sort_keys=True)

@@ -1,6 +1,6 @@
 """Fields that another writer changes again and again, and who that is, by the object's managedFields.
 
-An admission webhook leaves no trace there: what it writes counts as written by whoever sent the request.
+An admission webhook leaves no trace there: what it writes counts as written by the sender of the request.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ DRAIN_SECONDS = 3
 """Pause before SIGTERM in which proxies learn that the pod is going (evictions do not ask the operator)."""
 
 API_KEY_VARIABLE = "QDRANT__SERVICE__API_KEY"
-"""Where Qdrant reads the key from that it asks of everybody."""
+"""Where Qdrant reads the key from that every client must send."""
 
 
 def stateful_set(cluster: DesiredCluster) -> Manifest:
@@ -37,7 +37,7 @@ def stateful_set(cluster: DesiredCluster) -> Manifest:
         "serviceName": names.headless_service(cluster.name),
         "podManagementPolicy": "Parallel",
         "updateStrategy": {"type": "OnDelete"},
-        # Volumes go with the QdrantCluster (owner references), never with a StatefulSet that somebody deletes.
+        # Volumes go with the QdrantCluster (owner references), never with a StatefulSet that a user deletes.
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "selector": {"matchLabels": names.peer_selector(cluster.name)},
         "template": pod_template(cluster),

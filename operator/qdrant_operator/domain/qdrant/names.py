@@ -1,7 +1,7 @@
-"""Names that Qdrant would take and could not live with. Pure.
+"""Names that Qdrant accepts, and that then break it. Pure.
 
 The CRD refuses them too; this is asked again before a collection or an alias is made, because a name that Qdrant
-cannot make a directory for stops consensus on every peer for good, and CRDs may be older than the operator.
+cannot make a directory for stops consensus on every peer permanently, and CRDs may be older than the operator.
 """
 
 from __future__ import annotations

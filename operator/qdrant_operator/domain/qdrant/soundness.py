@@ -1,7 +1,7 @@
 """Which replicas can be trusted: Active is not sound.
 
 A replica is sound when its own peer answers, holds a readable copy whose count is plausible, and every peer
-that answers calls it Active. A killed peer's replicas stay Active in everybody's view until somebody writes,
+that answers calls it Active. A killed peer's replicas stay Active in every peer's view until a client writes,
 and a shard that failed to load (a dummy) keeps its Active state while it holds nothing.
 """
 
@@ -90,33 +90,33 @@ def _shard_ids(known: Sequence[CollectionView]) -> set[ShardId]:
 def _health(
     name: str, shard: ShardId, wanted: int, by_peer: Mapping[PeerId, CollectionView | None]
 ) -> ShardHealth:
-    told = {peer: _shard(collection, shard) for peer, collection in by_peer.items()}
-    holders = frozenset(holder for view in told.values() if view for holder in view.states)
-    sound = frozenset(peer for peer in holders if _is_sound(peer, told))
-    return ShardHealth(name, shard, wanted, holders, sound, _dead(told))
+    reported = {peer: _shard(collection, shard) for peer, collection in by_peer.items()}
+    holders = frozenset(holder for view in reported.values() if view for holder in view.states)
+    sound = frozenset(peer for peer in holders if _is_sound(peer, reported))
+    return ShardHealth(name, shard, wanted, holders, sound, _dead(reported))
 
 
 def _shard(collection: CollectionView | None, shard: ShardId) -> ShardView | None:
     return next((s for s in collection.shards if s.shard == shard), None) if collection else None
 
 
-def _dead(told: Mapping[PeerId, ShardView | None]) -> frozenset[PeerId]:
-    states = (item for view in told.values() if view for item in view.states.items())
+def _dead(reported: Mapping[PeerId, ShardView | None]) -> frozenset[PeerId]:
+    states = (item for view in reported.values() if view for item in view.states.items())
     return frozenset(peer for peer, state in states if state is ReplicaState.DEAD)
 
 
-def _is_sound(peer: PeerId, told: Mapping[PeerId, ShardView | None]) -> bool:
-    agreed = all(view and view.states.get(peer) is ReplicaState.ACTIVE for view in told.values())
-    points = _points(told.get(peer))
-    return agreed and points is not None and _plausible(points, _best(told))
+def _is_sound(peer: PeerId, reported: Mapping[PeerId, ShardView | None]) -> bool:
+    agreed = all(view and view.states.get(peer) is ReplicaState.ACTIVE for view in reported.values())
+    points = _points(reported.get(peer))
+    return agreed and points is not None and _plausible(points, _best(reported))
 
 
 def _points(view: ShardView | None) -> int | None:
     return view.local.points if view and view.local and not view.local.dummy else None
 
 
-def _best(told: Mapping[PeerId, ShardView | None]) -> int:
-    return max((_points(view) or 0 for view in told.values()), default=0)
+def _best(reported: Mapping[PeerId, ShardView | None]) -> int:
+    return max((_points(view) or 0 for view in reported.values()), default=0)
 
 
 def _plausible(points: int, best: int) -> bool:
@@ -124,7 +124,7 @@ def _plausible(points: int, best: int) -> bool:
 
 
 def wanted_replicas(configured: int, declared: int | None = None, key_factor: int | None = None) -> int:
-    """Replicas that a shard shall have. The one rule for both loops.
+    """Replicas that a shard must have. The one rule for both loops.
 
     Args:
         configured: replication factor in Qdrant's configuration of the collection.

@@ -54,7 +54,7 @@ class Copier:
         """
         await self.lookout.expect_sound(source)
         there = await self.peers.shard_snapshots(endpoint, source.collection, source.shard)
-        before = tuple(one.name for one in there)
+        before = tuple(snapshot.name for snapshot in there)
         await self.journal.promise(source, pod, before)
         try:
             made = await self._make(source, endpoint)
@@ -123,7 +123,7 @@ class Copier:
             raise Refused(
                 "ChecksumMismatch",
                 f"collection {source.collection!r}, shard {source.shard}, file {file}: {wrong};"
-                " the file changed on its way from the peer",
+                " the file changed while it was downloaded from the peer",
             )
         return measured.sha256
 
@@ -132,12 +132,12 @@ class Measured:
     """A stream that counts and hashes what passes."""
 
     def __init__(
-        self, body: AsyncIterator[bytes], limit: int, tell: Callable[[int], None] = lambda _: None
+        self, body: AsyncIterator[bytes], limit: int, report: Callable[[int], None] = lambda _: None
     ) -> None:
-        """What comes after `limit` bytes is not read; `tell` hears the bytes so far after every chunk."""
+        """What comes after `limit` bytes is not read; `report` gets the bytes so far after every chunk."""
         self._body = body
         self._limit = limit
-        self._tell = tell
+        self._report = report
         self._sum = hashlib.sha256()
         self.bytes = 0
 
@@ -147,7 +147,7 @@ class Measured:
             async for chunk in self._body:
                 self._sum.update(chunk)
                 self.bytes += len(chunk)
-                self._tell(self.bytes)
+                self._report(self.bytes)
                 yield chunk
                 if self.bytes > self._limit:
                     break

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from qdrant_operator.domain.backup.job_spec import Instruction
+from qdrant_operator.domain.backup.job_spec import JobSpec
 from qdrant_operator.domain.backup.manifest import BackupManifest, dump_manifest
 from qdrant_operator.domain.backup.owner import OWNER, Owner, deletion_order, dump_owner, load_owner
 from qdrant_operator.domain.backup.storage import MANIFEST
@@ -18,15 +18,15 @@ from qdrant_operator.jobs.backup.ports import Storage
 class Folder:
     """Where one run stores its backup."""
 
-    def __init__(self, storage: Storage, instruction: Instruction) -> None:
+    def __init__(self, storage: Storage, job_spec: JobSpec) -> None:
         """Nothing is written before the claim."""
         self._storage = storage
-        self._place = instruction.place
-        self.path = instruction.folder
+        self._place = job_spec.place
+        self.path = job_spec.folder
         """With a slash at its end."""
         self.claimed = False
         """The claim succeeded; before that nothing of this run exists outside this process."""
-        self.owner = Owner(instruction.run, instruction.cluster_uid, uuid4().hex)
+        self.owner = Owner(job_spec.run, job_spec.cluster_uid, uuid4().hex)
 
     async def claim(self) -> None:
         """Make the folder this run's own.
@@ -51,15 +51,17 @@ class Folder:
         """Delete what this run stored; a folder with a manifest is a backup and stays, like one of another run."""
         if not await self._is_ours():
             return
-        keys = [one.key for one in await self._storage.list(self.path)]
+        keys = [stored.key for stored in await self._storage.list(self.path)]
         if f"{self.path}{MANIFEST}" not in keys:
             for several in deletion_order(self.path, keys):
                 await self._storage.delete(several)
 
     async def keep_only(self, manifest: BackupManifest) -> None:
         """Delete files of this run that the manifest does not list."""
-        listed = {f"{self.path}{shard.file}" for one in manifest.collections for shard in one.shards}
-        keys = [one.key for one in await self._storage.list(self.path)]
+        listed = {
+            f"{self.path}{shard.file}" for collection in manifest.collections for shard in collection.shards
+        }
+        keys = [stored.key for stored in await self._storage.list(self.path)]
         if await self._is_ours():
             await self._storage.delete([key for key in keys if key not in listed | {f"{self.path}{OWNER}"}])
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from qdrant_operator.domain.backup.job_spec import Instruction
+from qdrant_operator.domain.backup.job_spec import JobSpec
 from qdrant_operator.domain.backup.journal import JournalDocument, LocalFile, dump_journal
 from qdrant_operator.domain.backup.retention import progress_line
 from qdrant_operator.domain.backup.sources import Source
@@ -33,10 +33,10 @@ class JournalLost(Retryable):
 class Journal:
     """The journal of one run."""
 
-    def __init__(self, storage: Storage, instruction: Instruction) -> None:
+    def __init__(self, storage: Storage, job_spec: JobSpec) -> None:
         """Nothing is written before the first promise or beat."""
         self._storage = storage
-        self._instruction = instruction
+        self._job_spec = job_spec
         self._writing = asyncio.Lock()
         self._files: dict[str, LocalFile] = {}
         self._expected: dict[str, int] = {}
@@ -78,7 +78,7 @@ class Journal:
         self._files.pop(source.label, None)
 
     def sent(self, source: Source, size: int) -> None:
-        """So many bytes of the shard are on their way to storage."""
+        """So many bytes of the shard were sent to storage."""
         self._sent[source.label] = size
 
     def saved(self, source: Source) -> None:
@@ -95,19 +95,19 @@ class Journal:
         """Store the journal as it is now."""
         async with self._writing:
             document = JournalDocument(
-                self._instruction.snapshot,
-                self._instruction.cluster_uid,
+                self._job_spec.snapshot,
+                self._job_spec.cluster_uid,
                 self.progress,
                 self._error,
                 tuple(self._files.values()),
             )
-            await self._storage.write(self._instruction.journal, dump_journal(document))
+            await self._storage.write(self._job_spec.journal, dump_journal(document))
 
     async def close(self, error: str | None) -> None:
         """Remove the journal after a success; after a failure leave it with the reason and the open promises."""
         self._error = error
         if error is None and not self._files:
-            await self._storage.delete([self._instruction.journal])
+            await self._storage.delete([self._job_spec.journal])
         else:
             await self.write()
 
@@ -119,7 +119,7 @@ class Journal:
             yield
         finally:
             beat.cancel()
-            # Not the beat itself: its cancellation could not be told from ours.
+            # Not `await beat`: its cancellation and that of this task raise the same error.
             await asyncio.wait({beat})
 
     async def _beat(self) -> None:

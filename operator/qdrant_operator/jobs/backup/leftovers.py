@@ -1,6 +1,6 @@
 """Files on the peers that interrupted runs could not delete: found by their journals, deleted at the next start.
 
-Touches nothing but files that a journal names, or that can be told from everybody else's (`backups.leftover`).
+Deletes only files that a journal names, or that are provably of such a run (`retention.leftover`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from qdrant_operator.domain.backup.job_spec import Instruction
+from qdrant_operator.domain.backup.job_spec import JobSpec
 from qdrant_operator.domain.backup.journal import JournalDocument, LocalFile, load_journal, time_in_name
 from qdrant_operator.domain.backup.retention import leftover
 from qdrant_operator.domain.common.errors import Refused, Retryable
@@ -23,26 +23,24 @@ STALE = timedelta(minutes=2)
 log = logging.getLogger(__name__)
 
 
-async def sweep(
-    peers: Peers, storage: Storage, instruction: Instruction, endpoints: Mapping[str, Endpoint]
-) -> None:
+async def sweep(peers: Peers, storage: Storage, job_spec: JobSpec, endpoints: Mapping[str, Endpoint]) -> None:
     """Delete what dead runs of this cluster left on the peers, then their journals.
 
     Our own journal must be in storage already: its time is the storage's clock, by which the others are judged.
     """
-    journals = await storage.list(instruction.journals)
-    now = next(one.modified for one in journals if one.key == instruction.journal)
-    for stale in (one.key for one in journals if now - one.modified > STALE):
+    journals = await storage.list(job_spec.journals)
+    now = next(stored.modified for stored in journals if stored.key == job_spec.journal)
+    for stale in (stored.key for stored in journals if now - stored.modified > STALE):
         journal = load_journal(await storage.read(stale) or b"")
         # A cluster of the same name in another Kubernetes: its files are not on our peers.
-        if journal is None or journal.cluster_uid != instruction.cluster_uid:
+        if journal is None or journal.cluster_uid != job_spec.cluster_uid:
             continue
         if await _settled(peers, journal, endpoints):
             await storage.delete([stale])
 
 
 async def _settled(peers: Peers, journal: JournalDocument, endpoints: Mapping[str, Endpoint]) -> bool:
-    # A pod that is no member any more took its files along.
+    # A pod that was removed took its files along.
     files = [(endpoints[file.pod], file) for file in journal.files if file.pod in endpoints]
     return all([await remove_local(peers, endpoint, file) for endpoint, file in files])
 
@@ -68,5 +66,5 @@ async def remove_local(peers: Peers, endpoint: Endpoint, file: LocalFile) -> boo
 async def _unnamed(peers: Peers, endpoint: Endpoint, file: LocalFile) -> str | None:
     """The file of a request whose answer never came."""
     there = await peers.shard_snapshots(endpoint, file.collection, ShardId(file.shard))
-    dated = [(one.name, time_in_name(one.name)) for one in there]
+    dated = [(snapshot.name, time_in_name(snapshot.name)) for snapshot in there]
     return leftover(file.before, dated, datetime.fromisoformat(file.asked_at))

@@ -14,13 +14,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qdrant_operator.domain.backup.job_spec import (
-    INSTRUCTION,
+    JOB_SPEC,
     QDRANT_KEY,
     RESULT_FILE,
     S3_ACCESS_KEY,
     S3_SECRET_KEY,
     S3_SESSION_TOKEN,
-    Instruction,
+    JobSpec,
 )
 from qdrant_operator.domain.backup.journal import Result, dump_result
 from qdrant_operator.domain.backup.manifest import BackupManifest
@@ -65,14 +65,14 @@ def _key(environment: Mapping[str, str], variable: str) -> str:
 
 
 async def _run(tools: Tools, environment: Mapping[str, str]) -> Result:
-    instruction = Instruction.load(environment[INSTRUCTION])
+    job_spec = JobSpec.load(environment[JOB_SPEC])
     try:
-        storage = tools.storage(instruction.place, credentials(environment))
+        storage = tools.storage(job_spec.place, credentials(environment))
         key = _key(environment, QDRANT_KEY) if QDRANT_KEY in environment else None
     except Refused as error:
         return Result(error.reason, error.message)
     async with tools.peers() as peers:
-        run = Run(instruction, peers, storage, key)
+        run = Run(job_spec, peers, storage, key)
         work = asyncio.ensure_future(run.make())
         with _stopped_by_signals(work):
             try:
@@ -84,12 +84,12 @@ async def _run(tools: Tools, environment: Mapping[str, str]) -> Result:
 @contextmanager
 def _stopped_by_signals(work: asyncio.Future[Result]) -> Iterator[None]:
     """Cancel the work at the first signal; further ones change nothing, cleaning up is under way."""
-    loop, told = asyncio.get_running_loop(), False
+    loop, stopped = asyncio.get_running_loop(), False
 
     def stop() -> None:
-        nonlocal told
-        if not told:
-            told = True
+        nonlocal stopped
+        if not stopped:
+            stopped = True
             work.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):

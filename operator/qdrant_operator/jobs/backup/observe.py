@@ -39,7 +39,7 @@ class Lookout:
         async with self._looking:
             if self._begun < ticket:
                 self._begun = self._asked
-                views = await asyncio.gather(*(self._view(one) for one in self._endpoints.values()))
+                views = await asyncio.gather(*(self._view(endpoint) for endpoint in self._endpoints.values()))
                 self._seen = dict(zip(self._endpoints, views, strict=True))
             return self._seen
 
@@ -68,7 +68,7 @@ class Lookout:
         return source_refuted(tuple((await self.look()).values()), source)
 
     async def confirm_sound(self, source: Source) -> None:
-        """Look after a file was made. Silence is asked again; what a peer says against the source is final.
+        """Check the source once its file is made. A peer that does not answer is asked again; a contradiction is final.
 
         Raises:
             Refused: `ShardNotSound`: the file may lack what was acknowledged, it is not to be kept.

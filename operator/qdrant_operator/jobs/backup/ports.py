@@ -1,6 +1,6 @@
 """What the data path needs of the outside world, as Protocols; the adapters fit them without knowing them.
 
-Every method may raise `Retryable` (try again) or `Refused` (somebody must act).
+Every method may raise `Retryable` (try again) or `Refused` (a user must act).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from qdrant_operator.domain.backup.job_spec import Instruction
+from qdrant_operator.domain.backup.job_spec import JobSpec
 from qdrant_operator.domain.backup.journal import Result, result_of
 from qdrant_operator.domain.backup.manifest import BackupManifest, MissingCollection
 from qdrant_operator.domain.backup.owner import Owner
@@ -44,14 +44,14 @@ log = logging.getLogger(__name__)
 class Run:
     """One run and the world it has."""
 
-    instruction: Instruction
+    job_spec: JobSpec
     peers: Peers
     storage: Storage
     api_key: str | None = field(repr=False)
 
     async def make(self) -> Result:
         """Make the backup, or leave nothing behind and say why there is none."""
-        journal, folder = Journal(self.storage, self.instruction), Folder(self.storage, self.instruction)
+        journal, folder = Journal(self.storage, self.job_spec), Folder(self.storage, self.job_spec)
         try:
             manifest = await self._copied(journal, folder)
         except asyncio.CancelledError:
@@ -61,7 +61,7 @@ class Run:
             ending = self._leave(journal, folder, _failure(error))
         else:
             ending = self._seal(journal, folder, manifest)
-        # Whoever stops the run now comes too late: with its manifest the backup is there.
+        # A signal to stop comes too late now: with its manifest the backup is complete.
         return await _to_its_end(ending)
 
     async def _seal(self, journal: Journal, folder: Folder, manifest: BackupManifest) -> Result:
@@ -69,22 +69,22 @@ class Run:
         try:
             await folder.seal(manifest)
         except Retryable as error:
-            # The manifest may have arrived: its files stay, and the operator looks after the end of the Job.
+            # The manifest may have arrived: its files stay, and the operator decides when the Job ends.
             await self._close(journal, str(error))
             return _failure(error)
         except Exception as error:
             return await self._leave(journal, folder, _failure(error))
-        return await self._leave(journal, folder, result_of(manifest, verified=self.instruction.verify))
+        return await self._leave(journal, folder, result_of(manifest, verified=self.job_spec.verify))
 
     async def _copied(self, journal: Journal, folder: Folder) -> BackupManifest:
         started = _now()
         await folder.claim()
         await journal.write()
-        endpoints = {peer.pod: Endpoint(peer.url, peer.pod, self.api_key) for peer in self.instruction.peers}
-        await sweep(self.peers, self.storage, self.instruction, endpoints)
+        endpoints = {peer.pod: Endpoint(peer.url, peer.pod, self.api_key) for peer in self.job_spec.peers}
+        await sweep(self.peers, self.storage, self.job_spec, endpoints)
         lookout = Lookout(self.peers, endpoints)
         copier = Copier(self.peers, self.storage, journal, folder.path, lookout)
-        saver = Saver(self.instruction, self.peers, endpoints, lookout, copier, journal)
+        saver = Saver(self.job_spec, self.peers, endpoints, lookout, copier, journal)
         async with journal.beating():
             await saver.save()
             return await self._whole(saver, folder, started)
@@ -92,7 +92,7 @@ class Run:
     async def _whole(self, saver: Saver, folder: Folder, started: str) -> BackupManifest:
         """The manifest of what can be restored; what cannot is named in it, and its files are deleted."""
         manifest = self._manifest(saver, folder.owner, started)
-        if self.instruction.verify:
+        if self.job_spec.verify:
             for name, findings in _by_collection(
                 await verify_files(self.storage, folder.path, manifest)
             ).items():
@@ -108,9 +108,9 @@ class Run:
 
     def _manifest(self, saver: Saver, owner: Owner, started: str) -> BackupManifest:
         return BackupManifest(
-            namespace=self.instruction.namespace,
-            cluster=self.instruction.cluster,
-            snapshot=self.instruction.snapshot,
+            namespace=self.job_spec.namespace,
+            cluster=self.job_spec.cluster,
+            snapshot=self.job_spec.snapshot,
             owner=owner,
             qdrant_version=saver.version,
             started_at=started,
@@ -181,7 +181,7 @@ def _failure(error: Exception) -> Result:
 
 
 async def _to_its_end(call: Coroutine[Any, Any, T]) -> T:
-    """Await, whoever asks us to stop meanwhile."""
+    """Await to the end: a cancellation in the meantime is ignored."""
     work = asyncio.create_task(call)
     while not work.done():
         with suppress(asyncio.CancelledError):

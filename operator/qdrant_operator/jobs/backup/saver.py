@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from qdrant_operator.domain.backup.job_spec import Instruction
+from qdrant_operator.domain.backup.job_spec import JobSpec
 from qdrant_operator.domain.backup.manifest import CollectionBackup, ShardFile
 from qdrant_operator.domain.backup.retention import chosen_collections, newest_version
 from qdrant_operator.domain.backup.sources import Choice, Source, plan_sources
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 class Saver:
     """The work of one run, and how far it is."""
 
-    instruction: Instruction
+    job_spec: JobSpec
     peers: Peers
     endpoints: Mapping[str, Endpoint]
     lookout: observe.Lookout
@@ -106,9 +106,9 @@ class Saver:
 
     def _choose(self, views: tuple[View, ...]) -> None:
         existing = {collection.name for view in answering(views) for collection in view.collections}
-        self._chosen = chosen_collections(existing, self.instruction.collections)
+        self._chosen = chosen_collections(existing, self.job_spec.collections)
         for name in self._chosen:
-            problem = key_problem(f"{self.instruction.folder}{shard_file(name, 2**32)}")
+            problem = key_problem(f"{self.job_spec.folder}{shard_file(name, 2**32)}")
             if problem:
                 self._give_up(name, Refused("KeyTooLong", problem))
 
@@ -131,7 +131,7 @@ class Saver:
 
     def _note(self, choice: Choice) -> None:
         self._looked_for.update(self._open())
-        self._bytes |= {(one.collection, one.shard): one.bytes for one in choice.sources}
+        self._bytes |= {(source.collection, source.shard): source.bytes for source in choice.sources}
         for ref, why in choice.unavailable.items():
             self._lacking[ref] = Refused("ShardNotSound", f"shard {ref[0]}/{ref[1]} was not saved: {why}")
             self._bytes.setdefault(ref, 0)

@@ -48,8 +48,8 @@ async def verify_files(storage: Storage, folder: str, manifest: BackupManifest) 
 def report(location: str, manifest: BackupManifest, findings: tuple[Finding, ...]) -> list[str]:
     """Lines for people: what is damaged, what the backup never had, and the sums."""
     missing = [
-        f"collection {one.name!r} is not in this backup: {one.reason}: {one.message}"
-        for one in manifest.missing
+        f"collection {missing.name!r} is not in this backup: {missing.reason}: {missing.message}"
+        for missing in manifest.missing
     ]
     sums = f"{location}: {manifest.shards} files read, {len(findings)} damaged"
     return [*(str(finding) for finding in findings), *missing, sums]

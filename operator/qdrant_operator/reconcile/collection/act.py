@@ -65,7 +65,7 @@ async def act(context: Context, subject: Manifest, endpoint: Endpoint | None, st
 
 
 async def _check_no_transfer(context: Context, namespace: str, cluster: str, step: RemoveShardKey) -> None:
-    """Observe all peers once more: Qdrant hangs for good when a key is removed while a shard of it is transferred.
+    """Observe all peers once more: Qdrant hangs permanently when a key is removed while a shard of it is transferred.
 
     Raises:
         Retryable: a shard of the key is being transferred, or may be soon.

@@ -18,7 +18,7 @@ from qdrant_operator.domain.collection.steps import (
 from qdrant_operator.domain.common.timing.backoff import Backoff
 
 REPEATED_AFTER = timedelta(seconds=60)
-"""A request for an index that does not show is repeated: Qdrant builds in the background and shows nothing meanwhile.
+"""A request for an index that does not show is repeated: Qdrant builds in the background and shows it at the end.
 Repeating is harmless (each request is one entry in the shards' queues), repeating every second is not."""
 RETRIED_AFTER = timedelta(seconds=30)
 """A step that Qdrant refused is tried again at this pace: the cause may have changed."""

@@ -40,7 +40,7 @@ async def find_remains(context: Context, subject: Manifest) -> tuple[str, ...]:
         found += _going(
             context.kubernetes.cached(kind, namespace, names.cluster_labels(cluster)), cluster, meta["uid"]
         )
-    return tuple(dict.fromkeys(f"{one['kind']} {one['metadata']['name']}" for one in found))
+    return tuple(dict.fromkeys(f"{manifest['kind']} {manifest['metadata']['name']}" for manifest in found))
 
 
 def _of_cluster(claims: Iterable[Manifest], cluster: str) -> list[Manifest]:
@@ -48,9 +48,9 @@ def _of_cluster(claims: Iterable[Manifest], cluster: str) -> list[Manifest]:
 
 
 def _going(found: Iterable[Manifest], cluster: str, uid: str) -> Iterator[Manifest]:
-    for one in found:
-        if "deletionTimestamp" in one["metadata"] or is_of_earlier(one, cluster, uid):
-            yield one
+    for manifest in found:
+        if "deletionTimestamp" in manifest["metadata"] or is_of_earlier(manifest, cluster, uid):
+            yield manifest
 
 
 def _orphans(pods: Iterable[Manifest], stateful_set: Manifest | None) -> Iterator[Manifest]:

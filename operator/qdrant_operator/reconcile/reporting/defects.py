@@ -1,4 +1,4 @@
-"""A pass that ended as no pass should: told where people look, instead of leaving yesterday's truth in status.
+"""A pass that ended as no pass should: reported where users look, instead of leaving yesterday's truth in status.
 
 What the error says stays in the log: its text may hold what users keep in Secrets.
 """

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 from qdrant_operator.domain.placement.steps import ReplicateShard
 from qdrant_operator.domain.qdrant.views import PeerId, ReplicaState, ShardId, Transfer, View
-from qdrant_operator.reconcile.cluster.memory.transfers import FIRST_PAUSE, STALE_AFTER, TransferMemory
+from qdrant_operator.reconcile.cluster.memory.transfers import PAUSES, STALE_AFTER, TransferMemory
 from tests.domain.clusters import collection, view
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 A, C = PeerId(100), PeerId(102)
 REF = ("docs", ShardId(0))
+FIRST_PAUSE = timedelta(seconds=PAUSES.first)
 STEP = ReplicateShard(REF, A, C, "snapshot", ("vectors-0", "vectors-2"), 1, "test")
 
 

@@ -153,7 +153,7 @@ def _holds_points(name: str, seen: KeySeen, consented: bool) -> str | None:
 def _transfer_running(name: str, seen: KeySeen, _consented: bool) -> str | None:
     if not seen.unsettled:
         return None
-    return f"shard key {name} waits: {seen.unsettled}, and Qdrant hangs if the key is removed meanwhile"
+    return f"shard key {name} waits: {seen.unsettled}, and Qdrant hangs if the key is removed during the transfer"
 
 
 REMOVAL_GATES: tuple[tuple[CollectionGuard, Callable[[str, KeySeen, bool], str | None]], ...] = (

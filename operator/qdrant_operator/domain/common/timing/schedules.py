@@ -18,7 +18,7 @@ from cronsim import CronSim, CronSimError
 
 from qdrant_operator.domain.common.errors import Refused
 
-WORDS = {
+MACROS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
     "@midnight": "0 0 * * *",
@@ -28,7 +28,7 @@ WORDS = {
     "@annually": "0 0 1 1 *",
 }
 LOOK_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=31), timedelta(days=366))
-"""Missed times are looked for in ever longer spans, so that a frequent schedule costs little."""
+"""The search for missed times tries ever longer spans, so that a frequent schedule costs little."""
 
 
 def next_due(expression: str, zone: str, after: datetime) -> datetime:
@@ -96,7 +96,7 @@ def _due_after(expression: str, zone: str, after: datetime) -> Iterator[datetime
 
 
 def _cron(expression: str, start: datetime) -> CronSim:
-    fields = WORDS.get(expression.strip().lower(), expression)
+    fields = MACROS.get(expression.strip().lower(), expression)
     if len(fields.split()) != 5:
         raise Refused(
             "InvalidSchedule",

@@ -79,7 +79,7 @@ class _ListSchedule:
         self.started.clear()
 
     def end(self, order: Sequence[PlannedTransfer]) -> tuple[int, int]:
-        """When the last transfer ends, and the sum of all ends, which tells schedules of equal length apart."""
+        """When the last transfer ends, and the sum of all ends, which distinguishes schedules of equal length."""
         waiting, last, total = self._start_all(order, 0), 0, 0
         while self._running:
             last, _, transfer = heapq.heappop(self._running)

@@ -77,7 +77,7 @@ class ScheduleReconciler:
         return None
 
     async def _exists(self, look: Observation, name: str) -> Refused | None:
-        """A snapshot of that name exists: this schedule created it before a crash (None), or someone else did."""
+        """A snapshot of that name exists: this schedule created it before a crash (None), or another client did."""
         there = await self._context.kubernetes.read(Kind.SNAPSHOT, look.namespace, name)
         if there is None or made_by(there, look.name, look.uid):
             return None

@@ -24,7 +24,7 @@ from qdrant_operator.reconcile.backup.snapshot.outcome import (
     run_pod,
 )
 from qdrant_operator.reconcile.backup.snapshot.refused import REFUSED_PATIENCE, refuse
-from qdrant_operator.reconcile.backup.snapshot.start import not_started, start_trouble, wanted_job
+from qdrant_operator.reconcile.backup.snapshot.start import not_started, start_problem, wanted_job
 from qdrant_operator.reconcile.backup.snapshot.subject import Subject, moment, read_subject
 from qdrant_operator.reconcile.backup.storage import delete_fragments, open_storage
 from qdrant_operator.reconcile.context import Context, Requeue
@@ -100,10 +100,10 @@ class SnapshotReconciler:
     async def _await_start(self, subject: Subject, job: Manifest, pod: Manifest | None) -> Requeue:
         """Report why the pod does not start; a run that does not start within START_PATIENCE fails with that reason."""
         given_up = self._age(job) > START_PATIENCE
-        trouble = await start_trouble(self._context, job, pod)
-        if trouble is None and not given_up:
+        problem = await start_problem(self._context, job, pod)
+        if problem is None and not given_up:
             return await self._report(subject, "Running", "the Job is starting")
-        why = not_started(subject, job, trouble)
+        why = not_started(subject, job, problem)
         again = await self._report(subject, why.reason, why.message)
         if not given_up:
             return again
@@ -192,7 +192,7 @@ class SnapshotReconciler:
         return await self._stop_leftover_job(read_subject(done))
 
     async def _drop_fragments(self, subject: Subject) -> None:
-        """Best effort: fragments are no backup, and no reason to hold back the news that there is none."""
+        """Best effort: fragments are no backup, and no reason to delay the report that there is none."""
         if subject.phase is Phase.PENDING:
             return
         with suppress(Refused, Retryable):
@@ -233,7 +233,7 @@ class SnapshotReconciler:
 
 
 def _job_deleted(subject: Subject) -> Result:
-    """The Job was deleted: by the operator, because its pod did not start, or by someone else."""
+    """The Job was deleted: by the operator, because its pod did not start, or by another client."""
     if subject.reason == "JobNotStarted":
         return Result(subject.reason, subject.ready_message)
     return Result(

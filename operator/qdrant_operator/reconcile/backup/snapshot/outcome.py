@@ -144,5 +144,9 @@ def _termination_message(pod: Manifest | None) -> str | None:
 
 def _condition(job: Manifest, kind: str) -> Manifest | None:
     conditions = (job.get("status") or {}).get("conditions") or ()
-    found = (one for one in conditions if one.get("type") == kind and one.get("status") == "True")
+    found = (
+        condition
+        for condition in conditions
+        if condition.get("type") == kind and condition.get("status") == "True"
+    )
     return next(found, None)

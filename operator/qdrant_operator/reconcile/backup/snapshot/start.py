@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from qdrant_operator.api import ClusterSpec
-from qdrant_operator.domain.backup.job_spec import Instruction, PeerAddress
+from qdrant_operator.domain.backup.job_spec import JobSpec, PeerAddress
 from qdrant_operator.domain.backup.journal import Result
 from qdrant_operator.domain.backup.retention import chosen_collections
 from qdrant_operator.domain.common import names
@@ -47,7 +47,7 @@ async def wanted_job(context: Context, subject: Subject) -> tuple[Manifest, str]
     chosen_collections(await context.qdrant.collections(access.any), subject.spec.collections)
     spec = read_spec(ClusterSpec, access.cluster["spec"], of=f"QdrantCluster {subject.cluster!r}: ")
     job = snapshot_job(
-        _instruction(context, subject, str(access.cluster["metadata"]["uid"])),
+        _job_spec(context, subject, str(access.cluster["metadata"]["uid"])),
         context.options.operator_image,
         spec,
         subject.spec.job,
@@ -55,23 +55,23 @@ async def wanted_job(context: Context, subject: Subject) -> tuple[Manifest, str]
     return job, str(access.cluster["metadata"]["uid"])
 
 
-async def start_trouble(context: Context, job: Manifest, pod: Manifest | None) -> Hindrance | None:
+async def start_problem(context: Context, job: Manifest, pod: Manifest | None) -> Hindrance | None:
     """Why a Job's pod does not start, as Kubernetes reports it; None when it reports nothing."""
     if pod is None:
         return await child_refusal(context.kubernetes, job)
     return await pod_trouble(context.kubernetes, pod)
 
 
-def not_started(subject: Subject, job: Manifest, trouble: Hindrance | None) -> Result:
+def not_started(subject: Subject, job: Manifest, problem: Hindrance | None) -> Result:
     """Why there is no run, with the remedy."""
     fields = {
         "resources": "spec.job.resources",
         "pull_secrets": "spec.image.pullSecrets of the QdrantCluster",
     }
-    words = f"{trouble.words}; {trouble.remedy(**fields)}" if trouble else "see kubectl describe job"
+    cause = f"{problem.words}; {problem.remedy(**fields)}" if problem else "see kubectl describe job"
     since = job["metadata"]["creationTimestamp"]
     return Result(
-        "JobNotStarted", f"the pod of job {subject.job}, created at {since}, does not start: {words}"
+        "JobNotStarted", f"the pod of job {subject.job}, created at {since}, does not start: {cause}"
     )
 
 
@@ -83,8 +83,8 @@ def _wait_for_roll(context: Context, subject: Subject, cluster: Manifest) -> Non
         raise Retryable(f"QdrantCluster {subject.cluster!r} is {phase}: waiting up to 10 min")
 
 
-def _instruction(context: Context, subject: Subject, cluster_uid: str) -> Instruction:
-    return Instruction(
+def _job_spec(context: Context, subject: Subject, cluster_uid: str) -> JobSpec:
+    return JobSpec(
         namespace=subject.namespace,
         cluster=subject.cluster,
         cluster_uid=cluster_uid,

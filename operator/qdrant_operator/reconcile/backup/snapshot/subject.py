@@ -156,11 +156,11 @@ def is_known(manifest: Manifest) -> bool:
 
 
 def _check_status(manifest: Manifest) -> None:
-    status, meanwhile = manifest.get("status") or {}, "Until then nothing is done with this object"
+    status, until_then = manifest.get("status") or {}, "Until then nothing is done with this object"
     if phase := status.get("phase"):
-        check_known({"phase": phase}, SnapshotStatus, "status", meanwhile)
+        check_known({"phase": phase}, SnapshotStatus, "status", until_then)
     if retention := status.get("retention"):
-        check_known(retention, SnapshotRetention, "status.retention", meanwhile)
+        check_known(retention, SnapshotRetention, "status.retention", until_then)
 
 
 def moment(text: str) -> datetime:

@@ -6,11 +6,12 @@ Whatever undoes it (a webhook that puts a pod's label back, for example), the lo
 from __future__ import annotations
 
 from qdrant_operator.domain.cluster.steps import Step
+from qdrant_operator.domain.common.timing.backoff import Backoff
 
 FREE = 3
 """So often the same step is sent in a row without a pause: caches and views of peers lag by a look or two."""
-LONGEST = 10.0
-"""Seconds."""
+PAUSES = Backoff(first=1.0, longest=10.0)
+"""Before a step that is sent more often."""
 
 
 class RepeatMemory:
@@ -29,4 +30,4 @@ class RepeatMemory:
     @property
     def pause(self) -> float:
         """Seconds to wait before the next pass."""
-        return 0.0 if self._times < FREE else min(LONGEST, float(2 ** min(self._times - FREE, 10)))
+        return PAUSES.pause(self._times - FREE + 1)

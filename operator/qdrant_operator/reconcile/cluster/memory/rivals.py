@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 
 from qdrant_operator.domain.cluster.observed import Drift, Observed
 from qdrant_operator.domain.common.kinds import Kind, Manifest
+from qdrant_operator.domain.common.timing.backoff import Backoff
 from qdrant_operator.domain.manifests.diff import differences, fingerprint
 from qdrant_operator.domain.manifests.rival_writers import Contested
 
-FIRST_PAUSE = timedelta(seconds=5)
-LAST_PAUSE = timedelta(minutes=5)
-"""Pauses before a contested object is applied again: doubled from the first to the last."""
+PAUSES = Backoff(first=5.0, longest=300.0)
+"""Before a contested object is applied again."""
 CALM = timedelta(minutes=1)
 """Who left an object alone for so long does not contest it."""
 TRIES = 3
@@ -42,8 +42,7 @@ class _Try:
     @property
     def until(self) -> datetime:
         """When it may be applied again."""
-        pause = min(FIRST_PAUSE * 2 ** min(self.failures - 1, 10), LAST_PAUSE)
-        return self.at + pause if self.failures else self.at
+        return self.at + timedelta(seconds=PAUSES.pause(self.failures))
 
 
 class ContestMemory:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from qdrant_operator.domain.cluster.steps import Step
+from qdrant_operator.domain.common.timing.backoff import Backoff
 from qdrant_operator.domain.placement.steps import MoveShard, ReplicateShard
 from qdrant_operator.domain.qdrant.soundness import ShardRef, answering
 from qdrant_operator.domain.qdrant.views import PeerId, PeerView, ReplicaState, View
 from qdrant_operator.reconcile.ages import AgeTracker
 
-FIRST_PAUSE = timedelta(seconds=5)
-LAST_PAUSE = timedelta(minutes=5)
-"""Pauses before the same shard goes to the same peer again: doubled from the first to the last."""
+PAUSES = Backoff(first=5.0, longest=300.0)
+"""Before the same shard goes to the same peer again."""
 
 STALE_AFTER = timedelta(minutes=2)
 """A peer asks for the recovery of its dead replicas within seconds, again and again (Qdrant 1.19,
@@ -68,7 +68,7 @@ class TransferMemory:
             del self._tries[target]
         elif one.running and not states - {ReplicaState.DEAD}:
             one.running, one.failures = False, one.failures + 1
-            one.until = now + min(FIRST_PAUSE * 2 ** (one.failures - 1), LAST_PAUSE)
+            one.until = now + timedelta(seconds=PAUSES.pause(one.failures))
 
 
 def _told(target: Target, views: Mapping[str, View]) -> tuple[bool, set[ReplicaState]]:
