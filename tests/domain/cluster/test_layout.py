@@ -47,7 +47,7 @@ def look(placement: Mapping[int, tuple[int, ...]], peers: int = 3, **how: Any) -
     views: dict[str, View] = {
         f"vectors-{n}": view(n, peers, collections=(collection(n, placement, **how),)) for n in range(peers)
     }
-    return seen(tuple(pod(n) for n in range(peers)), views, members=peers)
+    return seen(tuple(pod(n) for n in range(peers)), views, stateful_set_replicas=peers)
 
 
 def says(observed: Observed, name: str, told: CollectionView) -> Observed:
@@ -132,7 +132,7 @@ def test_the_factor_of_a_shard_key_comes_from_its_want() -> None:
     views: dict[str, View] = {f"vectors-{n}": view(n, collections=(docs,)) for n in range(3)}
     wants: dict[tuple[str, ShardKey], KeyWant] = {("docs", "eu"): KeyWant(factor=3, zone="a")}
     pods = (pod(0, zone="a"), pod(1, zone="b"), pod(2, zone="a"))
-    observed = seen(pods, views, members=3, wants=wants, shards=health(views, wants))
+    observed = seen(pods, views, stateful_set_replicas=3, wants=wants, shards=health(views, wants))
     (shard,) = layout_of(observed).shards
     assert (shard.factor, shard.key, shard.allowed) == (3, "eu", frozenset({A, C}))
 

@@ -60,5 +60,5 @@ def test_a_transfer_that_runs_is_progress() -> None:
     for transfers, goes_on in (((copying,), True), ((), False)):
         shown = replace(short, transfers=transfers)
         views = {f"vectors-{n}": view(n, collections=(shown,)) for n in range(3)}
-        said = progressing(seen(settled().pods, views, members=3))
+        said = progressing(seen(settled().pods, views, stateful_set_replicas=3))
         assert (said.status, said.reason == Reason.REPLICAS_NOT_SOUND) == (goes_on, goes_on)

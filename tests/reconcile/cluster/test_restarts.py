@@ -53,11 +53,11 @@ async def test_no_restart_beside_a_pod_that_changed(place: Place) -> None:
     look, step = decided(place)
     place.kubernetes.server.delete(Kind.POD, NAMESPACE, FIRST)
     if place.there(Kind.POD, FIRST):
-        with pytest.raises(Conflict, match=f"{FIRST} changed since the look"):
+        with pytest.raises(Conflict, match=f"{FIRST} changed since they were observed"):
             await act(place.world, place.subject, look, step)
         place.kubernetes.server.finish(Kind.POD, NAMESPACE, FIRST)
     place.make(Kind.POD, FIRST, names.peer_selector(CLUSTER))
-    with pytest.raises(Conflict, match=f"{FIRST} changed since the look"):
+    with pytest.raises(Conflict, match=f"{FIRST} changed since they were observed"):
         await act(place.world, place.subject, look, step)
     kept = place.there(Kind.POD, SECOND)
     assert kept is not None
@@ -67,7 +67,7 @@ async def test_no_restart_beside_a_pod_that_changed(place: Place) -> None:
 async def test_no_restart_of_a_pod_that_is_another_one(place: Place) -> None:
     """It was restarted already."""
     look, _ = decided(place)
-    with pytest.raises(Conflict, match="another pod already"):
+    with pytest.raises(Conflict, match="was already recreated"):
         await act(place.world, place.subject, look, RestartPod(SECOND, "uid-before", "its template changed"))
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from qdrant_operator.domain.cluster.observed import Member, Observed, Volume
+from qdrant_operator.domain.cluster.observed import Observed, PeerRecord, Volume
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.steps import RemovePeer
 from qdrant_operator.domain.common.guards import ClusterGuard
@@ -30,7 +30,7 @@ def without_volumes(count: int, *ordinals: int) -> Observed:
 
 def sentences(observed: Observed) -> list[str]:
     """What is said about the lost majority."""
-    count = len(observed.members_known)
+    count = len(observed.records)
     return [wait.message for wait in plan(desired(count), observed).blocked if wait.step == STEP]
 
 
@@ -62,6 +62,6 @@ def test_nothing_is_said_while_a_majority_is_left_or_may_come_back() -> None:
     starting = tuple(replace(one, waiting="") for one in lost.pods)
     assert not sentences(replace(lost, pods=starting))
     assert not sentences(replace(lost, views=peers(3).views))
-    unknown = tuple(Member(f"vectors-{n}", PeerId(100 + n), "") for n in range(3))
-    assert not sentences(replace(lost, members_known=unknown))
+    unknown = tuple(PeerRecord(f"vectors-{n}", PeerId(100 + n), "") for n in range(3))
+    assert not sentences(replace(lost, records=unknown))
     assert not sentences(replace(lost, volumes=peers(3).volumes, pods=(pod(0), pod(1), pod(2))))

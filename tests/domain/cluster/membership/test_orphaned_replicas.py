@@ -34,7 +34,7 @@ def world(placement: Mapping[int, tuple[int, ...]], **states: ReplicaState) -> O
     views: dict[str, View] = {
         f"vectors-{n}": view(n, collections=(collection(n, placement, states=told),)) for n in range(3)
     }
-    return seen(tuple(pod(n) for n in range(3)), views, members=3)
+    return seen(tuple(pod(n) for n in range(3)), views, stateful_set_replicas=3)
 
 
 def forgets(observed: Observed) -> list[PurgePeerId]:

@@ -97,7 +97,7 @@ def _dead_copy(observed: Observed) -> Observed:
     placement = {0: (0, 1)}
     views = {f"vectors-{n}": view(n, collections=(collection(n, placement),)) for n in range(3)}
     views["vectors-1"] = view(1, collections=(collection(1, placement, points={(0, 1): None}),))
-    return seen(observed.pods, dict(views), members=3)
+    return seen(observed.pods, dict(views), stateful_set_replicas=3)
 
 
 def _no_voters(observed: Observed) -> Observed:
@@ -188,7 +188,7 @@ def test_a_pod_that_came_back_is_not_waited_for_where_nothing_can_be_called_dead
     itself = replace(settled(), just_back=frozenset({"vectors-2"}))
     assert [step.pod for step in plan(NEW, itself).steps if isinstance(step, RestartPod)] == ["vectors-2"]
     single = {f"vectors-{n}": view(n, collections=(collection(n, {0: (1,)}, factor=1),)) for n in range(3)}
-    back = seen(settled().pods, dict(single), members=3, just_back=frozenset({"vectors-1"}))
+    back = seen(settled().pods, dict(single), stateful_set_replicas=3, just_back=frozenset({"vectors-1"}))
     assert [step.pod for step in plan(NEW, back).steps if isinstance(step, RestartPod)] == ["vectors-2"]
 
 
