@@ -1,4 +1,4 @@
-"""Clusters of which one peer is on its way out."""
+"""Clusters of which one peer is being removed."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def three(pods: int = 4, **spec: Any) -> DesiredCluster:
 
 
 def guards(result: ClusterPlan) -> set[Guard]:
-    """What holds back."""
+    """What blocks the plan."""
     return {wait.guard for wait in result.blocked}
 
 

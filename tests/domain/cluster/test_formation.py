@@ -17,7 +17,7 @@ from qdrant_operator.domain.manifests.stateful_set import stateful_set, template
 from qdrant_operator.domain.qdrant.views import PeerId, Silent
 from tests.domain.clusters import decided, desired, pod, seen, settled, view
 
-NOBODY = Observed(None, (), {})
+EMPTY = Observed(None, (), {})
 STARTED = Bootstrap(BootstrapPhase.STARTED, "vectors-0")
 HELD = {"storage-vectors-0": Volume("claim-0", created="2026-11-28T10:00:00Z")}
 FORMED = Bootstrap(BootstrapPhase.FORMED, "vectors-0", PeerId(100))
@@ -25,12 +25,12 @@ FORMED = Bootstrap(BootstrapPhase.FORMED, "vectors-0", PeerId(100))
 
 def test_in_an_empty_world_the_decision_comes_before_everything() -> None:
     """Nothing is created before status says who may start alone."""
-    assert plan(desired(), NOBODY).steps == (RecordBootstrap(STARTED),)
+    assert plan(desired(), EMPTY).steps == (RecordBootstrap(STARTED),)
 
 
 def test_where_volumes_exist_nobody_may_ever_start_alone() -> None:
     """A volume without our record may hold a cluster: a second one beside it would be the disaster."""
-    decided = plan(desired(), replace(NOBODY, volumes={"storage-vectors-1": Volume("claim-1")})).steps[0]
+    decided = plan(desired(), replace(EMPTY, volumes={"storage-vectors-1": Volume("claim-1")})).steps[0]
     assert isinstance(decided, RecordBootstrap)
     assert decided.bootstrap.phase is BootstrapPhase.ADOPTED
     assert first_pod(decided.bootstrap) == ""
@@ -38,7 +38,7 @@ def test_where_volumes_exist_nobody_may_ever_start_alone() -> None:
 
 def test_where_a_stateful_set_exists_nobody_may_ever_start_alone() -> None:
     """Status was lost, the StatefulSet was not."""
-    decided = plan(desired(), replace(NOBODY, stateful_set_replicas=3)).steps[0]
+    decided = plan(desired(), replace(EMPTY, stateful_set_replicas=3)).steps[0]
     assert isinstance(decided, RecordBootstrap)
     assert decided.bootstrap.phase is BootstrapPhase.ADOPTED
 
@@ -48,7 +48,7 @@ def test_where_a_stateful_set_exists_nobody_may_ever_start_alone() -> None:
 )
 def test_a_claim_that_never_held_a_peer_is_no_reason_to_adopt(claim: Volume) -> None:
     """Evidence counts, not the existence of an object; one claim that may hold data is enough."""
-    first_try = replace(NOBODY, volumes={"storage-vectors-0": claim})
+    first_try = replace(EMPTY, volumes={"storage-vectors-0": claim})
     assert plan(desired(), first_try).steps == (RecordBootstrap(STARTED),)
     beside = replace(first_try, volumes={**first_try.volumes, "storage-vectors-1": Volume("claim-1")})
     assert plan(desired(), beside).steps == (RecordBootstrap(Bootstrap(BootstrapPhase.ADOPTED, "vectors-0")),)
@@ -57,7 +57,7 @@ def test_a_claim_that_never_held_a_peer_is_no_reason_to_adopt(claim: Volume) -> 
 def test_nothing_is_decided_while_an_earlier_cluster_goes() -> None:
     """Its objects are named; what is said harms nothing."""
     going = replace(
-        NOBODY, stateful_set_replicas=3, volumes=HELD, remains=("StatefulSet vectors", "Pod vectors-0")
+        EMPTY, stateful_set_replicas=3, volumes=HELD, remains=("StatefulSet vectors", "Pod vectors-0")
     )
     result = plan(desired(), going)
     assert result.steps == ()
@@ -144,7 +144,7 @@ def test_the_permission_ends_when_the_first_peer_leads() -> None:
 
 
 def test_a_first_peer_that_does_not_answer_is_waited_for_in_words() -> None:
-    """Silence is not failure: nothing happens, and status says what is waited for."""
+    """Silence is not failure: nothing happens, and status says what the operator waits for."""
     silent = seen(
         (pod(0),), {"vectors-0": Silent("connection refused")}, bootstrap=STARTED, stateful_set_replicas=1
     )
@@ -166,7 +166,7 @@ def test_complete_only_when_every_peer_knows_every_other() -> None:
 
 
 def test_the_cluster_is_marked_before_it_is_called_complete() -> None:
-    """The mark lives in consensus: whoever reads it knows whose cluster this is."""
+    """The mark lives in consensus: every reader knows whose cluster this is."""
     joined = settled(bootstrap=FORMED, mark=None)
     assert plan(desired(), joined).steps == (MarkCluster("vectors-0"),)
     complete = plan(desired(), replace(joined, mark="uid-1")).steps

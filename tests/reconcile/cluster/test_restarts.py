@@ -1,4 +1,4 @@
-"""Between a look and the restart that it decided, status may be written slowly: the pods are looked at once more."""
+"""Between a look and the restart that it decided, status may be written slowly: the pods are observed once more."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_a_restart_is_carried_out_on_what_was_seen(place: Place) -> None:
 
 
 async def test_no_restart_beside_a_pod_that_changed(place: Place) -> None:
-    """Somebody deleted the other pod meanwhile; it is back, and requests that missed it may still fail."""
+    """A user deleted the other pod in the meantime; it is back, and requests that missed it may still fail."""
     look, step = decided(place)
     place.kubernetes.server.delete(Kind.POD, NAMESPACE, FIRST)
     if place.there(Kind.POD, FIRST):

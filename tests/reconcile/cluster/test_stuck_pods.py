@@ -102,7 +102,7 @@ async def test_nothing_is_asked_of_a_pod_that_is_well(place: Place, asked: list[
 
 
 async def test_a_pod_that_lost_its_label_is_named(place: Place) -> None:
-    """Somebody took a label off to keep it from clients: the sentence has the label, and how to put it back."""
+    """A user took a label off to keep it from clients: the sentence has the label, and how to restore it."""
     StatefulSets(place.kubernetes.server).sync()
     Kubelet(place.kubernetes.server).start_all()
     await place.passes(2)

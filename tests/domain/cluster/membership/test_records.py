@@ -1,4 +1,4 @@
-"""Which peer lives on which volume: strangers, lost volumes, and who is still a member."""
+"""Which peer lives on which volume: detached peers, lost volumes, and who is still in the cluster."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.domain.membership_worlds import (
 
 
 def test_members_volumes_are_all_started_again() -> None:
-    """Somebody lowered the StatefulSet by hand: members whose volumes are there come back."""
+    """A user lowered the StatefulSet by hand: peers whose volumes are there come back."""
     lowered = replace(four(), stateful_set_replicas=2)
     assert pods_wanted("vectors", 2, lowered) == (4, ())
 
@@ -65,7 +65,7 @@ def test_a_stranger_that_alone_answers_changes_no_record() -> None:
 
 
 def test_a_peer_that_was_removed_makes_nobody_forgotten() -> None:
-    """The survivor's pod is made anew, and the removed peer, which knows itself only, is all that answers."""
+    """The survivor's pod is recreated, and the removed peer, which knows itself only, is all that answers."""
     observed = out(four(), leaving=REMOVING)
     alone = replace(observed.peers["vectors-3"], peers={TOP: "http://vectors-3:6335"}, leader=TOP)
     last = tuple(pod for pod in observed.pods if pod.name == "vectors-3")
@@ -81,7 +81,7 @@ def test_a_claim_younger_than_its_pod_is_not_recorded() -> None:
 
 
 def lost(**changes: Any) -> Observed:
-    """vectors-3 has a new, empty volume since ten minutes, and its peer is a member that nobody reaches."""
+    """vectors-3 has a new, empty volume since ten minutes, and its peer does not answer and is in the cluster."""
     observed = silence(four({0: (0, 1), 1: (1, 2), 2: (0, 3)}, **changes), "vectors-3")
     fresh = {**volumes(4), "storage-vectors-3": Volume("claim-new", CREATED)}
     dated = (*records(3), replace(records(4)[3], lost_since=NOW - timedelta(minutes=10)))
@@ -147,7 +147,7 @@ def test_a_member_that_is_only_silent_is_not_dated(unknown: dict[str, Any]) -> N
 
 
 def test_a_date_does_not_pass_to_the_next_pod() -> None:
-    """A pod is made anew when an old volume is brought back: its own refusal alone counts."""
+    """A pod is recreated when an old volume is brought back: its own refusal alone counts."""
     previous = dated(records(4), wiped()).records
     after = (NOW + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert dated(previous, wiped(waiting="", message="", created=after)).records == records(4)

@@ -1,4 +1,4 @@
-"""A pod whose old peer was removed need not sit out the kubelet's back-off to join anew."""
+"""A pod whose old peer was removed need not sit out the kubelet's back-off to join again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def removed(down: PodState = BACK_OFF, peer: int = 102) -> Observed:
 
 
 def restarts(observed: Observed) -> list[RestartPod]:
-    """Pods that are made anew."""
+    """Pods that are recreated."""
     return [step for step in plan(desired(), observed).steps if isinstance(step, RestartPod)]
 
 

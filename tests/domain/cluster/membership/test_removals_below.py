@@ -21,7 +21,7 @@ def below(top: PodState) -> Observed:
 
 
 def test_a_pod_above_it_whose_peer_never_joined_goes_first() -> None:
-    """It does not run, and no member lives there: the StatefulSet is lowered by that pod."""
+    """It does not run, and no peer runs there: the StatefulSet is lowered by that pod."""
     top = pod(4, created=CREATED, waiting="CrashLoopBackOff", ready=False)
     assert plan(WANTED, below(top)).steps == (ScaleInStatefulSet("vectors-4", 4),)
 

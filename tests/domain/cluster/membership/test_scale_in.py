@@ -1,4 +1,4 @@
-"""One peer at a time is taken away, and a removed one never comes back with its old volume."""
+"""One peer at a time is removed, and a removed one never comes back with its old volume."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_peer_that_holds_something_is_drained_and_not_removed() -> None:
 
 
 def test_a_shard_that_appears_on_it_after_the_record_holds_the_removal() -> None:
-    """A new collection was placed there meanwhile: it is drained again first."""
+    """A new collection was placed there in the meantime: it is drained again first."""
     holding = out(four({0: (0, 1), 1: (1, 2), 2: (0, 3)}), leaving=REMOVING)
     assert not [step for step in plan(three(), holding).steps if isinstance(step, RemovePeer)]
     assert isinstance(first(plan(three(), holding)), MoveShard)
@@ -104,7 +104,7 @@ def test_a_pod_that_is_being_made_is_no_proof_that_nobody_joined_from_it() -> No
     waiting = replace(silent, stateful_set_replicas=3)
     assert plan(three(3), waiting).steps == (), "its volume waits, and it may be a member's"
     lowered = replace(silent, stateful_set_replicas=3, volumes=volumes(3))
-    assert plan(three(3), lowered).steps == (RecordLeaving(None, "vectors-3"),), "nobody can join from it"
+    assert plan(three(3), lowered).steps == (RecordLeaving(None, "vectors-3"),), "no peer can join from it"
 
 
 def test_a_removal_is_believed_only_when_every_survivor_says_so() -> None:
@@ -122,10 +122,10 @@ def unaware(*changes: tuple[str, View]) -> Mapping[str, View]:
 
 
 def test_a_removed_peer_that_never_heard_of_it_is_gone_by_what_the_others_say() -> None:
-    """Raft sends it nothing any more; its view would hold up its own end for ever."""
+    """Raft sends it nothing any more; its view would block its own removal without a limit."""
     pods = out(four()).pods
     assert find_removed_pod(REMOVING, pods, unaware()) == pods[3]
-    assert find_removed_pod(None, pods, unaware()) is None, "nobody takes it away"
+    assert find_removed_pod(None, pods, unaware()) is None, "it is not deleted"
     late = four().views["vectors-1"]
     assert find_removed_pod(REMOVING, pods, unaware(("vectors-1", late))) is None, (
         "one of the others still knows it"
@@ -148,7 +148,7 @@ def test_nobody_is_removed_while_another_member_is_silent() -> None:
 
 
 def test_the_only_member_is_not_removed_though_its_pod_is_the_topmost() -> None:
-    """The other peer's volume was lost and it was removed by force; until it has joined anew nobody else is there."""
+    """The other peer's volume was lost and it was removed by force; until it has joined again it is the only peer."""
     members = {PeerId(101): "http://vectors-1.vectors-peers:6335/"}
     only = replace(view(1, leader=1), peers=members)
     views: dict[str, View] = {"vectors-0": Silent("connection refused"), "vectors-1": only}
@@ -176,7 +176,7 @@ def test_a_retained_volume_stays_and_holds_the_next_scale_out() -> None:
 
 
 def test_the_volume_of_a_member_that_was_never_recorded_is_started() -> None:
-    """It joined in the last moment of its pod: nobody is told to delete the volume of a member."""
+    """It joined in the last moment of its pod: no message says to delete the volume of a member."""
     podless = replace(without_top(four()), removed_pod=None, stateful_set_replicas=3, records=records(3))
     assert [wait.guard for wait in pods_wanted("vectors", 4, podless)[1]] == [
         ClusterGuard.REMOVED_VOLUME_PRESENT
@@ -191,7 +191,7 @@ def test_the_volume_of_a_member_that_was_never_recorded_is_started() -> None:
 
 
 def test_no_volume_is_called_old_while_most_members_are_silent() -> None:
-    """The peers that do not answer may list the one that lives on it: nobody is told to delete it."""
+    """The peers that do not answer may list the one that lives on it: no message says to delete it."""
     podless = replace(without_top(four()), removed_pod=None, stateful_set_replicas=3, records=records(3))
     for silent in (("vectors-0", "vectors-1"), ("vectors-0", "vectors-1", "vectors-2")):
         count, (wait,) = pods_wanted("vectors", 4, silence(podless, *silent))
@@ -225,7 +225,7 @@ def test_too_few_peers_for_the_largest_factor_moves_nothing() -> None:
 
 
 def test_a_removal_is_not_asked_for_again_while_the_news_travels() -> None:
-    """The leader knows the peer no more and another survivor still lists it: the next look is waited for."""
+    """The leader knows the peer no more and another survivor still lists it: it waits for the next observation."""
     before = out(four(), leaving=REMOVING)
     after = without_top(before)
     news = {name: after.peers[name] for name in ("vectors-0", "vectors-2")}
@@ -248,7 +248,7 @@ def test_a_lost_peer_is_not_removed_again_while_the_news_travels() -> None:
 
 
 def test_a_pod_that_is_joining_is_waited_for() -> None:
-    """Its process runs and may become a member at any moment: a member's pod is not just taken away."""
+    """Its process runs and may become a member at any moment: a member's pod is not simply deleted."""
     result = plan(three(), _not_joined(pod(3, created=CREATED)))
     assert result.steps == ()
     assert ClusterGuard.PEER_NOT_JOINED in guards(result)

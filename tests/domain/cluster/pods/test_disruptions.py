@@ -1,4 +1,4 @@
-"""What a node drain may evict: nothing that a healing replica needs, and never nothing for good."""
+"""What a node drain may evict: nothing that a healing replica needs, and never nothing permanently."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_nothing_goes_while_anything_moves(observed: Observed) -> None:
 
 
 def test_a_silent_peer_may_go_and_no_other() -> None:
-    """A pod that is ready and whose peer does not answer holds up the drain of no node but the others'."""
+    """A pod that is ready and whose peer does not answer blocks the drain of no node but the others'."""
     records = tuple(PeerRecord(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(3))
     known = settled(records=records)
     assert plan_disruptions(silence(known, "vectors-2")) == Disruptions(0, "vectors-2")
@@ -148,7 +148,7 @@ def test_the_budget_leaves_out_the_exempt_pod() -> None:
 def test_a_budget_becomes_stricter_at_once_and_allows_more_later(
     before: Disruptions, safe: Disruptions, until_steady: Disruptions
 ) -> None:
-    """Between two transfers nothing moves for a moment: a drain must not use that one, and nobody writes it."""
+    """Between two transfers nothing moves for a moment: a drain must not use that one, and it is not written."""
     observed = replace(OBSERVED[safe], disruptions=before)
     assert plan_disruptions(observed) == until_steady
     assert plan_disruptions(replace(observed, steady=STEADY)) == safe
@@ -156,7 +156,7 @@ def test_a_budget_becomes_stricter_at_once_and_allows_more_later(
 
 @pytest.mark.parametrize("one", [SOUND, NONE, Disruptions(0, "vectors-1")])
 def test_a_budget_is_read_as_it_was_written(one: Disruptions) -> None:
-    """One that somebody else wrote in another way counts as none."""
+    """One that another writer wrote in another way counts as none."""
     budget = disruption_budget(replace(desired(), disruptions=one))
     assert read_disruptions(budget) == one
     assert read_disruptions({**budget, "spec": {"maxUnavailable": "50%"}}) is None

@@ -70,7 +70,7 @@ def test_a_pod_that_does_not_answer_stays_out_of_service() -> None:
 
 
 def test_a_stranger_leaves_the_service_before_any_object_is_written() -> None:
-    """Each write may take seconds while Kubernetes is slow, and requests reach it meanwhile."""
+    """Each write may take seconds while Kubernetes is slow, and requests reach it in the meantime."""
     alone = replace(view(2), peer=PeerId(7), peers={PeerId(7): ""}, leader=PeerId(7))
     split = replace(settled(), views={**settled().views, "vectors-2": alone})
     changes = Changes((Drift(Kind.CONFIG_MAP, "vectors-config", (), {}),))
@@ -193,9 +193,9 @@ def test_a_pod_that_came_back_is_not_waited_for_where_nothing_can_be_called_dead
 
 
 def test_a_peer_that_formed_its_own_cluster_leaves_the_service() -> None:
-    """Split brain: it must not answer applications, and no pod is restarted meanwhile."""
-    stranger = replace(view(1), peers={PeerId(101): ""}, leader=PeerId(101))
-    observed = replace(settled(), views={**settled().views, "vectors-1": stranger})
+    """Split brain: it must not answer applications, and no pod is restarted in the meantime."""
+    detached = replace(view(1), peers={PeerId(101): ""}, leader=PeerId(101))
+    observed = replace(settled(), views={**settled().views, "vectors-1": detached})
     steps = plan(NEW, observed).steps
     assert steps == (TakeOutOfService("vectors-1", "its peer is not in the cluster"),)
 

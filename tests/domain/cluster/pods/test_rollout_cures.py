@@ -1,4 +1,4 @@
-"""A restart is never held back by what it alone can mend; what another pod lacks still holds it back."""
+"""A restart is never blocked by a fault that only it repairs; a fault of another pod still blocks it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def only_guard(observed: Observed) -> Guard:
 
 
 def test_recovery_mode_that_is_taken_back_leaves_the_pod_that_has_it() -> None:
-    """Each shard of vectors-2 has a sound replica elsewhere: its restart takes nothing away, and heals it."""
+    """Each shard of vectors-2 has a sound replica elsewhere: its restart loses nothing, and repairs it."""
     assert restarted(unloaded((1, 2), (2, 2))) == ["vectors-2"]
 
 
@@ -84,7 +84,7 @@ def test_a_peer_that_hangs_is_reached_by_the_next_template() -> None:
 
 
 def test_a_peer_that_hangs_and_alone_holds_a_shard_is_left_alone() -> None:
-    """Nobody knows what it is doing with it."""
+    """It is unknown what the peer does with it."""
     views: dict[str, View] = {
         f"vectors-{n}": view(n, collections=(collection(n, {0: (0,), 1: (1,), 2: (2,)}, factor=1),))
         for n in range(3)
@@ -116,7 +116,7 @@ def known() -> tuple[PeerRecord, ...]:
 
 
 def test_a_pod_is_not_restarted_while_the_statefulset_has_another_template() -> None:
-    """It would come back as it was, again and again; a contested image alone holds nothing back."""
+    """It would come back as it was, again and again; a contested image alone blocks nothing."""
     hash_of = "spec.template.metadata.annotations.qdrantoperator.dev/template-hash"
     template = Contested(Kind.STATEFUL_SET, "vectors", (hash_of,), ("argocd",))
     image = Contested(Kind.STATEFUL_SET, "vectors", ("spec.template.spec.containers[qdrant].image",))
