@@ -31,7 +31,7 @@ from qdrant_operator.domain.cluster.wanted.objects import find_drift
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.reconcile.access import ClusterAccess, cluster_access
 from qdrant_operator.reconcile.cluster.loop import ClusterReconciler
-from qdrant_operator.reconcile.cluster.observe import look
+from qdrant_operator.reconcile.cluster.observe import observe
 from qdrant_operator.reconcile.context import Context, Options
 from sandbox.binaries import Part
 
@@ -106,12 +106,12 @@ async def _measure(place: Installed, label: str, collections: list[int], count: 
 async def _rounds(place: Installed, world: Context, label: str, collections: int, count: int) -> Passes:
     reconciler = ClusterReconciler(world)
     await _settle(world, reconciler)
-    seen = await look(world, _subject(world))
+    seen = await observe(world, _subject(world))
     assert len(seen.observed.peers) == PEERS, f"not all peers answer: {seen.observed.silent}"
     decided = decide(seen.request, seen.observed)
     mark = place.audit_log.stat().st_size
     whole = await _timed(lambda: reconciler.reconcile(_subject(world)), count)
-    looking = await _timed(lambda: look(world, _subject(world)), count)
+    looking = await _timed(lambda: observe(world, _subject(world)), count)
     found = Passes(
         peers=label,
         collections=collections,
@@ -121,7 +121,7 @@ async def _rounds(place: Installed, world: Context, label: str, collections: int
         plan=await _timed(lambda: _pure(lambda: decide(seen.request, seen.observed)), count),
         writes=place.writes_since(mark),
     )
-    after = await look(world, _subject(world))
+    after = await observe(world, _subject(world))
     assert not decide(after.request, after.observed).plan.steps, "the cluster was not healthy all the time"
     return found
 

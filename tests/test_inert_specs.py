@@ -46,7 +46,7 @@ def of_cluster(spec: Any) -> Any:
         "uid",
         parsed,
         keys,
-        members=parsed.replicas,
+        pod_count=parsed.replicas,
         version=parsed.version,
         digest=parsed.image.digest or "",
     )

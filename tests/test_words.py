@@ -1,7 +1,7 @@
 """The words of the product and its documentation: the field's terms, in the plain English of Kubernetes' own pages.
 
-`REPLACED` lists what is not written, each with what to write instead. Pages are checked whole; of the source the
-folders of `SOURCES` are checked. To add a folder: clean it, append its path to `SOURCES`, run this test.
+`REPLACED` lists what is not written, each with what to write instead. Pages and the whole
+source of the product are checked.
 """
 
 from __future__ import annotations
@@ -55,30 +55,6 @@ REPLACED: dict[str, str] = {
 }
 """Pattern → what to write. Patterns of identifiers are case-sensitive. A space also matches a line break."""
 
-PENDING = ("docs/guards.md",)
-"""Pages with output of the product, or written by a program. A page without a finding must leave this list."""
-
-SOURCES = (
-    "adapters",
-    "api",
-    "commands",
-    "domain/backup",
-    "domain/collection",
-    "domain/common",
-    "domain/manifests",
-    "domain/placement",
-    "domain/qdrant",
-    "handlers",
-    "jobs",
-    "reconcile/backup",
-    "reconcile/collection",
-    "reconcile/objects",
-    "reconcile/reporting",
-    "reconcile/*.py",
-    "*.py",
-)
-"""Folders or files below operator/qdrant_operator that are done; patterns of `Path.glob`."""
-
 FORMATS = re.compile(r'"nobody"|/nobody\b')
 """Keys and values that must stay between releases: the ConfigMap's entry with a URI that no peer has."""
 
@@ -98,12 +74,8 @@ def pages() -> list[Path]:
 
 
 def sources() -> list[Path]:
-    """Python files of the folders that are done."""
-    files: list[Path] = []
-    for name in SOURCES:
-        for path in (ROOT / PACKAGE).glob(name):
-            files += path.rglob("*.py") if path.is_dir() else [path]
-    return sorted(path.relative_to(ROOT) for path in files)
+    """Every Python file of the product."""
+    return sorted(path.relative_to(ROOT) for path in (ROOT / PACKAGE).rglob("*.py"))
 
 
 def findings(path: Path) -> Iterator[str]:
@@ -116,7 +88,7 @@ def findings(path: Path) -> Iterator[str]:
             yield f"{path}:{line}: {match[0]!r}; write: {instead}"
 
 
-@pytest.mark.parametrize("path", [path for path in pages() if str(path) not in PENDING], ids=str)
+@pytest.mark.parametrize("path", pages(), ids=str)
 def test_pages_use_the_fields_words(path: Path) -> None:
     """No page has a replaced word."""
     assert list(findings(path)) == []
@@ -124,17 +96,5 @@ def test_pages_use_the_fields_words(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources(), ids=str)
 def test_sources_use_the_fields_words(path: Path) -> None:
-    """No identifier, docstring, comment or message has a replaced word, in the folders that are done."""
+    """No identifier, docstring, comment or message has a replaced word."""
     assert list(findings(path)) == []
-
-
-@pytest.mark.parametrize("name", PENDING)
-def test_pending_pages_need_their_exception(name: str) -> None:
-    """A page that is clean is checked from then on."""
-    assert list(findings(Path(name))), f"{name} is clean: remove it from PENDING"
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_sources_exist(name: str) -> None:
-    """A folder that was renamed is still checked."""
-    assert list((ROOT / PACKAGE).glob(name))

@@ -15,8 +15,7 @@ from weakref import WeakKeyDictionary
 from qdrant_operator.adapters.qdrant.rest import QdrantRest
 from qdrant_operator.domain.cluster import formation as bootstrap
 from qdrant_operator.domain.cluster import layout, planner
-from qdrant_operator.domain.cluster.membership import identity as members
-from qdrant_operator.domain.cluster.membership import lost_volumes, removal_check, scale_out
+from qdrant_operator.domain.cluster.membership import identity, lost_volumes, removal_check, scale_out
 from qdrant_operator.domain.cluster.membership import orphaned_replicas as stray_replicas
 from qdrant_operator.domain.cluster.membership import scale_in as membership
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, LeavingPhase, Observed, Volume
@@ -34,8 +33,8 @@ from qdrant_operator.domain.qdrant import soundness
 from qdrant_operator.domain.qdrant.soundness import ShardHealth
 from qdrant_operator.domain.qdrant.views import PeerId
 from qdrant_operator.reconcile.cluster import act as cluster_act
-from qdrant_operator.reconcile.cluster import members as cluster_members
 from qdrant_operator.reconcile.cluster import observe as cluster_observe
+from qdrant_operator.reconcile.cluster import removals
 from qdrant_operator.reconcile.cluster import shards as cluster_shards
 from qdrant_operator.reconcile.cluster.memory.changes import ChangeMemory
 from qdrant_operator.reconcile.cluster.memory.repeats import RepeatMemory
@@ -96,7 +95,7 @@ def _rollout() -> list[Mutant]:
         Mutant("rollout: a stopping pod is let be", _instead(rollout._next, _next_of_all)),
         Mutant(
             "protect: strangers are kept from clients",
-            _instead(members.detached_pods, lambda _observed: ()),
+            _instead(identity.detached_pods, lambda _observed: ()),
             "is alone in a cluster of its own",
         ),
         Mutant(
@@ -114,7 +113,7 @@ def _bootstrap() -> list[Mutant]:
     return [
         Mutant("bootstrap: volumes are adopted", _instead(bootstrap.plan_decision, _always_anew)),
         Mutant("bootstrap: the permission is taken away", _instead(bootstrap.first_pod, _keeps_permission)),
-        Mutant("bootstrap: one peer first", _instead(bootstrap.members_wanted, _all_at_once)),
+        Mutant("bootstrap: one peer first", _instead(bootstrap.pods_for_phase, _all_at_once)),
         Mutant("bootstrap: read live before deciding", _instead(cluster_observe.live_claims, _no_claims)),
         Mutant(
             "bootstrap: every peer has joined",
@@ -140,12 +139,12 @@ def _membership() -> list[Mutant]:
         ),
         Mutant(
             "membership: the peers are asked once more before a pod is taken away",
-            _instead(cluster_members._expect_nobody_joined, _expects_nothing),
+            _instead(removals._expect_no_peer_joined, _expects_nothing),
             "and its peer",
         ),
         Mutant(
             "membership: consensus carries out what came before a removal",
-            _instead(cluster_shards._let_consensus_catch_up, _expects_nothing),
+            _instead(cluster_shards._write_barrier, _expects_nothing),
             "is removed and holds shards",
         ),
         *_removal_itself(),
@@ -183,7 +182,8 @@ def _removal_itself() -> list[Mutant]:
             "is removed and holds shards",
         ),
         Mutant(
-            "membership: who never hears of its removal is gone", _instead(members._unaware, lambda *_: False)
+            "membership: who never hears of its removal is gone",
+            _instead(identity._unaware, lambda *_: False),
         ),
         Mutant(
             "membership: a removed volume stays off",
@@ -406,7 +406,7 @@ def _nobody_leaves(desired: Any, observed: Any) -> Any:
 
 
 def _blind_to_strangers(cluster: str, replicas: int, observed: Observed) -> Any:
-    hidden = members.detached(observed.views, observed.members_known)
+    hidden = identity.detached(observed.views, observed.records)
     views = {pod: view for pod, view in observed.views.items() if pod not in hidden}
     return _pods_wanted(cluster, replicas, replace(observed, views=views))
 

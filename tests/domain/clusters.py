@@ -32,7 +32,7 @@ def desired(replicas: int = 3, **spec: Any) -> DesiredCluster:
     """A wanted cluster named vectors."""
     parsed = ClusterSpec.model_validate({"version": "v1.19.0", "replicas": replicas, **spec})
     return DesiredCluster(
-        "vectors", "default", "uid-1", parsed, Credentials("secret"), members=replicas, version="v1.19.0"
+        "vectors", "default", "uid-1", parsed, Credentials("secret"), pod_count=replicas, version="v1.19.0"
     )
 
 
@@ -113,7 +113,7 @@ def settled(wanted: DesiredCluster | None = None, **changes: Any) -> Observed:
         f"vectors-{n}": view(n, count, collections=(collection(n, placement, factor=factor),))
         for n in range(count)
     }
-    return seen(tuple(pod(n, wanted) for n in range(count)), views, members=count, **changes)
+    return seen(tuple(pod(n, wanted) for n in range(count)), views, stateful_set_replicas=count, **changes)
 
 
 def seen(pods: tuple[PodState, ...], views: Mapping[str, View], **changes: Any) -> Observed:

@@ -1,4 +1,4 @@
-"""Clusters of which one peer is on its way out."""
+"""Clusters of which one peer is being removed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Member, Observed, Volume
+from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Observed, PeerRecord, Volume
 from qdrant_operator.domain.cluster.steps import ClusterPlan, Step
 from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.common.guards import Guard
@@ -27,9 +27,9 @@ def volumes(count: int) -> dict[str, Volume]:
     return {f"storage-vectors-{n}": Volume(f"claim-{n}", CREATED) for n in range(count)}
 
 
-def records(count: int) -> tuple[Member, ...]:
+def records(count: int) -> tuple[PeerRecord, ...]:
     """status.members of so many pods."""
-    return tuple(Member(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(count))
+    return tuple(PeerRecord(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(count))
 
 
 def four(placement: Mapping[int, tuple[int, ...]] | None = None, **changes: Any) -> Observed:
@@ -40,9 +40,9 @@ def four(placement: Mapping[int, tuple[int, ...]] | None = None, **changes: Any)
     }
     pods = tuple(pod(n, created=CREATED) for n in range(4))
     facts: dict[str, Any] = {
-        "members": 4,
+        "stateful_set_replicas": 4,
         "volumes": volumes(4),
-        "members_known": records(4),
+        "records": records(4),
         "now": NOW,
         **changes,
     }
@@ -63,19 +63,19 @@ def without_top(observed: Observed) -> Observed:
     return replace(
         observed,
         pods=observed.pods[:3],
-        going=observed.pods[3],
+        removed_pod=observed.pods[3],
         views=views,
         shards=shard_health(tuple(views.values())),
     )
 
 
-def three(members: int = 4, **spec: Any) -> DesiredCluster:
+def three(pods: int = 4, **spec: Any) -> DesiredCluster:
     """Three peers are wanted."""
-    return replace(desired(3, **spec), members=members)
+    return replace(desired(3, **spec), pod_count=pods)
 
 
 def guards(result: ClusterPlan) -> set[Guard]:
-    """What holds back."""
+    """What blocks the plan."""
     return {wait.guard for wait in result.blocked}
 
 

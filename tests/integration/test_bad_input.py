@@ -180,7 +180,7 @@ def test_a_service_of_that_name_belongs_to_somebody_else(kube: Kube, home: str) 
     before = kube.create(theirs, home)
     kube.create(manifests.cluster("shop", 1), home)
     said = kube.wait_reason(CLUSTER, home, "shop", "Ready", "NameClash")
-    assert f"Service 'shop' exists in namespace {home!r} and was not made for this QdrantCluster" in said
+    assert f"Service 'shop' exists in namespace {home!r} and was not created for this QdrantCluster" in said
     assert "give the QdrantCluster another name, or delete the Service if nothing uses it" in said
     assert kube.get(Kind.SERVICE, home, "shop") == before
     kube.delete(Kind.SERVICE, home, "shop")

@@ -21,7 +21,7 @@ from qdrant_operator.domain.common.errors import Refused
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.manifests.network_policy import operator_pods
 from qdrant_operator.domain.placement.model import Layout
-from qdrant_operator.reconcile.cluster.observe import Observation, look
+from qdrant_operator.reconcile.cluster.observe import Observation, observe
 from qdrant_operator.reconcile.context import Context, Options
 from qdrant_operator.reconcile.ports import Clock, Reporter
 
@@ -107,7 +107,7 @@ async def inspect_cluster(
     if subject is None:
         raise Refused("ClusterNotFound", f"namespace {namespace!r} has no QdrantCluster {name!r}")
     # Recently aborted transfers are known only to the process of the operator.
-    found = await look(context, subject)
+    found = await observe(context, subject)
     decision = decide(found.request, found.observed)
     layout = build_layout(decision.observed, roles(decision.desired, decision.observed))
     return Inspection(subject, found, decision, layout)

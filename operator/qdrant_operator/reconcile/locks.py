@@ -28,7 +28,7 @@ class ShardLocks:
         """
         key = (namespace, cluster)
         if key in self._held:
-            raise Conflict(f"{what}: waits for another step: {self._held[key]}; looking again", after=0.5)
+            raise Conflict(f"{what}: waits for another step: {self._held[key]}; retrying", after=0.5)
         self._held[key] = what
         try:
             yield

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from qdrant_operator.domain.cluster.conditions import conditions
-from qdrant_operator.domain.cluster.formation import first_pod, members_wanted
+from qdrant_operator.domain.cluster.formation import first_pod, pods_for_phase
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Observed, Volume, VolumeMarks
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.steps import MarkCluster, RecordBootstrap
@@ -17,7 +17,7 @@ from qdrant_operator.domain.manifests.stateful_set import stateful_set, template
 from qdrant_operator.domain.qdrant.views import PeerId, Silent
 from tests.domain.clusters import decided, desired, pod, seen, settled, view
 
-NOBODY = Observed(None, (), {})
+EMPTY = Observed(None, (), {})
 STARTED = Bootstrap(BootstrapPhase.STARTED, "vectors-0")
 HELD = {"storage-vectors-0": Volume("claim-0", created="2026-11-28T10:00:00Z")}
 FORMED = Bootstrap(BootstrapPhase.FORMED, "vectors-0", PeerId(100))
@@ -25,12 +25,12 @@ FORMED = Bootstrap(BootstrapPhase.FORMED, "vectors-0", PeerId(100))
 
 def test_in_an_empty_world_the_decision_comes_before_everything() -> None:
     """Nothing is created before status says who may start alone."""
-    assert plan(desired(), NOBODY).steps == (RecordBootstrap(STARTED),)
+    assert plan(desired(), EMPTY).steps == (RecordBootstrap(STARTED),)
 
 
 def test_where_volumes_exist_nobody_may_ever_start_alone() -> None:
     """A volume without our record may hold a cluster: a second one beside it would be the disaster."""
-    decided = plan(desired(), replace(NOBODY, volumes={"storage-vectors-1": Volume("claim-1")})).steps[0]
+    decided = plan(desired(), replace(EMPTY, volumes={"storage-vectors-1": Volume("claim-1")})).steps[0]
     assert isinstance(decided, RecordBootstrap)
     assert decided.bootstrap.phase is BootstrapPhase.ADOPTED
     assert first_pod(decided.bootstrap) == ""
@@ -38,7 +38,7 @@ def test_where_volumes_exist_nobody_may_ever_start_alone() -> None:
 
 def test_where_a_stateful_set_exists_nobody_may_ever_start_alone() -> None:
     """Status was lost, the StatefulSet was not."""
-    decided = plan(desired(), replace(NOBODY, members=3)).steps[0]
+    decided = plan(desired(), replace(EMPTY, stateful_set_replicas=3)).steps[0]
     assert isinstance(decided, RecordBootstrap)
     assert decided.bootstrap.phase is BootstrapPhase.ADOPTED
 
@@ -48,7 +48,7 @@ def test_where_a_stateful_set_exists_nobody_may_ever_start_alone() -> None:
 )
 def test_a_claim_that_never_held_a_peer_is_no_reason_to_adopt(claim: Volume) -> None:
     """Evidence counts, not the existence of an object; one claim that may hold data is enough."""
-    first_try = replace(NOBODY, volumes={"storage-vectors-0": claim})
+    first_try = replace(EMPTY, volumes={"storage-vectors-0": claim})
     assert plan(desired(), first_try).steps == (RecordBootstrap(STARTED),)
     beside = replace(first_try, volumes={**first_try.volumes, "storage-vectors-1": Volume("claim-1")})
     assert plan(desired(), beside).steps == (RecordBootstrap(Bootstrap(BootstrapPhase.ADOPTED, "vectors-0")),)
@@ -56,7 +56,9 @@ def test_a_claim_that_never_held_a_peer_is_no_reason_to_adopt(claim: Volume) -> 
 
 def test_nothing_is_decided_while_an_earlier_cluster_goes() -> None:
     """Its objects are named; what is said harms nothing."""
-    going = replace(NOBODY, members=3, volumes=HELD, remains=("StatefulSet vectors", "Pod vectors-0"))
+    going = replace(
+        EMPTY, stateful_set_replicas=3, volumes=HELD, remains=("StatefulSet vectors", "Pod vectors-0")
+    )
     result = plan(desired(), going)
     assert result.steps == ()
     assert [wait.guard for wait in result.blocked] == [ClusterGuard.OBJECTS_TERMINATING]
@@ -71,7 +73,7 @@ def test_volumes_on_which_no_peer_is_found_are_named(waiting: str) -> None:
         (pod(0, ready=False, waiting=waiting),),
         {"vectors-0": Silent("connection refused")},
         bootstrap=adopted,
-        members=1,
+        stateful_set_replicas=1,
         volumes=HELD,
     )
     found = plan(desired(1), down)
@@ -103,7 +105,7 @@ def test_a_claim_that_is_not_bound_is_named_with_its_class(wanted: str | None, s
         (waiting,),
         {"vectors-0": Silent("its pod has no address")},
         bootstrap=STARTED,
-        members=1,
+        stateful_set_replicas=1,
         volumes={"storage-vectors-0": claim},
     )
     message = plan(spec, observed).blocked[0].message
@@ -114,16 +116,16 @@ def test_a_claim_that_is_not_bound_is_named_with_its_class(wanted: str | None, s
 
 def test_one_pod_until_the_first_peer_answers() -> None:
     """Other pods come with a template that has lost the permission."""
-    assert members_wanted(STARTED, 5, 1) == 1
-    assert members_wanted(FORMED, 5, 1) == 5
+    assert pods_for_phase(STARTED, 5, 1) == 1
+    assert pods_for_phase(FORMED, 5, 1) == 5
     assert (first_pod(STARTED), first_pod(FORMED)) == ("vectors-0", "")
 
 
 def test_all_adopted_volumes_are_started() -> None:
     """One of three old peers alone would never find a majority."""
     adopted = Bootstrap(BootstrapPhase.ADOPTED, "vectors-0")
-    assert members_wanted(adopted, 1, None, HELD | {"storage-vectors-2": Volume("2")}) == 3
-    assert members_wanted(adopted, 1, None, {"storage-vectors-2": Volume("2", unbound=True)}) == 1
+    assert pods_for_phase(adopted, 1, None, HELD | {"storage-vectors-2": Volume("2")}) == 3
+    assert pods_for_phase(adopted, 1, None, {"storage-vectors-2": Volume("2", unbound=True)}) == 1
 
 
 def test_the_permission_is_no_reason_to_restart() -> None:
@@ -137,13 +139,15 @@ def test_the_permission_is_no_reason_to_restart() -> None:
 
 def test_the_permission_ends_when_the_first_peer_leads() -> None:
     """The peer's id is recorded together with the end of the permission."""
-    alone = seen((pod(0),), {"vectors-0": view(0, 1)}, bootstrap=STARTED, members=1)
+    alone = seen((pod(0),), {"vectors-0": view(0, 1)}, bootstrap=STARTED, stateful_set_replicas=1)
     assert plan(desired(), alone).steps == (RecordBootstrap(FORMED),)
 
 
 def test_a_first_peer_that_does_not_answer_is_waited_for_in_words() -> None:
-    """Silence is not failure: nothing happens, and status says what is waited for."""
-    silent = seen((pod(0),), {"vectors-0": Silent("connection refused")}, bootstrap=STARTED, members=1)
+    """Silence is not failure: nothing happens, and status says what the operator waits for."""
+    silent = seen(
+        (pod(0),), {"vectors-0": Silent("connection refused")}, bootstrap=STARTED, stateful_set_replicas=1
+    )
     result = plan(desired(), silent)
     assert result.steps == ()
     assert [(wait.guard, wait.message) for wait in result.blocked] == [
@@ -156,13 +160,13 @@ def test_complete_only_when_every_peer_knows_every_other() -> None:
     late = view(2, 3, leader=0)
     early = replace(view(1, 2), peers={PeerId(100): "", PeerId(101): ""})
     views = {"vectors-0": view(0, 3), "vectors-1": early, "vectors-2": late}
-    joining = seen((pod(0), pod(1), pod(2)), views, bootstrap=FORMED, members=3, mark="uid-1")
+    joining = seen((pod(0), pod(1), pod(2)), views, bootstrap=FORMED, stateful_set_replicas=3, mark="uid-1")
     assert plan(desired(), joining).steps == ()
     assert plan(desired(), joining).blocked[0].guard is ClusterGuard.PEER_NOT_JOINED
 
 
 def test_the_cluster_is_marked_before_it_is_called_complete() -> None:
-    """The mark lives in consensus: whoever reads it knows whose cluster this is."""
+    """The mark lives in consensus: every reader knows whose cluster this is."""
     joined = settled(bootstrap=FORMED, mark=None)
     assert plan(desired(), joined).steps == (MarkCluster("vectors-0"),)
     complete = plan(desired(), replace(joined, mark="uid-1")).steps
@@ -172,7 +176,7 @@ def test_the_cluster_is_marked_before_it_is_called_complete() -> None:
 def test_not_complete_while_a_removal_keeps_the_wanted_number_down() -> None:
     """Fewer peers were wanted for a moment: what began then ends first, and then the others join."""
     joined = settled(bootstrap=FORMED, mark="uid-1")
-    assert not plan(replace(desired(5), members=3), joined).steps
+    assert not plan(replace(desired(5), pod_count=3), joined).steps
 
 
 def test_a_joining_pod_never_starts_without_a_member_to_join() -> None:

@@ -26,7 +26,9 @@ def phase(name: str | None, observed: Observed) -> Observed:
 def answers(*views: Silent) -> Observed:
     """Pods whose peers say this."""
     pods = tuple(pod(n) for n in range(len(views)))
-    return seen(pods, {f"vectors-{n}": view for n, view in enumerate(views)}, members=len(views) or None)
+    return seen(
+        pods, {f"vectors-{n}": view for n, view in enumerate(views)}, stateful_set_replicas=len(views) or None
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_a_key_in_force_is_exchanged_only_where_no_peer_takes_it(
 def test_pods_with_the_key_from_before_are_restarted(name: str) -> None:
     """Only such as refuse the key and lack the present template: a proxy that refuses everything restarts nothing."""
     wanted = desired(1)
-    present = seen((pod(0, wanted),), {"vectors-0": REFUSED}, members=1)
+    present = seen((pod(0, wanted),), {"vectors-0": REFUSED}, stateful_set_replicas=1)
     exchanged = replace(wanted, credentials=replace(wanted.credentials, api_key="new", revision=1))
     steps = plan(exchanged, phase(name, present)).steps
     assert [step.pod for step in steps if isinstance(step, RestartPod)] == ["vectors-0"]

@@ -47,7 +47,7 @@ def look(placement: Mapping[int, tuple[int, ...]], peers: int = 3, **how: Any) -
     views: dict[str, View] = {
         f"vectors-{n}": view(n, peers, collections=(collection(n, placement, **how),)) for n in range(peers)
     }
-    return seen(tuple(pod(n) for n in range(peers)), views, members=peers)
+    return seen(tuple(pod(n) for n in range(peers)), views, stateful_set_replicas=peers)
 
 
 def says(observed: Observed, name: str, told: CollectionView) -> Observed:
@@ -110,7 +110,7 @@ def test_a_peer_that_does_not_know_every_collection_does_not_count_as_answering(
 
 
 def test_one_silent_peer_of_three_unsettles_nothing_and_two_do() -> None:
-    """Repair goes on beside a dead peer; without a majority nothing does."""
+    """Repair continues beside a dead peer; without a majority nothing does."""
     observed = look({0: (0, 1)})
     assert layout_of(silence(observed, "vectors-2")).unsettled == ""
     assert "no majority" in layout_of(silence(observed, "vectors-1", "vectors-2")).unsettled
@@ -132,13 +132,13 @@ def test_the_factor_of_a_shard_key_comes_from_its_want() -> None:
     views: dict[str, View] = {f"vectors-{n}": view(n, collections=(docs,)) for n in range(3)}
     wants: dict[tuple[str, ShardKey], KeyWant] = {("docs", "eu"): KeyWant(factor=3, zone="a")}
     pods = (pod(0, zone="a"), pod(1, zone="b"), pod(2, zone="a"))
-    observed = seen(pods, views, members=3, wants=wants, shards=health(views, wants))
+    observed = seen(pods, views, stateful_set_replicas=3, wants=wants, shards=health(views, wants))
     (shard,) = layout_of(observed).shards
     assert (shard.factor, shard.key, shard.allowed) == (3, "eu", frozenset({A, C}))
 
 
 def test_leaving_peers_are_marked_unless_the_rest_is_too_few() -> None:
-    """Of four peers two shall stay: with factor 2 the others leave, with factor 3 nobody does."""
+    """Two of four peers remain: with factor 2 the others leave, with factor 3 none does."""
     four = look({0: (0, 1)}, 4)
     assert {peer.id for peer in layout_of(four, 2).peers if peer.leaving} == {C, D}
     wide = look({0: (0, 1)}, 4, factor=3)
@@ -249,7 +249,7 @@ def remove(peer: PeerId, *, force: bool = False) -> RemovePeer:
 
 
 def test_a_member_is_removed_only_when_empty_in_every_view() -> None:
-    """Held by one view, or on its way there: refused. Empty and everybody else answers: removed."""
+    """Held by one view, or being copied there: refused. Empty and every other peer answers: removed."""
     assert why_not_remove(remove(C), layout_of(look({0: (0, 1)}))) == ""
     held = says(look({0: (0, 1)}), "vectors-1", collection(1, {0: (0, 1, 2)}))
     assert "peer 102 holds docs/0" in why_not_remove(remove(C), layout_of(held))

@@ -1,4 +1,4 @@
-"""What goes on by itself is no alarm: the condition Progressing tells it from what is down and stays so."""
+"""What continues by itself is no alarm: the condition Progressing distinguishes it from what is down and stays so."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def progressing(observed: Observed) -> Condition:
 
 
 def test_a_young_silent_pod_is_starting() -> None:
-    """Its peer is loading or joining: that goes on by itself; Degraded says what is not there meanwhile."""
+    """Its peer is loading or joining: that continues by itself; Degraded says what is not there in the meantime."""
     said = progressing(looked(timedelta(seconds=119)))
     assert (said.status, said.reason) == (True, Reason.STARTING)
     assert said.message == "started a moment ago: vectors-2"
@@ -49,16 +49,16 @@ def test_a_young_silent_pod_is_starting() -> None:
     ids=["old", "failing", "ready", "at no time"],
 )
 def test_nothing_starts_otherwise(observed: Observed) -> None:
-    """An old pod that is silent is down, one whose container fails needs somebody, a ready one is there."""
+    """An old pod that is silent is down, one whose container fails needs a user, a ready one is there."""
     assert progressing(observed).status is False
 
 
 def test_a_transfer_that_runs_is_progress() -> None:
-    """A shard has one of two replicas, and the other one is on its way: nothing is left to be asked for."""
+    """A shard has one of two replicas, and the other one is being copied: nothing is left to be asked for."""
     copying = Transfer(ShardId(0), PeerId(100), PeerId(101), "snapshot", keeps_source=True)
     short = collection(0, {0: (0,)})
     for transfers, goes_on in (((copying,), True), ((), False)):
         shown = replace(short, transfers=transfers)
         views = {f"vectors-{n}": view(n, collections=(shown,)) for n in range(3)}
-        said = progressing(seen(settled().pods, views, members=3))
+        said = progressing(seen(settled().pods, views, stateful_set_replicas=3))
         assert (said.status, said.reason == Reason.REPLICAS_NOT_SOUND) == (goes_on, goes_on)

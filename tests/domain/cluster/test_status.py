@@ -26,7 +26,7 @@ def failing(observed: Observed, pod: str, ordinal: int) -> Observed:
 
 
 def test_a_network_that_parts_two_answering_peers_is_named() -> None:
-    """Both answer the operator, so neither is down: the way between them is what somebody has to look at."""
+    """Both answer the operator, so neither is down: the way between them is what a user has to look at."""
     said = degraded(failing(settled(), "vectors-0", 2))
     assert (said.status, said.reason) == (True, Reason.PEERS_APART)
     assert said.message == "vectors-0 cannot send to vectors-2: transport error"

@@ -76,7 +76,7 @@ def test_before_anything_runs_any_release_may_be_run() -> None:
 
 
 def test_silence_erases_no_evidence() -> None:
-    """Nobody answers: what status and the claims remember still refuses a downgrade and a skipped minor."""
+    """No peer answers: what status and the claims remember still refuses a downgrade and a skipped minor."""
     views: dict[str, View] = {"vectors-0": Silent("refused")}
     for volumes, recorded in (
         ({"storage-vectors-0": Volume("a", marks=VolumeMarks("v1.19.0"))}, ()),
@@ -96,14 +96,14 @@ def test_a_silent_peer_counts_with_the_release_of_its_volume() -> None:
 
 
 def test_the_retained_volume_of_a_removed_peer_holds_no_upgrade_back() -> None:
-    """It has no pod; that it was once of an older release concerns nobody."""
+    """It has no pod; that it was once of an older release has no effect."""
     kept = {"storage-vectors-3": Volume("d", marks=VolumeMarks("v1.17.0"))}
     known = past({"vectors-0": view(0)}, kept, ())
     assert next_hop("v1.20.0", known, "v1.19.0") == Hop("v1.20.0")
 
 
 def test_what_is_no_release_says_nothing() -> None:
-    """A note that nobody can read must not keep a cluster down."""
+    """A note that cannot be read must not keep a cluster down."""
     assert [read(text) for text in ("dev", "", "latest", "v1.19")] == [None] * 4
     assert read("1.19.0-dev") == (1, 19, 0)
     assert next_hop("v1.17.0", running("dev", ""), "v1.17.0") == Hop("v1.17.0")
@@ -132,7 +132,7 @@ def test_a_pod_that_its_volume_refuses_is_named(words: str, guard: ClusterGuard)
 
 
 def test_a_release_that_was_asked_for_too_early_does_not_stay_in_the_template() -> None:
-    """It was lowered while nobody answered and nothing was known; pods that are made now must not write it."""
+    """It was lowered while no peer answered and nothing was known; pods that are made now must not write it."""
     assert next_hop("v1.17.1", running("1.19.0"), "v1.17.1").version == "v1.19.0"
     assert next_hop("v1.21.0", running("1.19.0"), "v1.17.1").version == "v1.19.0"
     assert next_hop("v1.21.0", running("1.19.0"), "v1.20.0").version == "v1.20.0"
@@ -141,7 +141,7 @@ def test_a_release_that_was_asked_for_too_early_does_not_stay_in_the_template() 
 
 
 def test_an_old_note_on_a_claim_does_not_lower_the_template() -> None:
-    """An operator died after it had seen v1.20.0 and before it noted that on the claim; then nobody answers."""
+    """An operator died after it had seen v1.20.0 and before it noted that on the claim; then no peer answers."""
     volumes = {"storage-vectors-0": Volume("a", marks=VolumeMarks("v1.19.0"))}
     known = past({"vectors-0": Silent("refused")}, volumes, ("v1.20.0",))
     assert next_hop("v1.17.1", known, "v1.21.0").version == "v1.20.0"

@@ -122,7 +122,7 @@ def test_an_unreadable_schedule_is_refused_in_words() -> None:
 
 @pytest.mark.parametrize(("hour", "inside"), [(0, False), (1, True), (4, True), (5, False), (12, False)])
 def test_balancing_is_for_the_window(hour: int, inside: bool) -> None:
-    """Inside the shards move to the empty peer; outside the same moves stand in status.blocked."""
+    """Inside the shards move to the empty peer; outside the same moves are in status.blocked."""
     result = plan(desired(shards={"window": NIGHT}), peers(3, PILED, now=utc(2026, 11, 21, hour)))
     assert bool([step for step in result.steps if isinstance(step, MoveShard)]) is inside
     assert (ClusterGuard.OUTSIDE_WINDOW in {wait.guard for wait in result.blocked}) is not inside

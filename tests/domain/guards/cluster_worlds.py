@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qdrant_operator.domain.cluster.membership.scale_out import pods_wanted
-from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Member, Observed, Volume
+from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Observed, PeerRecord, Volume
 from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 from qdrant_operator.domain.cluster.wanted.keys import key_changed
 from qdrant_operator.domain.cluster.wanted.versions import Past, next_hop
@@ -57,9 +57,9 @@ def peers(count: int, placement: Placement = LEVEL, factor: int = 2, **changes: 
         f"vectors-{n}": view(n, count, collections=(collection(n, placement, factor=factor),))
         for n in range(count)
     }
-    known = tuple(Member(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(count))
+    known = tuple(PeerRecord(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(count))
     claims = {f"storage-vectors-{n}": Volume(f"claim-{n}") for n in range(count)}
-    facts: dict[str, Any] = {"members": count, "members_known": known, "volumes": claims, "now": NOW}
+    facts: dict[str, Any] = {"stateful_set_replicas": count, "records": known, "volumes": claims, "now": NOW}
     facts["releases"] = ("v1.19.0",)
     return seen(tuple(pod(n) for n in range(count)), views, **{**facts, **changes})
 
@@ -67,15 +67,15 @@ def peers(count: int, placement: Placement = LEVEL, factor: int = 2, **changes: 
 def told(observed: Observed, name: str, **changes: Any) -> Observed:
     """The same look where one peer says something else."""
     views = {**observed.views, name: replace(observed.peers[name], **changes)}
-    return seen(observed.pods, views, members=observed.members, now=observed.now)
+    return seen(observed.pods, views, stateful_set_replicas=observed.stateful_set_replicas, now=observed.now)
 
 
 def lost(placement: Placement, factor: int) -> Observed:
     """The volume of vectors-2 was replaced by an empty one ten minutes ago, and its peer is silent."""
     observed = silence(peers(3, placement, factor), "vectors-2", reason="connection refused")
-    dated = replace(observed.members_known[2], lost_since=NOW - timedelta(minutes=10))
+    dated = replace(observed.records[2], lost_since=NOW - timedelta(minutes=10))
     claims = {**observed.volumes, "storage-vectors-2": Volume("claim-new")}
-    return replace(observed, members_known=(*observed.members_known[:2], dated), volumes=claims)
+    return replace(observed, records=(*observed.records[:2], dated), volumes=claims)
 
 
 @example(ClusterGuard.ONE_AT_A_TIME)
@@ -114,7 +114,7 @@ def a_shard_is_on_its_way() -> ClusterWorld:
         )
         for n in range(2)
     }
-    return ClusterWorld(desired(2), seen((pod(0), pod(1)), views, members=2, now=NOW))
+    return ClusterWorld(desired(2), seen((pod(0), pod(1)), views, stateful_set_replicas=2, now=NOW))
 
 
 @example(ClusterGuard.REPLICA_NOT_SOUND)
@@ -122,7 +122,9 @@ def a_replica_heals() -> ClusterWorld:
     """A peer was down while applications wrote; it is back, and its replica is behind."""
     states = {(0, 1): ReplicaState.DEAD}
     views = {f"vectors-{n}": view(n, collections=(collection(n, LEVEL, states=states),)) for n in range(3)}
-    return ClusterWorld(desired(), seen(tuple(pod(n) for n in range(3)), dict(views), members=3, now=NOW))
+    return ClusterWorld(
+        desired(), seen(tuple(pod(n) for n in range(3)), dict(views), stateful_set_replicas=3, now=NOW)
+    )
 
 
 @example(ClusterGuard.QUORUM_AT_RISK)
@@ -168,7 +170,7 @@ def a_claim_of_unknown_worth() -> ClusterWorld:
     found = {"storage-vectors-0": Volume("claim-0", created="2026-11-20T09:30:00Z")}
     silent = silence(settled(desired(1)), "vectors-0", reason="connection refused")
     return ClusterWorld(
-        desired(1), replace(silent, pods=(down,), bootstrap=adopted, volumes=found, members=1)
+        desired(1), replace(silent, pods=(down,), bootstrap=adopted, volumes=found, stateful_set_replicas=1)
     )
 
 
@@ -199,7 +201,7 @@ def views_contradict() -> ClusterWorld:
 @example(ClusterGuard.TOO_FEW_PEERS)
 def one_peer_for_two_replicas() -> ClusterWorld:
     """A user sets replicas to 1 while docs has replication factor 2."""
-    return ClusterWorld(replace(desired(1), members=3), peers(3))
+    return ClusterWorld(replace(desired(1), pod_count=3), peers(3))
 
 
 @example(ClusterGuard.NO_SOUND_SOURCE)
@@ -239,7 +241,7 @@ def levelling_waits_for_the_night() -> ClusterWorld:
 def it_is_being_drained() -> ClusterWorld:
     """A cluster is scaled from four peers to three: the last peer is drained first."""
     placement = {0: (0, 1), 1: (1, 2), 2: (2, 3)}
-    return ClusterWorld(replace(desired(), members=4), peers(4, placement))
+    return ClusterWorld(replace(desired(), pod_count=4), peers(4, placement))
 
 
 @example(ClusterGuard.CONSENT_NEEDED)
@@ -261,8 +263,8 @@ def an_old_volume_waits() -> ClusterWorld:
     observed = replace(
         observed, volumes={**observed.volumes, "storage-vectors-3": Volume("claim-of-the-removed")}
     )
-    members, waits = pods_wanted("vectors", 4, observed)
-    return ClusterWorld(replace(desired(4), members=members), observed, waits)
+    pods, waits = pods_wanted("vectors", 4, observed)
+    return ClusterWorld(replace(desired(4), pod_count=pods), observed, waits)
 
 
 @example(ClusterGuard.LAST_TRANSFER_ABORTED)

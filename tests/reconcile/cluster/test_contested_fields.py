@@ -75,7 +75,7 @@ async def test_a_webhook_that_rewrites_the_image_is_named_and_not_fought(place: 
 
 
 async def test_the_other_steps_go_on(place: Place) -> None:
-    """The image is contested; a Service that somebody deleted is made again, and a changed config is applied."""
+    """The image is contested; a Service that a user deleted is made again, and a changed config is applied."""
     place.kubernetes.server.webhooks.append(rewrite_image)
     await passes(place, 10)
     place.kubernetes.server.delete(Kind.SERVICE, NAMESPACE, CLUSTER)

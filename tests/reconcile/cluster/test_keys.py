@@ -175,7 +175,7 @@ async def test_a_corrected_secret_replaces_the_key_until_the_cluster_was_complet
 
 
 async def test_a_complete_cluster_keeps_its_key(place: Place) -> None:
-    """The sentence leads to the key in force, which need not be remembered by anybody."""
+    """The sentence leads to the key in force, which need not be remembered by a user."""
     before = keys(place)
     complete(place)
     give(place, b"another")

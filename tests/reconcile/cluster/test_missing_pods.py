@@ -46,7 +46,7 @@ async def test_a_pod_that_nobody_makes_is_asked_for(place: Place) -> None:
 
 
 async def test_it_is_told_with_the_pods_name(place: Place) -> None:
-    """An Event says which pod is missing; the annotation is no damage that is put back."""
+    """An Event says which pod is missing; the annotation is no drift to restore."""
     place.clock.pass_by(PATIENCE)
     await place.passes()
     said = [message for _, reason, message in place.told.events if reason == "StatefulSetRetriggered"]

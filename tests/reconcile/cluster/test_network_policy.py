@@ -53,7 +53,7 @@ async def test_the_operator_lets_itself_in(place: Place) -> None:
 
 
 async def test_it_goes_when_it_is_disabled_and_comes_back(place: Place) -> None:
-    """Deleted once, and told; made anew when it is enabled again."""
+    """Deleted once, and reported; recreated when it is enabled again."""
     await wants(place)
     await wants(place, enabled=False)
     assert policy_of(place) is None

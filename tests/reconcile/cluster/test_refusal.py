@@ -1,4 +1,4 @@
-"""A cluster that cannot be made as its spec says: it is said once, and stays said, until somebody acts."""
+"""A cluster that cannot be made as its spec says: it is said once, and stays said, until a user acts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.reconcile.collection_world import CLUSTER, NAMESPACE, USER, manifest
 
 @pytest_asyncio.fixture
 async def place() -> AsyncIterator[Place]:
-    """A cluster whose client Service has the name of somebody else's."""
+    """A cluster whose client Service has the name of another owner."""
     async with one_cluster() as found:
         found.make(Kind.SERVICE, CLUSTER)
         yield found
@@ -36,7 +36,7 @@ async def test_a_refused_step_is_said_once_and_stays_said(place: Place) -> None:
 
 
 async def test_when_the_cause_is_gone_it_goes_on_and_says_so(place: Place) -> None:
-    """Somebody deletes the other Service: the objects are made, and the refusal leaves status and metrics."""
+    """A user deletes the other Service: the objects are made, and the refusal leaves status and metrics."""
     await place.passes(3)
     place.kubernetes.server.delete(Kind.SERVICE, NAMESPACE, CLUSTER)
     await place.passes(1)

@@ -1,4 +1,4 @@
-"""Between a look and the restart that it decided, status may be written slowly: the pods are looked at once more."""
+"""Between a look and the restart that it decided, status may be written slowly: the pods are observed once more."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ async def test_a_restart_is_carried_out_on_what_was_seen(place: Place) -> None:
 
 
 async def test_no_restart_beside_a_pod_that_changed(place: Place) -> None:
-    """Somebody deleted the other pod meanwhile; it is back, and requests that missed it may still fail."""
+    """A user deleted the other pod in the meantime; it is back, and requests that missed it may still fail."""
     look, step = decided(place)
     place.kubernetes.server.delete(Kind.POD, NAMESPACE, FIRST)
     if place.there(Kind.POD, FIRST):
-        with pytest.raises(Conflict, match=f"{FIRST} changed since the look"):
+        with pytest.raises(Conflict, match=f"{FIRST} changed since they were observed"):
             await act(place.world, place.subject, look, step)
         place.kubernetes.server.finish(Kind.POD, NAMESPACE, FIRST)
     place.make(Kind.POD, FIRST, names.peer_selector(CLUSTER))
-    with pytest.raises(Conflict, match=f"{FIRST} changed since the look"):
+    with pytest.raises(Conflict, match=f"{FIRST} changed since they were observed"):
         await act(place.world, place.subject, look, step)
     kept = place.there(Kind.POD, SECOND)
     assert kept is not None
@@ -67,7 +67,7 @@ async def test_no_restart_beside_a_pod_that_changed(place: Place) -> None:
 async def test_no_restart_of_a_pod_that_is_another_one(place: Place) -> None:
     """It was restarted already."""
     look, _ = decided(place)
-    with pytest.raises(Conflict, match="another pod already"):
+    with pytest.raises(Conflict, match="was already recreated"):
         await act(place.world, place.subject, look, RestartPod(SECOND, "uid-before", "its template changed"))
 
 

@@ -81,7 +81,7 @@ async def test_retained_volumes_refuse_a_new_cluster_of_another_release(
     assert place.guards == [guard]
     assert place.there(Kind.STATEFUL_SET) is None
     place.edit(version="v1.20.0" if release == "v1.20.0" else "v1.18.0")
-    with suppress(Conflict):  # the decision was written meanwhile: the runner looks again
+    with suppress(Conflict):  # the decision was written in the meantime: the runner looks again
         await place.passes(1)
     await place.passes()
     assert place.there(Kind.STATEFUL_SET) is not None

@@ -1,6 +1,6 @@
-"""What works, and what production should not have: status.advice of a QdrantCluster.
+"""Settings that work and that production should not have: status.advice of a QdrantCluster.
 
-Pure. Advice holds nothing back; it goes away when its cause does.
+Pure. Advice blocks nothing; it disappears with its cause.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LABEL_THEM = (
 
 
 def advice(desired: DesiredCluster, observed: Observed) -> tuple[Advice, ...]:
-    """Each with a reason, what was seen, and what to do."""
+    """Each entry has a reason, the finding and the remedy."""
     found = {
         "NoQuorumMargin": _quorum_margin(desired),
         "NoApiKey": _api_key(desired),
@@ -36,14 +36,14 @@ def _api_key(desired: DesiredCluster) -> str:
 
 
 def _zones(label: str | None, observed: Observed) -> str:
-    """Running pods that do not say their zone, although the spec names the label that should."""
+    """Running pods without the zone label that the spec names."""
     running = [pod for pod in observed.pods if pod.ready and not pod.terminating]
-    silent = [pod.name for pod in running if not pod.zone]
-    if label is None or not silent:
+    unlabelled = [pod.name for pod in running if not pod.zone]
+    if label is None or not unlabelled:
         return ""
-    if len(silent) == len(running):
+    if len(unlabelled) == len(running):
         return f"no pod has the label {label} (spec.shards.zoneKey): shards are not spread; {LABEL_THEM}"
     return (
-        f"without the label {label} (spec.shards.zoneKey): {named(silent)}; such pods count as one zone of their own, "
-        f"wherever they are; {LABEL_THEM}"
+        f"without the label {label} (spec.shards.zoneKey): {named(unlabelled)}; such pods count as one zone of their "
+        f"own, wherever they are; {LABEL_THEM}"
     )

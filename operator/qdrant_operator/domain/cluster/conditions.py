@@ -20,10 +20,10 @@ from qdrant_operator.domain.common.text import counted
 from qdrant_operator.domain.manifests.stateful_set import template_hash
 
 STARTING = timedelta(minutes=2)
-"""So young a pod may be silent: its container starts, and its peer joins and catches up."""
+"""A pod younger than this may be silent: its container starts, and its peer joins and catches up."""
 LASTING = timedelta(minutes=1)
-"""An error between peers that is older is over: Qdrant remembers it until the next message, its leaders send several a
-second. Room for clocks that differ."""
+"""An older error between peers is over: Qdrant keeps it until the next message, and leaders send several a second. The
+value leaves room for clock skew."""
 
 
 class Reason(StrEnum):
@@ -46,7 +46,7 @@ class Reason(StrEnum):
 
 
 def ready(decision: Decision) -> Condition:
-    """True only when the cluster is what its spec says and every part of it is sound."""
+    """True only when the cluster matches its spec and every part of it is sound."""
     desired = decision.desired
     for reason, message in _unready(decision):
         if message:
@@ -110,9 +110,9 @@ def _ill_shards(observed: Observed) -> str:
 
 
 def _drift(decision: Decision) -> str:
-    """Not the disruption budget: it follows the health of the peers, and serves nobody."""
-    damaged = [one.name for one in decision.changes.drift if one.kind is not Kind.DISRUPTION_BUDGET]
-    return f"objects to restore: {', '.join(damaged[:5])}" if damaged else ""
+    """Without the disruption budget: it follows the health of the peers, and no client uses it."""
+    drifted = [drift.name for drift in decision.changes.drift if drift.kind is not Kind.DISRUPTION_BUDGET]
+    return f"objects to restore: {', '.join(drifted[:5])}" if drifted else ""
 
 
 def conditions(decision: Decision) -> tuple[Condition, ...]:
@@ -122,11 +122,11 @@ def conditions(decision: Decision) -> tuple[Condition, ...]:
 
 
 def _progressing(state: Condition, observed: Observed, plan: ClusterPlan) -> Condition:
-    """Steps are taken, or what was begun (forming, scaling, restarting, a transfer, a pod's start) is not over."""
+    """Steps are planned, or forming, scaling, a restart, a transfer or the start of a pod is not complete."""
     if plan.steps:
         return Condition("Progressing", status=True, reason=Reason.UPDATING, message=str(plan.steps[0]))
-    begun = state.reason in (Reason.FORMING, Reason.UPDATING, Reason.SCALING)
-    if begun or (state.reason == Reason.REPLICAS_NOT_SOUND and is_moving(observed)):
+    unfinished = state.reason in (Reason.FORMING, Reason.UPDATING, Reason.SCALING)
+    if unfinished or (state.reason == Reason.REPLICAS_NOT_SOUND and is_moving(observed)):
         return Condition("Progressing", status=True, reason=state.reason, message=state.message)
     young = _starting(observed)
     if young and not state.status:
@@ -143,17 +143,17 @@ def _starting(observed: Observed) -> list[str]:
 
 
 def _degraded(observed: Observed, plan: ClusterPlan) -> Condition:
-    """Something that ran before does not: of a cluster that is forming only where it cannot form by itself."""
+    """Something that ran before does not run; a forming cluster is degraded only where it cannot form by itself."""
     if not is_formed(observed):
         stuck = next(
             (wait.message for wait in plan.blocked if wait.guard is ClusterGuard.NO_PEER_ON_VOLUMES), ""
         )
-        said = (
+        found = (
             (Reason.PEERS_DOWN, stuck)
             if stuck
             else (Reason.FORMING, "the peers have not formed one cluster yet")
         )
-        return Condition("Degraded", status=bool(stuck), reason=said[0], message=said[1])
+        return Condition("Degraded", status=bool(stuck), reason=found[0], message=found[1])
     for reason, message in (
         (Reason.SPLIT, _split(observed)),
         (Reason.CONSENSUS_STOPPED, stopped_consensus(observed)),
@@ -171,7 +171,7 @@ def _silent(observed: Observed) -> str:
 
 
 def _apart(observed: Observed) -> str:
-    """Members that the operator reaches and another member does not: then the network between pods is at fault."""
+    """Peers that the operator reaches and another peer does not: the network between pods is at fault."""
     pods = {view.peers.get(view.peer): pod for pod, view in observed.peers.items()}
     failures = [
         f"{pod} cannot send to {pods[uri]}: {error}"
@@ -210,7 +210,7 @@ def ready_pods(observed: Observed) -> list[str]:
 
 
 def is_formed(observed: Observed) -> bool:
-    """Whether the cluster was complete once."""
+    """Whether the cluster was ever complete."""
     return observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.COMPLETE
 
 
@@ -220,7 +220,7 @@ def _outdated(desired: DesiredCluster, observed: Observed) -> list[str]:
 
 
 def refused(error: Refused) -> tuple[Condition, ...]:
-    """Conditions of a spec that cannot be followed: what runs is left as it is."""
+    """Conditions of a spec that cannot be applied: the running cluster does not change."""
     return (
         Condition("Ready", status=False, reason=error.reason, message=error.message),
         Condition("Progressing", status=False, reason=error.reason, message=error.message),

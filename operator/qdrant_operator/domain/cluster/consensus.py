@@ -5,13 +5,13 @@ from __future__ import annotations
 from qdrant_operator.domain.cluster.observed import Observed
 
 SHOWN_CHARACTERS = 1024
-"""Of all errors together."""
+"""Limit for all errors together."""
 
 
 def stopped_consensus(observed: Observed) -> str:
-    """Which peers those are, and their errors; empty when there is none.
+    """Pods of these peers and their errors; empty when there is none.
 
-    A peer that was removed from the cluster stops rightly.
+    The consensus thread of a removed peer stops as expected.
     """
     leaving = observed.leaving.pod if observed.leaving else None
     return "; ".join(

@@ -1,4 +1,4 @@
-"""What follows from one look at a cluster."""
+"""What follows from one observation of a cluster."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Objects that are not as they are wanted."""
+    """Objects that differ from the desired state."""
 
     drift: tuple[Drift, ...] = ()
     """To be applied."""
     paused: tuple[Drift, ...] = ()
-    """Contested: applied again after a pause."""
+    """Contested by another writer: applied again after a pause."""
     obsolete: tuple[Obsolete, ...] = ()
     unmarked: tuple[MarkVolume, ...] = ()
     """Volume claims that lack a mark."""
@@ -27,12 +27,12 @@ NO_CHANGES = Changes()
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Everything that follows from one look."""
+    """Everything that follows from one observation."""
 
     desired: DesiredCluster
     observed: Observed
-    """The look, with records of peers and volumes that are up to date."""
+    """The observation, with up-to-date records of peers and volumes."""
     changes: Changes
     plan: ClusterPlan
     highest_version: str | None = None
-    """The highest release that ever ran, as far as any evidence tells."""
+    """The highest release that ever ran, by all evidence."""

@@ -1,4 +1,4 @@
-"""From what peers say to one picture that placement can be decided on.
+"""Merges the views of all peers into one layout that placement decides on.
 
 Pure. Contradictions are kept, not resolved: a holder in any view is a holder, the least healthy state counts,
 and a shard about which views disagree is `disputed`, so that nothing destructive is planned for it.
@@ -13,27 +13,34 @@ from qdrant_operator.domain.cluster.observed import Observed, behind
 from qdrant_operator.domain.placement.model import Layout, Peer, Replica, RunningTransfer, Shard
 from qdrant_operator.domain.placement.wants import KeyWant
 from qdrant_operator.domain.qdrant.soundness import ShardHealth
-from qdrant_operator.domain.qdrant.views import CollectionView, PeerId, PeerView, ReplicaState, ShardView
+from qdrant_operator.domain.qdrant.views import (
+    CollectionView,
+    PeerId,
+    PeerView,
+    ReplicaState,
+    ShardView,
+    Transfer,
+)
 
 HEALTH = (ReplicaState.ACTIVE, ReplicaState.ACTIVE_READ, ReplicaState.LISTENER)
-"""States in falling order of health; all others are worse and alike."""
+"""States in descending order of health; all others are worse and equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """What is intended with members, and where they live."""
+    """Intended role and pod of each peer."""
 
     pods: Mapping[PeerId, str]
-    """Pod of every member; an empty name where none is known."""
+    """Pod of every peer; an empty name where it is unknown."""
     leaving: frozenset[PeerId] = frozenset()
     lost: frozenset[PeerId] = frozenset()
-    """Their volume is gone and replacing them was consented to."""
+    """Their volume is lost and the user allowed their replacement."""
     volume_bytes: int | None = None
     """Size of each peer's volume; None where unknown."""
 
 
 def build_layout(observed: Observed, roles: Roles) -> Layout:
-    """One picture of the members and of every shard that any of them knows."""
+    """One layout of the peers and of every shard that any of them knows."""
     views = {view.peer: view for view in observed.peers.values()}
     collections = {name for view in views.values() for name in _names(view)}
     zones = {pod.name: pod.zone for pod in observed.pods}
@@ -51,7 +58,7 @@ def build_layout(observed: Observed, roles: Roles) -> Layout:
 
 
 def _free(view: PeerView | None, size: int | None) -> int | None:
-    """What can be free at most: vectors and payloads are not all that a volume holds."""
+    """Upper bound of the free space: a volume holds more than vectors and payloads."""
     if view is None or size is None:
         return None
     local = (s.local.bytes for c in view.collections for s in c.shards if s.local)
@@ -78,13 +85,13 @@ def _peer(peer: PeerId, view: PeerView | None, collections: set[str], roles: Rol
 def unsettled(observed: Observed) -> str:
     """Why nothing may be planned: no leader that a quorum of answering voters follows, or stopped consensus.
 
-    After a change the leader itself must answer: the others may not have heard of it yet.
+    After a change the leader itself must answer: the others may not have applied it yet.
     """
     views = observed.peers
-    members = {peer for view in views.values() for peer in view.peers}
+    known = {peer for view in views.values() for peer in view.peers}
     voters = [view for view in views.values() if view.voter]
-    if len(voters) * 2 <= len(members):
-        return f"{len(voters)} of {len(members)} peers answer and vote: that is no majority"
+    if len(voters) * 2 <= len(known):
+        return f"{len(voters)} of {len(known)} peers answer and vote: that is no majority"
     if observed.leader is None:
         return "no leader is followed by a majority of the peers"
     if observed.just_changed and observed.pod_of(observed.leader) is None:
@@ -98,10 +105,14 @@ def unsettled(observed: Observed) -> str:
 def _transfers(views: Mapping[PeerId, PeerView]) -> Iterator[RunningTransfer]:
     for view in views.values():
         for collection in view.collections:
-            for one in collection.transfers:
-                yield RunningTransfer(
-                    collection.name, one.shard, one.source, one.target, keeps_source=one.keeps_source
-                )
+            for transfer in collection.transfers:
+                yield _running(collection.name, transfer)
+
+
+def _running(collection: str, transfer: Transfer) -> RunningTransfer:
+    return RunningTransfer(
+        collection, transfer.shard, transfer.source, transfer.target, keeps_source=transfer.keeps_source
+    )
 
 
 def _shard(
@@ -110,8 +121,8 @@ def _shard(
     peers: Sequence[Peer],
     observed: Observed,
 ) -> Shard:
-    told = {peer: _told(view, health) for peer, view in views.items()}
-    known = [shard for _, shard in told.values() if shard is not None]
+    found = {peer: _find(view, health) for peer, view in views.items()}
+    known = [shard for _, shard in found.values() if shard is not None]
     key = next((shard.key for shard in known if shard.key is not None), None)
     want = KeyWant() if key is None else observed.wants.get((health.collection, key), KeyWant())
     ref = (health.collection, health.shard)
@@ -123,15 +134,15 @@ def _shard(
             for peer in sorted(health.holders)
         ),
         bytes=max(
-            (s.local.bytes for p, (_, s) in told.items() if s and s.local and p in health.sound), default=0
+            (s.local.bytes for p, (_, s) in found.items() if s and s.local and p in health.sound), default=0
         ),
         key=key,
         allowed=_allowed(want, peers),
-        disputed=_disputed(told, {peer.id for peer in peers if peer.answers}),
+        disputed=_disputed(found, {peer.id for peer in peers if peer.answers}),
     )
 
 
-def _told(view: PeerView, health: ShardHealth) -> tuple[CollectionView | None, ShardView | None]:
+def _find(view: PeerView, health: ShardHealth) -> tuple[CollectionView | None, ShardView | None]:
     collection = next((c for c in view.collections if c.name == health.collection), None)
     shards = collection.shards if collection else ()
     return collection, next((shard for shard in shards if shard.shard == health.shard), None)
@@ -153,12 +164,12 @@ def _allowed(want: KeyWant, peers: Sequence[Peer]) -> frozenset[PeerId] | None:
 
 
 def _disputed(
-    told: Mapping[PeerId, tuple[CollectionView | None, ShardView | None]], settled: set[PeerId]
+    found: Mapping[PeerId, tuple[CollectionView | None, ShardView | None]], settled: set[PeerId]
 ) -> str:
     """Contradictions among peers that have caught up; resharding anywhere."""
-    if any(collection and collection.resharding for collection, _ in told.values()):
+    if any(collection and collection.resharding for collection, _ in found.values()):
         return "its collection is being resharded"
-    seen = [shard.states if shard else {} for peer, (_, shard) in told.items() if peer in settled]
+    seen = [shard.states if shard else {} for peer, (_, shard) in found.items() if peer in settled]
     if any(states != seen[0] for states in seen[1:]):
         return "the peers contradict each other about its replicas"
     return ""

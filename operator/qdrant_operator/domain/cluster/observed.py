@@ -1,4 +1,4 @@
-"""What the world shows of one cluster, as plain values."""
+"""The observed state of one cluster, as plain values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from qdrant_operator.domain.cluster.pods.trouble import HeldUp
+from qdrant_operator.domain.cluster.pods.stuck import StuckPod
 from qdrant_operator.domain.common.kinds import Kind, Manifest
 from qdrant_operator.domain.common.text import named
 from qdrant_operator.domain.manifests.rival_writers import Contested
@@ -25,16 +25,16 @@ class BootstrapPhase(StrEnum):
     STARTED = "Started"
     """Pod 0 may start alone; no other pod exists."""
     FORMED = "Formed"
-    """The first peer answered; nobody may start alone any more."""
+    """The first peer answered; no pod may start alone from now on."""
     ADOPTED = "Adopted"
-    """Volumes were there before us: nobody may ever start alone."""
+    """Volumes existed before the QdrantCluster: no pod may ever start alone."""
     COMPLETE = "Complete"
-    """All peers agreed once, and the cluster carries our mark."""
+    """All peers agreed once, and the cluster has the mark of its QdrantCluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """The recorded decision who may start alone."""
+    """The recorded decision which pod may start alone."""
 
     phase: BootstrapPhase
     pod: str
@@ -48,14 +48,14 @@ class VolumeMarks:
     release: str = ""
     """Highest Qdrant release that ran on the volume; empty where that is not known."""
     unformed: bool = False
-    """Pod 0 alone was ever allowed to start on it, while no other volume existed."""
+    """Only pod 0 was ever allowed to start on it, while no other volume existed."""
     owner: str = ""
     """Uid of the QdrantCluster with which Kubernetes deletes the claim; empty where it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume claim that a pod of the cluster has or would take: by its name, whoever made it."""
+    """A volume claim that a pod of the cluster uses or would use: by its name, no matter who created it."""
 
     uid: str
     created: str = ""
@@ -64,29 +64,29 @@ class Volume:
     unbound: bool = False
     """No volume was ever bound to it, and nothing names one: it certainly holds no data."""
     labelled: bool = False
-    """It carries the labels of the cluster's own claims."""
+    """It has the labels of the cluster's own claims."""
     storage_class: str | None = None
     marks: VolumeMarks = field(default=VolumeMarks())
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """Which peer lives on which volume (status.members): how a lost volume is told from a slow start."""
+class PeerRecord:
+    """Which peer runs on which volume (status.members): it distinguishes a lost volume from a slow start."""
 
     pod: str
     peer: PeerId
     claim_uid: str
     lost_since: datetime | None = None
-    """Since when the pod has another volume while its peer is still a member that nobody reaches."""
+    """Since when the pod has another volume, while its peer does not answer and is still in the cluster."""
 
 
 class LeavingPhase(StrEnum):
     """How far the removal of a peer has come; recorded in status before it is acted upon."""
 
     REMOVING = "Removing"
-    """It holds nothing; its removal from consensus may have been asked for: there is no way back."""
+    """It holds no shards; its removal from consensus may have been requested and cannot be undone."""
     REMOVED = "Removed"
-    """No member knows it any more: its pod and its volume go."""
+    """No peer lists it: its pod and its volume are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +117,14 @@ class PodState:
     waiting: str = ""
     """Why its container does not run: the kubelet's reason."""
     message: str = ""
-    """The kubelet's message, or the container's last words."""
+    """The kubelet's message, or the last output of the container."""
     created: str = ""
     """RFC 3339."""
     zone: str = ""
     """Value of its label spec.shards.zoneKey."""
     life: str = ""
-    """Changes whenever its container starts or its readiness turns: what two looks at a ready pod cannot show. The
-    kubelet's clock is in it, so it is only compared with itself."""
+    """Changes whenever its container starts or its readiness changes, also between two observations of a ready pod. It
+    contains times of the kubelet's clock, so it is only compared with itself."""
     node: str = ""
     """The node that it runs on."""
     deleted: str = ""
@@ -132,14 +132,14 @@ class PodState:
     started: bool = False
     """Its container runs or ran."""
     resource_version: str = field(default="", compare=False)
-    """It changes with every write, also with those that mean nothing."""
+    """It changes with every write, also with irrelevant ones."""
     down_since: str = ""
     """Since when it is not ready, RFC 3339; empty: it is ready, or its kubelet has not reported it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """An owned object that is missing or says something else than wanted."""
+    """An owned object that is missing or differs from the desired state."""
 
     kind: Kind
     name: str
@@ -147,14 +147,14 @@ class Drift:
     """Paths that differ; empty when the object is missing."""
     manifest: Manifest = field(repr=False)
     uid: str = ""
-    """Of the object that was looked at; empty when it is missing."""
+    """Of the observed object; empty when it is missing."""
     version: str = ""
-    """Its resourceVersion then."""
+    """Its resourceVersion at that time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Obsolete:
-    """An object of ours that the spec asks for no more."""
+    """An owned object that the spec no longer asks for."""
 
     kind: Kind
     name: str
@@ -190,63 +190,63 @@ class Disruptions:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One look at everything that belongs to a cluster."""
+    """One observation of everything that belongs to a cluster."""
 
     bootstrap: Bootstrap | None
     pods: tuple[PodState, ...]
     views: Mapping[str, View]
-    """By pod name: what its peer says, or why it says nothing."""
+    """By pod name: the view of its peer, or why there is none."""
     objects: Mapping[tuple[Kind, str], Manifest] = field(default_factory=dict, repr=False)
-    """Objects that are there, of all that the QdrantCluster may own, by kind and name."""
+    """Existing objects of those that the QdrantCluster may own, by kind and name."""
     contested: tuple[Contested, ...] = ()
     """Owned objects that another writer keeps changing; they are applied again after a pause."""
-    members: int | None = None
+    stateful_set_replicas: int | None = None
     """Replicas of the StatefulSet; None when there is none."""
     remains: tuple[str, ...] = ()
-    """Objects of an earlier QdrantCluster of this name that Kubernetes is deleting; looked for until the decision."""
+    """Objects of an earlier QdrantCluster of this name that Kubernetes is deleting; listed until the decision."""
     listed: frozenset[str] = frozenset()
     """Addresses to which the client Service may still send requests."""
     just_left: frozenset[str] = frozenset()
-    """Pods that it lists no more, and that nodes may not have heard of yet."""
+    """Pods that it no longer lists, while nodes may still send requests to them."""
     just_back: frozenset[str] = frozenset()
-    """Pods that became ready a moment ago: requests from before may still fail."""
+    """Pods that became ready a moment ago: earlier requests may still fail."""
     just_changed: bool = False
-    """Consensus was asked for a change a moment ago: only the leader surely shows it."""
+    """A change of consensus was requested a moment ago: only the leader is certain to show it."""
     overdue: tuple[int, ...] = ()
-    """Ordinals of pods that the StatefulSet counts and that nobody has made for a while."""
-    held_up: tuple[HeldUp, ...] = ()
+    """Ordinals of pods that the StatefulSet counts and that have been missing for a while."""
+    stuck_pods: tuple[StuckPod, ...] = ()
     """Pods that make no progress, and why."""
     mark: str | None = None
     """Uid of the QdrantCluster that the cluster's own metadata names."""
     shards: tuple[ShardHealth, ...] = field(default=())
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     """Volume claims of the cluster's pods by name."""
-    members_known: tuple[Member, ...] = ()
-    """status.members; the planner brings it up to date with this look first."""
+    records: tuple[PeerRecord, ...] = ()
+    """status.members; the planner first updates it with this observation."""
     releases: tuple[str | None, ...] = ()
     """Releases that status says ran."""
     leaving: Leaving | None = None
     """status.leaving."""
-    going: PodState | None = None
-    """The pod of a peer that was removed, until it is gone; no member any more."""
-    going_view: View | None = None
-    """What that peer says."""
+    removed_pod: PodState | None = None
+    """The pod of a removed peer, until it is deleted; its peer is not in the cluster."""
+    removed_view: View | None = None
+    """The view of that peer."""
     wants: Mapping[tuple[str, ShardKey], KeyWant] = field(default_factory=dict)
-    """What QdrantCollections ask of their shard keys."""
+    """Placement that QdrantCollections request for their shard keys."""
     floors: Mapping[str, int] = field(default_factory=dict)
-    """Replication factors that specs ask of collections and Qdrant may not know yet: nothing below is surplus."""
+    """Replication factors that specs request and Qdrant may not have applied yet: no replica below them is surplus."""
     waits: frozenset[tuple[ShardRef, PeerId]] = frozenset()
     """Shards and targets whose last transfer was aborted a moment ago."""
     stale: frozenset[tuple[ShardRef, PeerId]] = frozenset()
-    """Dead replicas that nobody will heal."""
+    """Dead replicas that no peer recovers."""
     disruptions: Disruptions | None = None
-    """What the PodDisruptionBudget allows; None when there is none, or when it says what we never write."""
+    """What the PodDisruptionBudget allows; None when there is none, or when another writer changed it."""
     steady: timedelta = timedelta()
     """For how long the same disruptions have been safe."""
     backups: tuple[str, ...] = ()
-    """QdrantSnapshots that copy shards now, as far as restarts and moves wait for them."""
+    """QdrantSnapshots that copy shards now and that restarts and moves wait for."""
     now: datetime | None = None
-    """When this look began; None: nothing that depends on time happens."""
+    """When this observation began; None: rules that depend on time are off."""
 
     @property
     def peers(self) -> Mapping[str, PeerView]:
@@ -255,10 +255,10 @@ class Observed:
 
     @property
     def all_views(self) -> Mapping[str, View]:
-        """Views of all pods, also of the one that is going."""
-        if self.going is None or self.going_view is None:
+        """Views of all pods, also of the removed one."""
+        if self.removed_pod is None or self.removed_view is None:
             return self.views
-        return {**self.views, self.going.name: self.going_view}
+        return {**self.views, self.removed_pod.name: self.removed_view}
 
     @property
     def silent(self) -> Mapping[str, str]:
@@ -267,7 +267,7 @@ class Observed:
 
     @property
     def leader(self) -> PeerId | None:
-        """The leader that a majority of the known members follows in the highest term, if there is one."""
+        """The leader that a majority of the known peers follows in the highest term, if there is one."""
         views = answering(self.views.values())
         term = max((view.term for view in views), default=0)
         followers = [view.leader for view in views if view.term == term and view.leader is not None]
@@ -281,7 +281,7 @@ class Observed:
 
 
 def behind(views: Mapping[str, PeerView]) -> str:
-    """Whose consensus lags behind the others', and by how much; empty when nobody's does."""
+    """Pods whose consensus lags behind the others', and by how much; empty when none does."""
     ahead = max((view.commit for view in views.values()), default=0)
     lags = {pod: ahead - view.commit for pod, view in sorted(views.items())}
     late = [f"{pod} is {lag} consensus entries behind" for pod, lag in lags.items() if lag > COMMIT_LAG]

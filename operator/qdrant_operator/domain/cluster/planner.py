@@ -1,8 +1,8 @@
 """The order of the cluster's planners.
 
-decide > marks of claims > objects > formation > protect > lost volumes > stray ids > repair, drain, replicate >
-take peers away > roll > level.
-One look gives one plan, and only its first step is carried out before the next look.
+decide > marks of claims > objects > formation > protect > lost volumes > orphaned replicas > repair, drain, replicate >
+remove peers > rolling restart > balance.
+One observation gives one plan, and only its first step is carried out before the next observation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from qdrant_operator.domain.cluster.membership.records import update_records
 from qdrant_operator.domain.cluster.membership.scale_in import plan_membership, roles
 from qdrant_operator.domain.cluster.observed import BootstrapPhase, Drift, Observed
 from qdrant_operator.domain.cluster.pods.returns import after_returns
-from qdrant_operator.domain.cluster.pods.rollout import backup_words, plan_rollout
+from qdrant_operator.domain.cluster.pods.rollout import backup_text, plan_rollout
 from qdrant_operator.domain.cluster.steps import (
     NOTHING,
     ApplyObject,
@@ -56,19 +56,19 @@ OLD_KEY = "it runs with the API key from before"
 
 
 def decide(request: ClusterRequest, observed: Observed) -> Decision:
-    """Decide on one look; a paused cluster is observed only.
+    """Decide on one observation; a paused cluster is only observed.
 
     Raises:
-        Refused: the spec cannot be followed.
+        Refused: the spec cannot be applied.
     """
-    records = update_records(observed.members_known, request.name, observed)
-    observed = replace(observed, members_known=records)
+    records = update_records(observed.records, request.name, observed)
+    observed = replace(observed, records=records)
     followed = follow(request, observed)
     desired = followed.desired
     drift = find_drift(desired, observed)
-    paused = tuple(one for one in drift if _pauses(one, observed))
+    paused = tuple(difference for difference in drift if _pauses(difference, observed))
     changes = Changes(
-        drift=tuple(one for one in drift if one not in paused),
+        drift=tuple(difference for difference in drift if difference not in paused),
         paused=paused,
         obsolete=find_obsolete(desired, observed),
         unmarked=find_unmarked(desired, observed),
@@ -85,13 +85,13 @@ def _pauses(drift: Drift, observed: Observed) -> bool:
 
 
 def plan(desired: DesiredCluster, observed: Observed, changes: Changes = NO_CHANGES) -> ClusterPlan:
-    """Everything that shall happen now, in order, and everything that is blocked."""
+    """All steps, in order, and all blocked steps."""
     decision = plan_decision(desired.name, observed)
     if decision.steps or observed.remains:
         return decision
-    objects = _objects(observed, changes) + _remind(desired, observed)
-    # Marks first: a volume that is no first try any more says so before another pod exists, and the release that
-    # runs on it before another one is asked for.
+    objects = _objects(observed, changes) + _retrigger(desired, observed)
+    # Marks first: a volume loses its unformed mark before another pod exists, and gets the mark of its release
+    # before another release is requested.
     objects = Plan(changes.unmarked) + objects
     if observed.bootstrap and observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         return objects + _form(desired, observed)
@@ -100,18 +100,18 @@ def plan(desired: DesiredCluster, observed: Observed, changes: Changes = NO_CHAN
 
 
 def _objects(observed: Observed, changes: Changes) -> ClusterPlan:
-    """Objects as they are wanted; those that another writer keeps changing hold nothing else up."""
-    applied = tuple(ApplyObject(one) for one in changes.drift)
-    deleted = tuple(DeleteObject(one) for one in changes.obsolete)
+    """Objects that differ; those that another writer keeps changing block no other step."""
+    applied = tuple(ApplyObject(drift) for drift in changes.drift)
+    deleted = tuple(DeleteObject(obsolete) for obsolete in changes.obsolete)
     contested = tuple(
-        Blocked(f"apply {one.kind.kind} {one.name}", ClusterGuard.FIELD_CONTESTED, str(one))
-        for one in observed.contested
+        Blocked(f"apply {contest.kind.kind} {contest.name}", ClusterGuard.FIELD_CONTESTED, str(contest))
+        for contest in observed.contested
     )
     return Plan((*applied, *deleted), contested)
 
 
 def _form(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
-    """Until the cluster is complete: lost volumes and peers that are not wanted any more must not hold it up."""
+    """Until the cluster is complete: lost volumes and surplus peers must not block the formation."""
     formation = plan_unknown(observed) + plan_formation(desired, observed)
     forming = formation + _repair_template(desired, observed)
     started = observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.STARTED
@@ -130,27 +130,27 @@ def _no_balancing(desired: DesiredCluster) -> Mode:
 
 
 def _change(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
-    """Peers, shards and pods; what takes a pod down waits until no shard is on its way."""
+    """Peers, shards and pods; a step that stops a pod waits until no transfer is running."""
     layout = build_layout(observed, roles(desired, observed))
     lost = after_returns(
         plan_lost(desired, observed, layout) + plan_orphaned_replicas(observed, layout), observed
     )
     placed = plan_placement(layout, _policy_now(desired, observed, layout))
     shards = after_returns(_beside_backups(placed, observed), observed)
-    members = plan_membership(desired, observed, layout)
+    removal = plan_membership(desired, observed, layout)
     leaving = frozenset(peer.pod for peer in layout.peers if peer.leaving)
-    roll = _with_our_template(
-        plan_rollout(template_hash(desired), desired.members, observed, leaving), observed
+    roll = _with_own_template(
+        plan_rollout(template_hash(desired), desired.pod_count, observed, leaving), observed
     )
-    busy = lost.steps or shards.steps or members.steps or layout.transfers or observed.leaving
+    busy = lost.steps or shards.steps or removal.steps or layout.transfers or observed.leaving
     if any(isinstance(step, PutInService) for step in roll.steps):
-        return roll + lost + shards + members
-    return lost + (NOTHING if lost.steps else shards) + members + (_urgent(roll, observed) if busy else roll)
+        return roll + lost + shards + removal
+    return lost + (NOTHING if lost.steps else shards) + removal + (_urgent(roll, observed) if busy else roll)
 
 
-def _with_our_template(roll: ClusterPlan, observed: Observed) -> ClusterPlan:
-    """A pod that is deleted while the StatefulSet has another template comes back as it was, again and again."""
-    if not any(one.holds_template for one in observed.contested):
+def _with_own_template(roll: ClusterPlan, observed: Observed) -> ClusterPlan:
+    """A pod that is deleted while the StatefulSet has another writer's template is recreated without the change."""
+    if not any(contest.holds_template for contest in observed.contested):
         return roll
     waits = tuple(
         Blocked(
@@ -165,17 +165,17 @@ def _with_our_template(roll: ClusterPlan, observed: Observed) -> ClusterPlan:
 
 
 def _beside_backups(shards: ClusterPlan, observed: Observed) -> ClusterPlan:
-    """While a backup copies shards, replicas stay where they are; repair goes on."""
+    """While a backup copies shards, no replica moves; repair continues."""
     if not observed.backups:
         return shards
     moves = [step for step in shards.steps if isinstance(step, MoveShard)]
-    waiting = tuple(Blocked(str(step), ClusterGuard.BACKUP_RUNNING, backup_words(observed)) for step in moves)
+    waiting = tuple(Blocked(str(step), ClusterGuard.BACKUP_RUNNING, backup_text(observed)) for step in moves)
     steps = tuple(step for step in shards.steps if step not in moves)
     return Plan(steps, (*shards.blocked, *waiting))
 
 
 def _urgent(roll: ClusterPlan, observed: Observed) -> ClusterPlan:
-    """Of a roll what takes nothing away: pods that are down anyhow."""
+    """The part of a rolling restart that reduces no availability: pods that are already down."""
     down = {pod.name for pod in observed.pods if pod.waiting}
     urgent = tuple(step for step in roll.steps if getattr(step, "pod", "") in down)
     later = next((step for step in roll.steps if isinstance(step, RestartPod) and step not in urgent), None)
@@ -204,7 +204,7 @@ def policy_of(desired: DesiredCluster, observed: Observed) -> Policy:
 
 
 def _policy_now(desired: DesiredCluster, observed: Observed, layout: Layout) -> Policy:
-    """Levelling waits for everything else: pods that join, leave or restart."""
+    """Balancing waits for everything else: pods that join, leave or restart."""
     policy = policy_of(desired, observed)
     steady = policy.mode is not Mode.AUTO or not _unsteady(desired, observed, layout)
     return policy if steady else replace(policy, mode=Mode.DRAIN_ONLY)
@@ -230,24 +230,24 @@ def is_open(window: Window, now: datetime | None) -> bool:
 
 
 def _repair_template(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
-    """Before the cluster is formed only pods that cannot help are recreated: a wrong image, configuration or key."""
+    """Before the cluster is formed only pods that cannot start are recreated: a wrong image, configuration or key."""
     wanted = template_hash(desired)
-    rolled = plan_rollout(wanted, desired.members, observed)
+    rolled = plan_rollout(wanted, desired.pod_count, observed)
     down = {pod.name for pod in observed.pods if pod.waiting}
     steps: list[Step] = [step for step in rolled.steps if getattr(step, "pod", "") in down]
     outdated = [pod for pod in refusing(observed) if pod.template_hash != wanted and not pod.terminating]
     steps += [RestartPod(pod.name, pod.uid, OLD_KEY) for pod in outdated]
-    return _with_our_template(Plan(tuple(steps)), observed)
+    return _with_own_template(Plan(tuple(steps)), observed)
 
 
-def _remind(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
-    """The StatefulSet is there and lacks pods."""
+def _retrigger(desired: DesiredCluster, observed: Observed) -> ClusterPlan:
+    """Retrigger a StatefulSet whose pods are missing."""
     missing = tuple(names.pod_name(desired.name, ordinal) for ordinal in observed.overdue)
     return Plan((RetriggerStatefulSet(missing),)) if missing else NOTHING
 
 
 def _protect(observed: Observed) -> ClusterPlan:
-    """A peer that formed a cluster of its own must not answer applications."""
+    """A peer that formed its own cluster must not answer applications."""
     serving = {pod.name for pod in observed.pods if pod.serving}
     steps = tuple(
         TakeOutOfService(name, "its peer is not in the cluster")
@@ -259,9 +259,9 @@ def _protect(observed: Observed) -> ClusterPlan:
         for pod in observed.pods
         if pod.waiting
     )
-    held_up = tuple(
-        Blocked(one.step, ClusterGuard.POD_NOT_RUNNING, one.why[:1024])
-        for one in observed.held_up
-        if not any(wait.step == one.step for wait in down)
+    stuck = tuple(
+        Blocked(pod.step, ClusterGuard.POD_NOT_RUNNING, pod.why[:1024])
+        for pod in observed.stuck_pods
+        if not any(wait.step == pod.step for wait in down)
     )
-    return Plan(steps, down + held_up)
+    return Plan(steps, down + stuck)

@@ -1,9 +1,15 @@
-"""Records in status, as values both ways: written before the operator acts on them, read by the next pass. Pure."""
+"""Conversion of the records in status: written before the operator acts on them, read by the next pass. Pure."""
 
 from __future__ import annotations
 
 from qdrant_operator.api.cluster import status as api
-from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Leaving, LeavingPhase, Member
+from qdrant_operator.domain.cluster.observed import (
+    Bootstrap,
+    BootstrapPhase,
+    Leaving,
+    LeavingPhase,
+    PeerRecord,
+)
 from qdrant_operator.domain.qdrant.views import PeerId
 
 
@@ -14,20 +20,20 @@ def write_bootstrap(bootstrap: Bootstrap) -> api.Bootstrap:
 
 
 def read_bootstrap(record: api.Bootstrap) -> Bootstrap:
-    """The recorded decision who may start alone."""
+    """The recorded decision which pod may start alone."""
     return Bootstrap(BootstrapPhase(record.phase), record.pod or "", _peer(record.peer_id))
 
 
-def write_member(member: Member) -> api.Member:
+def write_peer_record(record: PeerRecord) -> api.Member:
     """One entry of status.members."""
     return api.Member(
-        pod=member.pod, peer_id=int(member.peer), claim_uid=member.claim_uid, lost_since=member.lost_since
+        pod=record.pod, peer_id=int(record.peer), claim_uid=record.claim_uid, lost_since=record.lost_since
     )
 
 
-def read_member(record: api.Member) -> Member:
-    """Which peer lives on which volume."""
-    return Member(record.pod, PeerId(record.peer_id), record.claim_uid, record.lost_since)
+def read_peer_record(record: api.Member) -> PeerRecord:
+    """Which peer runs on which volume."""
+    return PeerRecord(record.pod, PeerId(record.peer_id), record.claim_uid, record.lost_since)
 
 
 def write_leaving(leaving: Leaving) -> api.Leaving:

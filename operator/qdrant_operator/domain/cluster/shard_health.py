@@ -1,4 +1,4 @@
-"""Health of every shard of a cluster, at the number of replicas that is wanted of it. Pure."""
+"""Health of every shard of a cluster, against its wanted number of replicas. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from qdrant_operator.domain.placement.wants import KeyWant
-from qdrant_operator.domain.qdrant.soundness import ShardHealth, answering, shard_health, wanted_replicas
+from qdrant_operator.domain.qdrant.soundness import (
+    ShardHealth,
+    ShardRef,
+    answering,
+    shard_health,
+    wanted_replicas,
+)
 from qdrant_operator.domain.qdrant.views import ShardKey, View
 
 
@@ -16,23 +22,30 @@ def health(
     floors: Mapping[str, int] | None = None,
 ) -> tuple[ShardHealth, ...]:
     """Health of all shards in these views; a shard key may have a factor of its own."""
-    keys = {
-        (collection.name, shard.shard): shard.key
-        for view in answering(views.values())
-        for collection in view.collections
-        for shard in collection.shards
-        if shard.key is not None
-    }
+    keys = _keys(views)
     found = shard_health(tuple(views.values()))
-    return tuple(_at_factor(one, keys.get((one.collection, one.shard)), wants, floors or {}) for one in found)
+    return tuple(
+        _at_factor(shard, keys.get((shard.collection, shard.shard)), wants, floors or {}) for shard in found
+    )
+
+
+def _keys(views: Mapping[str, View]) -> dict[ShardRef, ShardKey]:
+    """Shard keys by shard, of the shards that have one."""
+    keys: dict[ShardRef, ShardKey] = {}
+    for view in answering(views.values()):
+        for collection in view.collections:
+            for shard in collection.shards:
+                if shard.key is not None:
+                    keys[collection.name, shard.shard] = shard.key
+    return keys
 
 
 def _at_factor(
-    one: ShardHealth,
+    shard: ShardHealth,
     key: ShardKey | None,
     wants: Mapping[tuple[str, ShardKey], KeyWant],
     floors: Mapping[str, int],
 ) -> ShardHealth:
-    want = wants.get((one.collection, key)) if key is not None else None
+    want = wants.get((shard.collection, key)) if key is not None else None
     factor = want.factor if want else None
-    return replace(one, wanted=wanted_replicas(one.wanted, floors.get(one.collection), factor))
+    return replace(shard, wanted=wanted_replicas(shard.wanted, floors.get(shard.collection), factor))

@@ -1,4 +1,4 @@
-"""What a QdrantCluster's status says, conditions aside: from one decision. Pure."""
+"""The status of a QdrantCluster without its conditions, from one decision. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN = 10
 
 
 def facts(decision: Decision) -> ClusterStatus:
-    """Everything in status but the conditions."""
+    """Everything in status except the conditions."""
     desired, observed, plan = decision.desired, decision.observed, decision.plan
     shards = _shards(desired, observed)
     return _with_records(
@@ -52,7 +52,7 @@ def _with_records(status: ClusterStatus, observed: Observed) -> ClusterStatus:
     """A record that does not exist is absent."""
     found = {
         "bootstrap": records.write_bootstrap(observed.bootstrap) if observed.bootstrap else None,
-        "members": tuple(records.write_member(member) for member in observed.members_known),
+        "members": tuple(records.write_peer_record(record) for record in observed.records),
         "leaving": records.write_leaving(observed.leaving) if observed.leaving else None,
     }
     return status.model_copy(update={name: record for name, record in found.items() if record})
@@ -114,7 +114,7 @@ def _common_version(observed: Observed) -> str | None:
 
 
 def phase(decision: Decision) -> ClusterPhase:
-    """One word for the STATUS column; nothing reads it back."""
+    """Summary for the STATUS column; the operator never reads it."""
     desired, observed, plan = decision.desired, decision.observed, decision.plan
     if desired.spec.paused:
         return ClusterPhase.PAUSED
@@ -130,15 +130,15 @@ def phase(decision: Decision) -> ClusterPhase:
 
 
 PHASES = {Reason.UPDATING: ClusterPhase.UPDATING, Reason.SCALING: ClusterPhase.SCALING}
-"""Phases of a cluster that is not ready on purpose."""
+"""Phases of a cluster that is not ready because of a change."""
 
 
 def worth_a_warning(decision: Decision) -> tuple[BlockedStep, ...]:
-    """Blocked steps that an Event reports; that pods are slow to appear while a cluster forms is no news."""
+    """Blocked steps that an Event reports; slow pods of a forming cluster are expected."""
     blocked, observed = decision.plan.blocked, decision.observed
     if is_formed(observed):
         return blocked
-    explained = bool(observed.held_up) or any(pod.waiting for pod in observed.pods)
+    explained = bool(observed.stuck_pods) or any(pod.waiting for pod in observed.pods)
     return tuple(wait for wait in blocked if explained and wait.guard in STOPPED_PODS)
 
 

@@ -21,23 +21,23 @@ from qdrant_operator.domain.qdrant.views import PeerId
 
 @dataclass(frozen=True, slots=True)
 class RecordBootstrap:
-    """Write the decision into status before acting upon it."""
+    """Write the decision into status before acting on it."""
 
     bootstrap: Bootstrap
 
     def __str__(self) -> str:
-        words = {
+        texts = {
             "Started": f"allow {self.bootstrap.pod} to form the cluster",
             "Formed": f"revoke the permission to start alone: {self.bootstrap.pod} formed the cluster",
             "Adopted": "adopt the existing volumes: no pod may start alone",
             "Complete": "record the cluster as complete",
         }
-        return words[self.bootstrap.phase]
+        return texts[self.bootstrap.phase]
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyObject:
-    """Create an owned object, or put it back."""
+    """Create or restore an owned object."""
 
     drift: Drift
 
@@ -51,7 +51,7 @@ class ApplyObject:
 
     @property
     def restores(self) -> bool:
-        """Another writer changed the object; otherwise something new is wanted of it."""
+        """Another writer changed the object; otherwise its desired state changed."""
         return bool(self.drift.fields) and not any(f.endswith(ANNOTATION_HASH) for f in self.drift.fields)
 
 
@@ -67,7 +67,7 @@ class DeleteObject:
 
 @dataclass(frozen=True, slots=True)
 class RetriggerStatefulSet:
-    """Make the StatefulSet controller look again: it waits longer after each failure to create a pod."""
+    """Make the StatefulSet controller reconcile now: it waits longer after each failure to create a pod."""
 
     pods: tuple[str, ...]
 
@@ -122,7 +122,7 @@ class RestartPod:
 
 @dataclass(frozen=True, slots=True)
 class RemovePeer:
-    """Take a peer out of consensus: a drained one, or by force a lost one that consent was given for."""
+    """Remove a peer from consensus: a drained one, or by force a lost one with consent."""
 
     peer: PeerId
     pod: str
@@ -157,21 +157,21 @@ class RecordLeaving:
 
 
 @dataclass(frozen=True, slots=True)
-class LowerMembers:
+class ScaleInStatefulSet:
     """Remove the topmost pod, whose peer has left consensus, from the StatefulSet."""
 
     pod: str
-    members: int
+    replicas: int
     """Replicas of the StatefulSet afterwards: exactly one fewer."""
 
     def __str__(self) -> str:
-        remain = "remains" if self.members == 1 else "remain"
-        return f"remove {self.pod} from the StatefulSet: {counted(self.members, 'pod')} {remain}"
+        remain = "remains" if self.replicas == 1 else "remain"
+        return f"remove {self.pod} from the StatefulSet: {counted(self.replicas, 'pod')} {remain}"
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteClaim:
-    """Delete the volume of a peer that was removed; it could never join again."""
+    """Delete the volume of a removed peer; it could never join again."""
 
     claim: str
     uid: str
@@ -194,10 +194,10 @@ Step = (
     | RecordLeaving
     | RemovePeer
     | PurgePeerId
-    | LowerMembers
+    | ScaleInStatefulSet
     | DeleteClaim
 )
-"""What the loop can do."""
+"""All steps of the loop."""
 
 
 def event_reason(step: Step) -> str | None:
@@ -226,7 +226,7 @@ EVENT_REASONS: Mapping[type, str] = {
     AbortTransfer: "TransferAborted",
     RemovePeer: "PeerRemoved",
     PurgePeerId: "PeerIdPurged",
-    LowerMembers: "ScaledIn",
+    ScaleInStatefulSet: "ScaledIn",
     DeleteClaim: "VolumeDeleted",
 }
 """Reasons of the Events that report steps on shards, peers and objects."""

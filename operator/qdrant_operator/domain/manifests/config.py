@@ -26,7 +26,7 @@ RENDERED = 128
 
 def config_map(cluster: DesiredCluster) -> Manifest:
     """Configuration, start script and the peers to join through."""
-    pods = [names.pod_name(cluster.name, ordinal) for ordinal in range(cluster.members)]
+    pods = [names.pod_name(cluster.name, ordinal) for ordinal in range(cluster.pod_count)]
     uris = [names.peer_uri(cluster.name, cluster.namespace, pod) for pod in pods]
     unresolvable = names.peer_uri(cluster.name, cluster.namespace, "nobody")
     data = {

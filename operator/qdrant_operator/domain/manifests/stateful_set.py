@@ -33,7 +33,7 @@ API_KEY_VARIABLE = "QDRANT__SERVICE__API_KEY"
 def stateful_set(cluster: DesiredCluster) -> Manifest:
     """The StatefulSet as it should be now."""
     spec = {
-        "replicas": cluster.members,
+        "replicas": cluster.pod_count,
         "serviceName": names.headless_service(cluster.name),
         "podManagementPolicy": "Parallel",
         "updateStrategy": {"type": "OnDelete"},

@@ -1,4 +1,4 @@
-"""Carries out exactly one step of a cluster's plan; each re-checks what it must before it writes."""
+"""Carries out exactly one step of a cluster's plan; each step is re-checked before it writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from qdrant_operator.domain.cluster.steps import (
     ApplyObject,
     DeleteClaim,
     DeleteObject,
-    LowerMembers,
     MarkCluster,
     PurgePeerId,
     PutInService,
@@ -20,6 +19,7 @@ from qdrant_operator.domain.cluster.steps import (
     RemovePeer,
     RestartPod,
     RetriggerStatefulSet,
+    ScaleInStatefulSet,
     Step,
     TakeOutOfService,
 )
@@ -29,9 +29,9 @@ from qdrant_operator.domain.common.errors import Conflict, Refused
 from qdrant_operator.domain.common.text import named
 from qdrant_operator.domain.manifests.secrets import PEER_KEY
 from qdrant_operator.domain.placement.steps import AbortTransfer, DropReplica, MoveShard, ReplicateShard
-from qdrant_operator.reconcile.cluster.members import act_on_member
 from qdrant_operator.reconcile.cluster.observe import UID_KEY, live_claims
 from qdrant_operator.reconcile.cluster.pods import live_pods
+from qdrant_operator.reconcile.cluster.removals import act_on_removal
 from qdrant_operator.reconcile.cluster.scope import Scope
 from qdrant_operator.reconcile.cluster.shards import act_on_peer, act_on_shard
 from qdrant_operator.reconcile.context import Context
@@ -44,8 +44,8 @@ async def act(context: Context, subject: Manifest, scope: Scope, step: Step) -> 
     """Carry out one step.
 
     Raises:
-        Refused: the step cannot be done and somebody must act.
-        Retryable: nothing or something was done: look again.
+        Refused: the step cannot be carried out and the user must act.
+        Retryable: the step may have been carried out: observe again.
     """
     match step:
         case RecordBootstrap():
@@ -53,7 +53,7 @@ async def act(context: Context, subject: Manifest, scope: Scope, step: Step) -> 
         case ApplyObject() | DeleteObject():
             await _act_on_object(context, subject, step)
         case RetriggerStatefulSet():
-            await _remind(context, subject)
+            await _retrigger(context, subject)
         case MarkCluster():
             value = {"uid": subject["metadata"]["uid"]}
             await context.qdrant.put_cluster_key(scope.endpoints[step.pod], UID_KEY, value)
@@ -65,20 +65,20 @@ async def act(context: Context, subject: Manifest, scope: Scope, step: Step) -> 
             await act_on_shard(context, scope, step)
         case RemovePeer() | PurgePeerId():
             await act_on_peer(context, subject, scope, step)
-        case RecordLeaving() | LowerMembers() | DeleteClaim() | MarkVolume():
-            await act_on_member(context, subject, scope, step)
+        case RecordLeaving() | ScaleInStatefulSet() | DeleteClaim() | MarkVolume():
+            await act_on_removal(context, subject, scope, step)
         case _:
             assert_never(step)
 
 
 async def _record(context: Context, subject: Manifest, step: RecordBootstrap) -> None:
-    """The decision to start anew is checked against the live world once more, then written or refused whole."""
+    """Check the decision to form a new cluster against live objects once more, then write or refuse it as a whole."""
     meta = subject["metadata"]
     if step.bootstrap.phase is BootstrapPhase.STARTED:
         live = await context.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
         claims = await live_claims(context, subject)
         if live is not None or any(map(may_hold_data, claims.values())):
-            raise Conflict("volumes or a StatefulSet appeared: deciding again", after=0.1)
+            raise Conflict("volumes or a StatefulSet appeared: retrying", after=0.1)
     status = {
         **(subject.get("status") or {}),
         "bootstrap": records.write_bootstrap(step.bootstrap).manifest(),
@@ -91,8 +91,8 @@ async def _record(context: Context, subject: Manifest, step: RecordBootstrap) ->
 async def _act_on_object(context: Context, subject: Manifest, step: ApplyObject | DeleteObject) -> None:
     meta = subject["metadata"]
     if isinstance(step, DeleteObject):
-        gone = step.obsolete
-        await context.kubernetes.delete(gone.kind, meta["namespace"], gone.name, uid=gone.uid)
+        obsolete = step.obsolete
+        await context.kubernetes.delete(obsolete.kind, meta["namespace"], obsolete.name, uid=obsolete.uid)
         return
     drift = step.drift
     if not drift.fields:
@@ -101,18 +101,18 @@ async def _act_on_object(context: Context, subject: Manifest, step: ApplyObject 
     await context.kubernetes.apply(_as_seen(drift))
 
 
-async def _remind(context: Context, subject: Manifest) -> None:
+async def _retrigger(context: Context, subject: Manifest) -> None:
     meta = subject["metadata"]
-    said = {names.ANNOTATION_REMINDED: context.clock.now().isoformat(timespec="seconds")}
-    body = {"metadata": {"annotations": said}}
+    annotations = {names.ANNOTATION_REMINDED: context.clock.now().isoformat(timespec="seconds")}
+    body = {"metadata": {"annotations": annotations}}
     await context.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
 
 
 def _as_seen(drift: Drift) -> Manifest:
-    """The object that was looked at is changed, on exactly the version that was looked at.
+    """The manifest with uid and version of the observed object, so that only that version is changed.
 
-    A late write, also one that waited for slow status writes, would else make an object again that was deleted
-    meanwhile, take members away that were added meanwhile, or permit what was forbidden since.
+    Otherwise a late write, for example after a slow status write, could recreate an object that was deleted in the
+    meantime, remove pods that were added, or permit what is now forbidden.
     """
     if not drift.uid:
         return drift.manifest
@@ -121,11 +121,11 @@ def _as_seen(drift: Drift) -> Manifest:
 
 
 async def _refuse_foreign(context: Context, subject: Manifest, drift: Drift) -> None:
-    """What our cache does not show may still exist, and be another's, or hold a key.
+    """An object that the cache does not show may exist, belong to another owner, or hold a key.
 
     Raises:
         Refused: `NameClash`.
-        Conflict: a Secret with another key appeared since the scope.
+        Conflict: a Secret with another key appeared since the observation.
     """
     meta = subject["metadata"]
     live = await context.kubernetes.read(drift.kind, meta["namespace"], drift.name)
@@ -134,7 +134,7 @@ async def _refuse_foreign(context: Context, subject: Manifest, drift: Drift) -> 
     if not belongs(live, meta["name"], meta["uid"]):
         raise Refused("NameClash", _clash(drift.kind, drift.name, meta["namespace"]))
     if drift.kind is Kind.SECRET and _key_in(live) not in ("", _key_in(drift.manifest)):
-        raise Conflict(f"Secret {drift.name} appeared with a key: looking again", after=0.1)
+        raise Conflict(f"Secret {drift.name} appeared with a key: retrying", after=0.1)
 
 
 def _key_in(secret: Manifest) -> str:
@@ -142,9 +142,9 @@ def _key_in(secret: Manifest) -> str:
 
 
 def _clash(kind: Kind, name: str, namespace: str) -> str:
-    """What to do about an object that has the name of one of ours; nothing in use gets lost by it."""
+    """Remedy for a foreign object with the name of an owned one; it loses nothing that is in use."""
     start = (
-        f"{kind.kind} {name!r} exists in namespace {namespace!r} and was not made for this QdrantCluster: "
+        f"{kind.kind} {name!r} exists in namespace {namespace!r} and was not created for this QdrantCluster: "
     )
     if kind is Kind.SECRET:
         return (
@@ -158,9 +158,9 @@ def _clash(kind: Kind, name: str, namespace: str) -> str:
 async def _label(
     context: Context, subject: Manifest, scope: Scope, step: TakeOutOfService | PutInService
 ) -> None:
-    """In service or out of it, on the version of the pod that was looked at: a late write decides nothing."""
+    """Set the service label on the observed version of the pod: a late write has no effect."""
     serving = "true" if isinstance(step, PutInService) else "false"
-    pods = (*scope.observed.pods, *filter(None, (scope.observed.going,)))
+    pods = (*scope.observed.pods, *filter(None, (scope.observed.removed_pod,)))
     seen = next((pod.resource_version for pod in pods if pod.name == step.pod), "")
     meta: Manifest = {"labels": {names.LABEL_SERVING: serving}}
     if seen:
@@ -168,24 +168,24 @@ async def _label(
     await context.kubernetes.patch(Kind.POD, subject["metadata"]["namespace"], step.pod, {"metadata": meta})
 
 
-def _standing(pod: PodState) -> tuple[str, str, str, bool, bool]:
+def _state_of(pod: PodState) -> tuple[str, str, str, bool, bool]:
     return pod.name, pod.uid, pod.life, pod.ready, pod.terminating
 
 
 async def _restart(context: Context, subject: Manifest, scope: Scope, step: RestartPod) -> None:
-    """Delete a pod, unless it or another one changed since the look: status may have been written slowly meanwhile."""
+    """Delete a pod, unless it or another pod changed since the observation: the write of status may have taken long."""
     namespace = subject["metadata"]["namespace"]
     live = await live_pods(context, namespace, subject["metadata"]["name"])
     pod = next((pod for pod in live if pod.uid == step.uid), None)
     if pod is None:
-        raise Conflict(f"{step.pod} is another pod already: looking again", after=0.1)
-    seen = (*scope.observed.pods, scope.observed.going)
-    changed = {_standing(one) for one in live} ^ {_standing(one) for one in seen if one}
+        raise Conflict(f"{step.pod} was already recreated: retrying", after=0.1)
+    seen = (*scope.observed.pods, scope.observed.removed_pod)
+    changed = {_state_of(pod) for pod in live} ^ {_state_of(pod) for pod in seen if pod}
     others = sorted({name for name, *_ in changed} - {step.pod})
     if others and not is_down(pod):
-        raise Conflict(f"{named(others)} changed since the look: looking again", after=0.1)
+        raise Conflict(f"{named(others)} changed since they were observed: retrying", after=0.1)
     if pod.ready and pod.serving:
-        raise Conflict(f"{step.pod} is in service again: looking again", after=0.1)
+        raise Conflict(f"{step.pod} is in service again: retrying", after=0.1)
     # On exactly the version that was read: a late deletion must not stop a pod that is in service again.
     await context.kubernetes.delete(
         Kind.POD, namespace, step.pod, uid=step.uid, resource_version=pod.resource_version

@@ -1,4 +1,4 @@
-"""Which backups copy shards of a cluster now, as far as the cluster's loop waits for them."""
+"""Backups that copy shards of a cluster now and that the cluster's loop waits for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Kind
 
 BACKUP_PATIENCE = timedelta(minutes=30)
-"""How long restarts and moves wait for one backup. After that the backup takes other sources, or fails."""
+"""How long restarts and moves wait for a backup. After that the backup uses other sources, or fails."""
 
 RUNNING = frozenset({Phase.RUNNING, Phase.UNKNOWN})
 """A phase of a newer release may be one in which shards are copied."""

@@ -1,4 +1,4 @@
-"""Which API key a cluster runs with: given, generated once, and kept as long as the volumes are."""
+"""The API key of a cluster: given or generated once, and kept as long as the volumes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def _read_only(context: Context, subject: Manifest, spec: ClusterSpec) -> 
 
 
 async def _kept(context: Context, subject: Manifest) -> tuple[str | None, int]:
-    """The key in force and its revision, from either of our two Secrets: losing one loses no key."""
+    """The key in force and its revision, from either of the two owned Secrets: losing one loses no key."""
     meta = subject["metadata"]
     for name in (names.peer_auth_secret(meta["name"]), names.auth_secret(meta["name"])):
         secret = await _own_secret(context, meta, name)
@@ -80,12 +80,12 @@ async def _kept(context: Context, subject: Manifest) -> tuple[str | None, int]:
 
 
 def _revision(secret: Manifest) -> int:
-    said = (secret["metadata"].get("annotations") or {}).get(names.ANNOTATION_KEY_REVISION, "")
-    return int(said) if said.isdecimal() else 0
+    text = (secret["metadata"].get("annotations") or {}).get(names.ANNOTATION_KEY_REVISION, "")
+    return int(text) if text.isdecimal() else 0
 
 
 async def _own_secret(context: Context, meta: Manifest, name: str) -> Manifest | None:
-    """From the cache, and live where the cache has nothing: only a live answer proves that there is no key."""
+    """From the cache, or live where the cache has none: only a live answer proves that there is no key."""
     secret = context.kubernetes.cached_one(Kind.SECRET, meta["namespace"], name)
     secret = secret or await context.kubernetes.read(Kind.SECRET, meta["namespace"], name)
     return secret if secret is not None and belongs(secret, meta["name"], meta["uid"]) else None

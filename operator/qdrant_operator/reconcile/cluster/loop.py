@@ -19,7 +19,7 @@ from qdrant_operator.domain.manifests.rival_writers import managers_of
 from qdrant_operator.domain.qdrant.views import Transfer
 from qdrant_operator.reconcile.cluster.act import act
 from qdrant_operator.reconcile.cluster.memory.remembered import Memories, Memory
-from qdrant_operator.reconcile.cluster.observe import look
+from qdrant_operator.reconcile.cluster.observe import observe
 from qdrant_operator.reconcile.cluster.scope import Scope
 from qdrant_operator.reconcile.cluster.volumes import keep_volumes
 from qdrant_operator.reconcile.context import Context, Requeue
@@ -27,19 +27,19 @@ from qdrant_operator.reconcile.ports import Kind, Manifest
 from qdrant_operator.reconcile.reporting.status import write_status
 
 FOLLOW = "follow the spec"
-"""What a spec that is refused holds back, in status.blocked."""
+"""Step in status.blocked that a refused spec blocks."""
 
 
 class ClusterReconciler:
     """Takes one pass over one QdrantCluster."""
 
     def __init__(self, context: Context) -> None:
-        """Keep the world; all state of a cluster is in Kubernetes and in Qdrant, but for what only saves tries."""
+        """Keep the context; all state of a cluster is in Kubernetes and Qdrant; memory only saves retries."""
         self._context = context
         self._memory = Memories()
 
     async def reconcile(self, subject: Manifest) -> Requeue:
-        """One pass. A QdrantCluster that is being deleted is left to Kubernetes' own garbage collection."""
+        """One pass. Kubernetes' garbage collection handles a QdrantCluster that is being deleted."""
         if "deletionTimestamp" in subject["metadata"]:
             self._memory.forget(subject["metadata"]["uid"])
             return Requeue(self._context.options.resync_seconds)
@@ -52,15 +52,15 @@ class ClusterReconciler:
         await keep_volumes(self._context, subject)
         now = self._context.clock.now()
         memory = self._memory.of(subject["metadata"]["uid"], now)
-        seen = await look(self._context, subject, lambda observed: memory.recall(observed, now))
+        seen = await observe(self._context, subject, lambda observed: memory.recall(observed, now))
         kubernetes, meta = self._context.kubernetes, subject["metadata"]
-        held_up = await memory.held_up.find(kubernetes, meta, seen.observed, now)
-        observed = memory.contests.recall(replace(seen.observed, held_up=held_up), now)
+        stuck_pods = await memory.stuck_pods.find(kubernetes, meta, seen.observed, now)
+        observed = memory.contests.recall(replace(seen.observed, stuck_pods=stuck_pods), now)
         decision = decide(seen.request, observed)
         await self._name_rivals(subject, decision, memory)
         plan = decision.plan
-        tries_again = bool(plan.steps) and was_refused(subject)
-        if not tries_again:
+        retries = bool(plan.steps) and was_refused(subject)
+        if not retries:
             subject = await self._report(subject, decision)
         if decision.desired.spec.paused:
             return Requeue(self._context.options.watch_seconds)
@@ -73,21 +73,21 @@ class ClusterReconciler:
                 self._compare(subject, step, memory)
         except Refused as error:
             return await self._refuse(subject, error)
-        if tries_again:
+        if retries:
             await self._report(subject, decision)
         memory.repeats.done(batch(plan))
         return Requeue(self._pause(decision, memory))
 
     async def _name_rivals(self, subject: Manifest, decision: Decision, memory: Memory) -> None:
-        """The caches are without managedFields; an object is read once when it turns out to be contested."""
+        """The caches have no managedFields; a contested object is read once."""
         namespace = subject["metadata"]["namespace"]
-        for one in memory.contests.unnamed((*decision.changes.drift, *decision.changes.paused)):
-            live = await self._context.kubernetes.read(one.kind, namespace, one.name)
-            memory.contests.name(one, managers_of(live, one.fields) if live else ())
-            raise Conflict(f"{one.kind.kind} {one.name} was read again: looking again", after=0.1)
+        for contest in memory.contests.unnamed((*decision.changes.drift, *decision.changes.paused)):
+            live = await self._context.kubernetes.read(contest.kind, namespace, contest.name)
+            memory.contests.name(contest, managers_of(live, contest.fields) if live else ())
+            raise Conflict(f"{contest.kind.kind} {contest.name} was read again: retrying", after=0.1)
 
     def _compare(self, subject: Manifest, step: Step, memory: Memory) -> None:
-        """Whether an object became what was applied."""
+        """Remember whether an object matches what was applied."""
         if isinstance(step, ApplyObject):
             drift, now = step.drift, self._context.clock.now()
             live = self._context.kubernetes.cached_one(
@@ -116,8 +116,7 @@ class ClusterReconciler:
         self._context.reporter.blocked(Kind.CLUSTER.kind, meta["namespace"], meta["name"], guards)
         await self._warn(subject, worth_a_warning(decision))
         facts = status_facts(decision)
-        said = conditions(decision)
-        return await write_status(self._context, Kind.CLUSTER, subject, facts, said)
+        return await write_status(self._context, Kind.CLUSTER, subject, facts, conditions(decision))
 
     async def _warn(self, subject: Manifest, blocked: tuple[Blocked, ...]) -> None:
         """Events for guards that block something since this pass."""
@@ -142,14 +141,14 @@ class ClusterReconciler:
             await self._context.reporter.event(subject, kind="Normal", reason=reason, message=str(step))
 
     async def _refuse(self, subject: Manifest, error: Refused) -> Requeue:
-        """Say it in conditions; what the last good pass knew of the peers stays in status."""
+        """Report it in conditions; status keeps the peers of the last successful pass."""
         meta, status = subject["metadata"], subject.get("status") or {}
         self._context.reporter.blocked(Kind.CLUSTER.kind, meta["namespace"], meta["name"], (error.reason,))
         known = {k: v for k, v in status.items() if k not in ("conditions", "observedGeneration")}
         blocked = [{"step": FOLLOW, "guard": error.reason, "message": error.message}]
         facts = {**known, "phase": "Blocked", "blocked": blocked, "plan": [], "planned": 0}
-        told = {wait["guard"] for wait in status.get("blocked") or ()}
-        if error.reason not in told:
+        reported = {wait["guard"] for wait in status.get("blocked") or ()}
+        if error.reason not in reported:
             await self._context.reporter.event(
                 subject, kind="Warning", reason=error.reason, message=error.message
             )
@@ -165,13 +164,13 @@ def view_transfers(observed: Observed) -> Iterator[Transfer]:
 
 
 def was_refused(subject: Manifest) -> bool:
-    """Whether the last pass was refused: then status goes on saying so until a step succeeds."""
+    """Whether the last pass was refused: status continues to report that until a step succeeds."""
     waits = (subject.get("status") or {}).get("blocked") or ()
     return any(wait.get("step") == FOLLOW for wait in waits)
 
 
 def batch(plan: ClusterPlan) -> tuple[Step, ...]:
-    """Objects in a row are applied in one pass; any other step is carried out alone."""
+    """Consecutive objects are applied in one pass; any other step is carried out alone."""
     objects = []
     for step in plan.steps:
         if not isinstance(step, ApplyObject):

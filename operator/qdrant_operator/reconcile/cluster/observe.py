@@ -1,4 +1,4 @@
-"""One look at everything that belongs to a QdrantCluster: reads only, decides nothing."""
+"""One observation of everything that belongs to a QdrantCluster: it only reads and decides nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from qdrant_operator.api import ClusterSpec
-from qdrant_operator.domain.cluster.membership.identity import gone_pod
+from qdrant_operator.domain.cluster.membership.identity import find_removed_pod
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, Observed, PodState, Volume
 from qdrant_operator.domain.cluster.shard_health import health
 from qdrant_operator.domain.cluster.wanted.objects import owned_names
@@ -26,7 +26,7 @@ from qdrant_operator.reconcile.cluster.pods import read_pods
 from qdrant_operator.reconcile.cluster.records import (
     read_bootstrap,
     read_leaving,
-    read_members,
+    read_peer_records,
     read_releases,
     read_volumes,
 )
@@ -42,7 +42,7 @@ Recall = Callable[[Observed], Remembered]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the user asks for, what is there, and how to reach the peers."""
+    """The request, the observed state, and how to reach the peers."""
 
     request: ClusterRequest
     observed: Observed
@@ -50,14 +50,14 @@ class Observation:
 
 
 def no_memory(_observed: Observed) -> Remembered:
-    """Nothing is remembered of earlier looks."""
+    """Nothing is remembered of earlier observations."""
     return Remembered()
 
 
-async def look(context: Context, subject: Manifest, recall: Recall = no_memory) -> Observation:
-    """Read everything that belongs to a QdrantCluster; parts that give no answer are values, not exceptions.
+async def observe(context: Context, subject: Manifest, recall: Recall = no_memory) -> Observation:
+    """Read everything that belongs to a QdrantCluster; parts that do not answer are values, not exceptions.
 
-    Nothing is decided here. `recall` adds what earlier looks have to say about this one.
+    Nothing is decided here. `recall` adds what is remembered of earlier observations.
 
     Raises:
         Refused: the spec cannot be read, or a Secret that it names.
@@ -96,34 +96,36 @@ async def _observe(
     endpoints: dict[str, Endpoint],
     views: dict[str, View],
 ) -> Observed:
-    """What is asked is asked first; then the caches are read in one go, so that no write comes between."""
+    """Remote requests come first; then the caches are read without a pause, so that no write happens between."""
     namespace, name = request.namespace, request.name
     bootstrap, leaving = read_bootstrap(subject), read_leaving(subject)
     listed = await _listed(context, subject, pods)
     mark = await _mark(context, bootstrap, endpoints, views)
-    live = None if bootstrap else (await _live_members(context, subject), await live_claims(context, subject))
+    live = (
+        None if bootstrap else (await _live_replicas(context, subject), await live_claims(context, subject))
+    )
     objects = _objects(context, namespace, name)
     stateful_set = objects.get((Kind.STATEFUL_SET, name))
     volumes = live[1] if live else read_volumes(subject, context.kubernetes.cached(Kind.CLAIM, namespace, {}))
     collections = _collections(context, namespace, name)
     wanted, floors = wants(collections), _floors(collections, request.spec.replicas)
-    going = gone_pod(leaving, pods, views)
+    going = find_removed_pod(leaving, pods, views)
     staying = {pod: view for pod, view in views.items() if going is None or pod != going.name}
     return Observed(
         bootstrap=bootstrap,
         pods=tuple(pod for pod in pods if pod is not going),
         views=staying,
         objects=objects,
-        members=live[0] if live else (stateful_set or {}).get("spec", {}).get("replicas"),
+        stateful_set_replicas=live[0] if live else (stateful_set or {}).get("spec", {}).get("replicas"),
         listed=listed,
         mark=mark,
         shards=health(staying, wanted, floors),
         volumes=volumes,
-        members_known=read_members(subject),
+        records=read_peer_records(subject),
         releases=read_releases(subject),
         leaving=leaving,
-        going=going,
-        going_view=views.get(going.name) if going else None,
+        removed_pod=going,
+        removed_view=views.get(going.name) if going else None,
         wants=wanted,
         floors=floors,
         backups=running_backups(context, namespace, name),
@@ -133,34 +135,34 @@ async def _observe(
 
 
 def _objects(context: Context, namespace: str, cluster: str) -> dict[tuple[Kind, str], Manifest]:
-    """The objects of the cluster that are there, by the watch caches."""
+    """The existing objects of the cluster, by the watch caches."""
     found = {key: context.kubernetes.cached_one(key[0], namespace, key[1]) for key in owned_names(cluster)}
     return {key: manifest for key, manifest in found.items() if manifest is not None}
 
 
 def _collections(context: Context, namespace: str, cluster: str) -> tuple[Manifest, ...]:
     found = context.kubernetes.cached(Kind.COLLECTION, namespace, {})
-    return tuple(one for one in found if one["spec"]["clusterRef"]["name"] == cluster)
+    return tuple(item for item in found if item["spec"]["clusterRef"]["name"] == cluster)
 
 
 def _floors(collections: tuple[Manifest, ...], peers: int) -> dict[str, int]:
-    """Factors that QdrantCollections ask of the collections they own; their own loops tell Qdrant a little later.
+    """Factors that QdrantCollections request for the collections they own; their own loops apply them a little later.
 
-    A factor that so many peers cannot hold is refused there.
+    Those loops refuse a factor above the number of peers.
     """
-    owned = (one for one in collections if (one.get("status") or {}).get("owned"))
-    asked = {collection_name(one): int(one["spec"].get("replicationFactor") or 0) for one in owned}
-    return {name: factor for name, factor in asked.items() if factor <= peers}
+    owned = [item for item in collections if (item.get("status") or {}).get("owned")]
+    requested = {collection_name(item): int(item["spec"].get("replicationFactor") or 0) for item in owned}
+    return {name: factor for name, factor in requested.items() if factor <= peers}
 
 
 async def live_claims(context: Context, subject: Manifest) -> dict[str, Volume]:
-    """Volume claims that pods of this cluster would take, whoever made them."""
+    """Volume claims that pods of this cluster would use, no matter who created them."""
     meta = subject["metadata"]
     claims = await context.kubernetes.list(Kind.CLAIM, meta["namespace"], {})
     return read_volumes(subject, claims)
 
 
-async def _live_members(context: Context, subject: Manifest) -> int | None:
+async def _live_replicas(context: Context, subject: Manifest) -> int | None:
     meta = subject["metadata"]
     live = await context.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     return int(live["spec"].get("replicas", 1)) if live else None
@@ -177,6 +179,7 @@ def _endpoints(pods: tuple[PodState, ...], key: str | None) -> dict[str, Endpoin
 async def read_views(
     context: Context, pods: tuple[PodState, ...], endpoints: Mapping[str, Endpoint]
 ) -> dict[str, View]:
+    """The views of all peers, by pod; a peer that does not answer is `Silent`."""
     views = await asyncio.gather(*(_view(context, pod, endpoints.get(pod.name)) for pod in pods))
     return {pod.name: view for pod, view in zip(pods, views, strict=True)}
 
@@ -191,7 +194,7 @@ async def _view(context: Context, pod: PodState, endpoint: Endpoint | None) -> V
 
 
 async def _listed(context: Context, subject: Manifest, pods: tuple[PodState, ...]) -> frozenset[str]:
-    """Addresses in the client Service's endpoint slices; asked only while a pod is being taken out."""
+    """Addresses in the client Service's endpoint slices; read only while a pod is out of service."""
     return frozenset() if all(pod.serving for pod in pods) else await service_addresses(context, subject)
 
 
@@ -202,7 +205,7 @@ async def service_addresses(context: Context, subject: Manifest) -> frozenset[st
     slices = await context.kubernetes.list(Kind.ENDPOINT_SLICE, meta["namespace"], labels)
     endpoints = (endpoint for part in slices for endpoint in part.get("endpoints") or ())
     listed = {address for endpoint in endpoints for address in endpoint.get("addresses") or ()}
-    # A Service may list the other family's address of a pod than the one that we talk to.
+    # A Service may list an address of the other family than the one that the operator connects to.
     pods = context.kubernetes.cached(Kind.POD, meta["namespace"], names.peer_selector(meta["name"]))
     known = (pod for pod in pods if not listed.isdisjoint(access.addresses(pod)))
     return frozenset(listed | {primary for pod in known if (primary := access.address(pod))})
@@ -211,7 +214,7 @@ async def service_addresses(context: Context, subject: Manifest) -> frozenset[st
 async def _mark(
     context: Context, bootstrap: Bootstrap | None, endpoints: dict[str, Endpoint], views: dict[str, View]
 ) -> str | None:
-    """Asked only while the cluster forms; no answer is no mark."""
+    """Read only while the cluster forms; without an answer there is no mark."""
     forming = bootstrap and bootstrap.phase in (BootstrapPhase.FORMED, BootstrapPhase.ADOPTED)
     pod = min((name for name, view in views.items() if not isinstance(view, Silent)), default=None)
     if not forming or pod is None:

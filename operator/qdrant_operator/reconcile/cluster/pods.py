@@ -20,7 +20,7 @@ def read_pods(context: Context, namespace: str, cluster: str, zone_key: str | No
 
 
 async def live_pods(context: Context, namespace: str, cluster: str) -> tuple[PodState, ...]:
-    """The same, read live; their zones are left out."""
+    """The same, read live and without their zones."""
     return _in_order(await context.kubernetes.list(Kind.POD, namespace, names.peer_selector(cluster)), None)
 
 
@@ -57,29 +57,30 @@ def pod_state(pod: Manifest, zone_key: str | None) -> PodState:
 
 
 def _life(pod: Manifest) -> str:
-    """Starts of its containers, and when its readiness turned last."""
+    """Restarts of its containers, and when its readiness last changed."""
     status = pod.get("status") or {}
-    starts = [str(one.get("restartCount", 0)) for one in status.get("containerStatuses") or ()]
+    starts = [str(container.get("restartCount", 0)) for container in status.get("containerStatuses") or ()]
     turns = [c.get("lastTransitionTime") for c in status.get("conditions") or () if c.get("type") == "Ready"]
     return " ".join((*starts, *(str(turn) for turn in turns if turn)))
 
 
 def _down_since(pod: Manifest) -> str:
     """When the first condition that a pod needs became False: to be scheduled, then to be ready."""
-    conditions = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or ()}
-    needed = (conditions.get(kind) or {} for kind in ("PodScheduled", "Ready"))
-    return next(
-        (str(one.get("lastTransitionTime") or "") for one in needed if one.get("status") == "False"), ""
-    )
+    conditions = {item["type"]: item for item in (pod.get("status") or {}).get("conditions") or ()}
+    for kind in ("PodScheduled", "Ready"):
+        condition = conditions.get(kind) or {}
+        if condition.get("status") == "False":
+            return str(condition.get("lastTransitionTime") or "")
+    return ""
 
 
 def _has_started(pod: Manifest) -> bool:
     containers = (pod.get("status") or {}).get("containerStatuses") or ()
-    return any("waiting" not in (one.get("state") or {"waiting": {}}) for one in containers)
+    return any("waiting" not in (container.get("state") or {"waiting": {}}) for container in containers)
 
 
 def _waiting(pod: Manifest) -> tuple[str, str]:
-    """Why the pod cannot be scheduled, or its container does not run, and the last words about it."""
+    """Why the pod cannot be scheduled or its container does not run, and the last message about that."""
     status = pod.get("status") or {}
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
@@ -88,6 +89,6 @@ def _waiting(pod: Manifest) -> tuple[str, str]:
         waiting = (container.get("state") or {}).get("waiting") or {}
         if waiting.get("reason", "") not in STARTING:
             ended = (container.get("lastState") or {}).get("terminated") or {}
-            words = ended.get("message") or waiting.get("message") or ""
-            return str(waiting["reason"]), " ".join(str(words).split())[-400:]
+            text = ended.get("message") or waiting.get("message") or ""
+            return str(waiting["reason"]), " ".join(str(text).split())[-400:]
     return "", ""

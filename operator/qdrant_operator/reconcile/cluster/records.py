@@ -1,4 +1,4 @@
-"""What a QdrantCluster's own status remembers, and the volumes it speaks of, as values."""
+"""The records in a QdrantCluster's status, and the volumes they name, as values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qdrant_operator.domain.cluster import records
 from qdrant_operator.domain.cluster.observed import (
     Bootstrap,
     Leaving,
-    Member,
+    PeerRecord,
     Volume,
     VolumeMarks,
 )
@@ -17,23 +17,23 @@ from qdrant_operator.domain.common import names
 from qdrant_operator.reconcile.ports import Manifest
 from qdrant_operator.reconcile.records import check_known
 
-MEANWHILE = "The peers keep running, and nothing is changed until then"
+UNTIL_THEN = "The peers keep running, and nothing is changed until then"
 
 
 def read_bootstrap(subject: Manifest) -> Bootstrap | None:
     """The recorded decision, if there is one.
 
     Raises:
-        Refused: `NewerOperator`: another release wrote what this one does not understand.
+        Refused: `NewerOperator`: a newer release wrote fields that this one does not understand.
     """
     recorded = (subject.get("status") or {}).get("bootstrap")
     if not recorded:
         return None
-    check_known(recorded, api.Bootstrap, "status.bootstrap", MEANWHILE)
+    check_known(recorded, api.Bootstrap, "status.bootstrap", UNTIL_THEN)
     return records.read_bootstrap(api.Bootstrap.model_validate(recorded))
 
 
-def read_members(subject: Manifest) -> tuple[Member, ...]:
+def read_peer_records(subject: Manifest) -> tuple[PeerRecord, ...]:
     """status.members.
 
     Raises:
@@ -41,8 +41,8 @@ def read_members(subject: Manifest) -> tuple[Member, ...]:
     """
     recorded = (subject.get("status") or {}).get("members") or ()
     for entry in recorded:
-        check_known(entry, api.Member, "status.members", MEANWHILE)
-    return tuple(records.read_member(api.Member.model_validate(entry)) for entry in recorded)
+        check_known(entry, api.Member, "status.members", UNTIL_THEN)
+    return tuple(records.read_peer_record(api.Member.model_validate(entry)) for entry in recorded)
 
 
 def read_leaving(subject: Manifest) -> Leaving | None:
@@ -54,7 +54,7 @@ def read_leaving(subject: Manifest) -> Leaving | None:
     recorded = (subject.get("status") or {}).get("leaving")
     if not recorded:
         return None
-    check_known(recorded, api.Leaving, "status.leaving", MEANWHILE)
+    check_known(recorded, api.Leaving, "status.leaving", UNTIL_THEN)
     return records.read_leaving(api.Leaving.model_validate(recorded))
 
 
@@ -65,7 +65,7 @@ def read_releases(subject: Manifest) -> tuple[str | None, ...]:
 
 
 def read_volumes(subject: Manifest, claims: Iterable[Manifest]) -> dict[str, Volume]:
-    """The claims among these that pods of this QdrantCluster take, by name."""
+    """The claims among these that pods of this QdrantCluster use, by name."""
     cluster, owner = subject["metadata"]["name"], subject["metadata"]["uid"]
     named = ((str(claim["metadata"]["name"]), claim) for claim in claims)
     return {
@@ -90,17 +90,17 @@ def _volume(claim: Manifest, cluster: str, owner: str) -> Volume:
 
 def read_marks(claim: Manifest, owner: str) -> VolumeMarks:
     """What the operator wrote on a claim; of its owners only the QdrantCluster with this uid counts."""
-    notes = claim["metadata"].get("annotations") or {}
+    annotations = claim["metadata"].get("annotations") or {}
     owners = {reference.get("uid") for reference in claim["metadata"].get("ownerReferences") or ()}
     return VolumeMarks(
-        release=str(notes.get(names.ANNOTATION_RELEASE, "")),
-        unformed=notes.get(names.ANNOTATION_UNFORMED) == "true",
+        release=str(annotations.get(names.ANNOTATION_RELEASE, "")),
+        unformed=annotations.get(names.ANNOTATION_UNFORMED) == "true",
         owner=owner if owner in owners else "",
     )
 
 
 def _is_unbound(claim: Manifest) -> bool:
-    """Pending, for no volume that somebody named, and filled from no snapshot or other claim."""
+    """Pending, without a named volume, and not filled from a snapshot or another claim."""
     spec, phase = claim.get("spec") or {}, (claim.get("status") or {}).get("phase")
     filled = any(spec.get(field) for field in ("volumeName", "dataSource", "dataSourceRef", "selector"))
     return phase == "Pending" and not filled

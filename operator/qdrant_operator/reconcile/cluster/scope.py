@@ -1,4 +1,4 @@
-"""What a step is carried out on."""
+"""The context in which a step is carried out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qdrant_operator.reconcile.ports import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What was decided and observed when the step was planned, and how to reach the peers."""
+    """Desired and observed state when the step was planned, and how to reach the peers."""
 
     desired: DesiredCluster
     observed: Observed

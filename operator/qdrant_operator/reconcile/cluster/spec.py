@@ -1,4 +1,4 @@
-"""A QdrantCluster's spec as a value: parsed and checked once for each text of it, not in each pass."""
+"""A QdrantCluster's spec as a value: parsed and checked once for each text of it, not in every pass."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from qdrant_operator.reconcile.ports import Manifest
 from qdrant_operator.reconcile.spec import read_spec
 
 REMEMBERED = 128
-"""Specs that are kept parsed, of some 200 KiB at most; the least recently used one goes first. They are found by their
-text, which changes with each generation, and is the same for clusters that are declared alike."""
+"""Number of cached specs, of about 200 KiB at most; the least recently used one is evicted first. The key is the text,
+which changes with each generation and is the same for clusters with equal specs."""
 
 
 def parse_spec(subject: Manifest, now: datetime) -> ClusterSpec:
@@ -44,7 +44,7 @@ def parse_spec(subject: Manifest, now: datetime) -> ClusterSpec:
 
 @lru_cache(maxsize=REMEMBERED)
 def _parsed(text: str) -> ClusterSpec:
-    """Only what is accepted is kept: a refusal is found again in each pass, and costs no more than its limits."""
+    """Only accepted specs are cached: a refusal is repeated in each pass, and limits bound its cost."""
     given = json.loads(text)
     spec = read_spec(ClusterSpec, given)
     check_config(spec.config)

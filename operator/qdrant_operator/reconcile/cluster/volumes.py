@@ -1,7 +1,7 @@
 """Writes on volume claims: marks that outlive status, and owner references that let Kubernetes delete them.
 
-A volume is deleted with its QdrantCluster only while `persistence.whenDeleted` is Delete. References are taken away
-as the first thing of a pass, also of one that is paused or refused, and set only after a live look at the spec.
+A volume is deleted with its QdrantCluster only while `persistence.whenDeleted` is Delete. References are removed
+at the beginning of a pass, also if it is paused or refused, and set only after a live read of the spec.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from qdrant_operator.reconcile.ports import Kind, Manifest
 
 
 async def keep_volumes(context: Context, subject: Manifest) -> None:
-    """Take our owner references off the cluster's claims, unless the spec says that volumes go with it.
+    """Remove the operator's owner references from the cluster's claims, unless the spec deletes volumes with it.
 
     Raises:
-        Retryable: Kubernetes did not answer, or a claim changed meanwhile.
+        Retryable: Kubernetes did not answer, or a claim changed in the meantime.
     """
     if when_deleted(subject) == "Delete":
         return
@@ -38,7 +38,7 @@ async def mark_volume(context: Context, subject: Manifest, step: MarkVolume) -> 
     """Write these marks on a claim.
 
     Raises:
-        Conflict: the claim is another one, or the QdrantCluster is not what the step was planned on.
+        Conflict: the claim was recreated, or the QdrantCluster has changed since the step was planned.
     """
     if step.marks.owner:
         await _check_owner(context, subject)
@@ -51,12 +51,12 @@ def when_deleted(subject: Manifest) -> str:
 
 
 async def _check_owner(context: Context, subject: Manifest) -> None:
-    """An owner that does not exist any more would take the volume with it."""
+    """Kubernetes would delete the volume of an owner that no longer exists."""
     meta = subject["metadata"]
     live = await context.kubernetes.read(Kind.CLUSTER, meta["namespace"], meta["name"])
     same = live is not None and live["metadata"]["uid"] == meta["uid"]
     if live is None or not same or when_deleted(live) != "Delete" or "deletionTimestamp" in live["metadata"]:
-        raise Conflict(f"QdrantCluster {meta['name']} has changed: looking again", after=0.5)
+        raise Conflict(f"QdrantCluster {meta['name']} has changed: retrying", after=0.5)
 
 
 async def _write(context: Context, subject: Manifest, step: MarkVolume) -> None:
@@ -64,7 +64,7 @@ async def _write(context: Context, subject: Manifest, step: MarkVolume) -> None:
     meta = subject["metadata"]
     live = await context.kubernetes.read(Kind.CLAIM, meta["namespace"], step.claim)
     if live is None or live["metadata"]["uid"] != step.uid or "deletionTimestamp" in live["metadata"]:
-        raise Conflict(f"claim {step.claim} is another one or is being deleted: looking again", after=0.5)
+        raise Conflict(f"claim {step.claim} was recreated or is being deleted: retrying", after=0.5)
     if read_marks(live, meta["uid"]) == step.marks:
         return
     changed = {
@@ -79,8 +79,9 @@ async def _write(context: Context, subject: Manifest, step: MarkVolume) -> None:
 
 
 def _owners(live: Manifest, owner: Manifest, marks: VolumeMarks) -> list[dict[str, Any]]:
-    """Everybody else's references stay. No controller: the claim may have one, and needs none to be collected."""
-    others = [one for one in live["metadata"].get("ownerReferences") or () if one.get("uid") != owner["uid"]]
+    """References of other owners are kept. It is no controller reference: the claim may have one and needs none."""
+    references = live["metadata"].get("ownerReferences") or ()
+    others = [reference for reference in references if reference.get("uid") != owner["uid"]]
     if not marks.owner:
         return others
     kind = {"apiVersion": Kind.CLUSTER.api_version, "kind": Kind.CLUSTER.kind}

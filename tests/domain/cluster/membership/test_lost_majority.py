@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from qdrant_operator.domain.cluster.observed import Member, Observed, Volume
+from qdrant_operator.domain.cluster.observed import Observed, PeerRecord, Volume
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.steps import RemovePeer
 from qdrant_operator.domain.common.guards import ClusterGuard
@@ -18,7 +18,7 @@ STEP = "elect a leader"
 
 
 def without_volumes(count: int, *ordinals: int) -> Observed:
-    """So many peers; the claims of some are new, and their pods crash because nobody admits them."""
+    """So many peers; the claims of some are new, and their pods crash because no peer admits them."""
     observed = silence(peers(count), *(f"vectors-{ordinal}" for ordinal in ordinals))
     new = {f"storage-vectors-{ordinal}": Volume(f"new-{ordinal}") for ordinal in ordinals}
     pods = tuple(
@@ -30,7 +30,7 @@ def without_volumes(count: int, *ordinals: int) -> Observed:
 
 def sentences(observed: Observed) -> list[str]:
     """What is said about the lost majority."""
-    count = len(observed.members_known)
+    count = len(observed.records)
     return [wait.message for wait in plan(desired(count), observed).blocked if wait.step == STEP]
 
 
@@ -38,7 +38,7 @@ def sentences(observed: Observed) -> list[str]:
     ("count", "lost"), [(1, (0,)), (2, (1,)), (3, (0, 1, 2)), (3, (0, 2)), (4, (0, 1))], ids=str
 )
 def test_a_lost_majority_has_a_sentence_and_a_way_out(count: int, lost: tuple[int, ...]) -> None:
-    """Which claims, and that it is the user who brings volumes back or begins again; nothing is done meanwhile."""
+    """Which claims, and that it is the user who brings volumes back or begins again; no step until then."""
     observed = without_volumes(count, *lost)
     (message,) = sentences(observed)
     assert all(f"storage-vectors-{ordinal}" in message for ordinal in lost)
@@ -56,12 +56,12 @@ def test_a_missing_claim_is_a_lost_volume_too() -> None:
 
 
 def test_nothing_is_said_while_a_majority_is_left_or_may_come_back() -> None:
-    """One of three; pods that still start, perhaps on restored volumes; peers that answer; volumes nobody knows."""
+    """One of three; pods that still start, perhaps on restored volumes; peers that answer; unknown volumes."""
     assert not sentences(without_volumes(3, 2))
     lost = without_volumes(3, 0, 1, 2)
     starting = tuple(replace(one, waiting="") for one in lost.pods)
     assert not sentences(replace(lost, pods=starting))
     assert not sentences(replace(lost, views=peers(3).views))
-    unknown = tuple(Member(f"vectors-{n}", PeerId(100 + n), "") for n in range(3))
-    assert not sentences(replace(lost, members_known=unknown))
+    unknown = tuple(PeerRecord(f"vectors-{n}", PeerId(100 + n), "") for n in range(3))
+    assert not sentences(replace(lost, records=unknown))
     assert not sentences(replace(lost, volumes=peers(3).volumes, pods=(pod(0), pod(1), pod(2))))

@@ -1,4 +1,4 @@
-"""An id that is no member and on which shards are placed is cleared, unless a shard has nothing else."""
+"""An id that is not in the cluster and on which shards are placed is cleared, unless a shard has nothing else."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from tests.domain.clusters import collection, desired, pod, seen, silence, view
 STRAY = PeerId(109)
 FORGET = PurgePeerId(STRAY)
 BESIDE = {0: (0, 1), 1: (1, 9), 2: (0, 2)}
-"""Shard 1 was meant to have a replica on an id that is no member; peer 101 has it too."""
+"""Shard 1 was meant to have a replica on an id that is not in the cluster; peer 101 has it too."""
 ALONE = {0: (0, 1), 1: (9,), 2: (0, 2)}
 INITIALIZING = {(0, 9): ReplicaState.INITIALIZING, (1, 9): ReplicaState.INITIALIZING}
 
 
 def world(placement: Mapping[int, tuple[int, ...]], **states: ReplicaState) -> Observed:
-    """Three members; docs is placed like this, and what is on the stray id never began."""
+    """Three peers; docs is placed like this, and what is on the orphaned id never began."""
     told = {**INITIALIZING, **{(1, int(holder[1:])): state for holder, state in states.items()}}
     views: dict[str, View] = {
         f"vectors-{n}": view(n, collections=(collection(n, placement, states=told),)) for n in range(3)
     }
-    return seen(tuple(pod(n) for n in range(3)), views, members=3)
+    return seen(tuple(pod(n) for n in range(3)), views, stateful_set_replicas=3)
 
 
 def forgets(observed: Observed) -> list[PurgePeerId]:
@@ -53,7 +53,7 @@ def why_not(observed: Observed) -> str:
 
 
 def heard(observed: Observed, *pods: str) -> Observed:
-    """The same look after these peers have heard that the id was cleared."""
+    """The same observation after these peers have applied the purge."""
     cleared = {0: (0, 1), 1: (1,), 2: (0, 2)}
     views: dict[str, View] = {
         name: replace(found, collections=(collection(int(name[-1]), cleared),)) if name in pods else found
@@ -63,7 +63,7 @@ def heard(observed: Observed, *pods: str) -> Observed:
 
 
 def test_an_id_that_is_no_member_is_cleared_where_a_sound_replica_is_elsewhere() -> None:
-    """Without anybody's consent, before anything else is done to shards, and not by a drop, which Qdrant refuses."""
+    """Without consent, before anything else is done to shards, and not by a drop, which Qdrant refuses."""
     steps = plan(desired(), world(BESIDE)).steps
     assert steps[0] == FORGET
     assert not [step for step in steps if isinstance(step, DropReplica)]
@@ -81,7 +81,7 @@ def test_a_shard_that_is_nowhere_else_holds_it_back_and_says_what_to_delete() ->
 
 
 def test_a_surplus_replica_on_such_an_id_is_not_dropped_while_another_shard_waits() -> None:
-    """Qdrant refuses operations on an id that is no member: asking again and again would help nobody."""
+    """Qdrant refuses operations on an id that is not in the cluster: asking again and again would have no effect."""
     observed = world({0: (0, 1, 9), 1: (9,), 2: (0, 2)})
     assert not [step for step in plan(desired(), observed).steps if isinstance(step, DropReplica)]
 
@@ -103,7 +103,7 @@ def test_nothing_is_cleared_while_a_member_is_silent() -> None:
 
 
 def test_nothing_is_cleared_without_a_leader() -> None:
-    """Nobody knows then what consensus says."""
+    """It is unknown then what consensus says."""
     observed = world(BESIDE)
     views = {name: replace(found, leader=found.peer) for name, found in observed.peers.items()}
     observed = replace(observed, views=views)

@@ -1,4 +1,4 @@
-"""Which peer lives on which volume: strangers, lost volumes, and who is still a member."""
+"""Which peer lives on which volume: detached peers, lost volumes, and who is still in the cluster."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from qdrant_operator.domain.cluster.membership.identity import detached
-from qdrant_operator.domain.cluster.membership.lost_evidence import STILL_MEMBER
+from qdrant_operator.domain.cluster.membership.lost_evidence import STILL_IN_CLUSTER
 from qdrant_operator.domain.cluster.membership.records import update_records
 from qdrant_operator.domain.cluster.membership.scale_out import pods_wanted
-from qdrant_operator.domain.cluster.observed import Member, Observed, Volume
+from qdrant_operator.domain.cluster.observed import Observed, PeerRecord, Volume
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.steps import RemovePeer, TakeOutOfService
 from qdrant_operator.domain.common.guards import ClusterGuard
@@ -34,21 +34,21 @@ from tests.domain.membership_worlds import (
 
 
 def test_members_volumes_are_all_started_again() -> None:
-    """Somebody lowered the StatefulSet by hand: members whose volumes are there come back."""
-    lowered = replace(four(), members=2)
+    """A user lowered the StatefulSet by hand: peers whose volumes are there come back."""
+    lowered = replace(four(), stateful_set_replicas=2)
     assert pods_wanted("vectors", 2, lowered) == (4, ())
 
 
 def test_nothing_grows_while_a_pod_is_alone_in_a_cluster_of_its_own() -> None:
     """A new peer could ask it for admission, and would be lost to the others."""
     alone = replace(four().peers["vectors-3"], peers={TOP: "http://vectors-3:6335"}, leader=TOP)
-    split = four(members_known=records(3))
+    split = four(records=records(3))
     split = replace(split, views={**split.views, "vectors-3": alone})
     count, (wait,) = pods_wanted("vectors", 6, split)
     assert (count, wait.guard) == (4, ClusterGuard.PEER_NOT_JOINED)
     assert wait.message.startswith("vectors-3 is out of service and not known to be in the cluster")
     assert pods_wanted("vectors", 4, split) == (4, ())
-    silent = silence(out(four(members_known=records(3))), "vectors-3")
+    silent = silence(out(four(records=records(3))), "vectors-3")
     assert pods_wanted("vectors", 6, silent)[0] == 4, "it was alone when it was taken out of service"
 
 
@@ -65,7 +65,7 @@ def test_a_stranger_that_alone_answers_changes_no_record() -> None:
 
 
 def test_a_peer_that_was_removed_makes_nobody_forgotten() -> None:
-    """The survivor's pod is made anew, and the removed peer, which knows itself only, is all that answers."""
+    """The survivor's pod is recreated, and the removed peer, which knows itself only, is all that answers."""
     observed = out(four(), leaving=REMOVING)
     alone = replace(observed.peers["vectors-3"], peers={TOP: "http://vectors-3:6335"}, leader=TOP)
     last = tuple(pod for pod in observed.pods if pod.name == "vectors-3")
@@ -81,16 +81,16 @@ def test_a_claim_younger_than_its_pod_is_not_recorded() -> None:
 
 
 def lost(**changes: Any) -> Observed:
-    """vectors-3 has a new, empty volume since ten minutes, and its peer is a member that nobody reaches."""
+    """vectors-3 has a new, empty volume since ten minutes, and its peer does not answer and is in the cluster."""
     observed = silence(four({0: (0, 1), 1: (1, 2), 2: (0, 3)}, **changes), "vectors-3")
     fresh = {**volumes(4), "storage-vectors-3": Volume("claim-new", CREATED)}
     dated = (*records(3), replace(records(4)[3], lost_since=NOW - timedelta(minutes=10)))
-    return replace(observed, volumes=fresh, members_known=dated)
+    return replace(observed, volumes=fresh, records=dated)
 
 
 def test_a_lost_volume_is_dated_once() -> None:
     """The first look that finds another claim under a silent member dates it; a slow start dates nothing."""
-    fresh = replace(lost(), members_known=records(4))
+    fresh = replace(lost(), records=records(4))
     (found,) = [m for m in update_records(records(4), "vectors", fresh) if m.lost_since]
     assert (found.pod, found.peer, found.claim_uid, found.lost_since) == ("vectors-3", TOP, "claim-3", NOW)
     later = replace(fresh, now=NOW + timedelta(hours=1))
@@ -100,33 +100,35 @@ def test_a_lost_volume_is_dated_once() -> None:
     assert not [m for m in update_records(records(4), "vectors", slow) if m.lost_since]
 
 
-WORDS = f"peer URI http://vectors-3 already used by peer 103 which {STILL_MEMBER}, remove its shards first"
+WORDS = (
+    f"peer URI http://vectors-3 already used by peer 103 which {STILL_IN_CLUSTER}, remove its shards first"
+)
 
 
 def wiped(**pod: Any) -> Observed:
     """The disk of vectors-3 is empty under the same claim, and its pod is refused for its member's sake."""
     waits = {"ready": False, "waiting": "CrashLoopBackOff", "message": WORDS, **pod}
-    found = replace(lost(), volumes=volumes(4), members_known=records(4))
+    found = replace(lost(), volumes=volumes(4), records=records(4))
     return replace(found, pods=(*found.pods[:3], replace(found.pods[3], **waits)))
 
 
-def dated(previous: tuple[Member, ...], observed: Observed) -> Observed:
+def dated(previous: tuple[PeerRecord, ...], observed: Observed) -> Observed:
     """The same look with the records that follow from it."""
-    return replace(observed, members_known=update_records(previous, "vectors", observed))
+    return replace(observed, records=update_records(previous, "vectors", observed))
 
 
 def test_a_disk_that_was_wiped_under_its_claim_is_dated_once() -> None:
     """The refusal is the evidence; between two tries of the kubelet nothing is known, and the date stays."""
     first_look = dated(records(4), wiped())
-    assert first_look.members_known[3] == replace(records(4)[3], lost_since=NOW)
+    assert first_look.records[3] == replace(records(4)[3], lost_since=NOW)
     for unknown in (
         {"waiting": "", "message": ""},
         {"message": "Failed to initialize Consensus: failed to connect to bootstrap peer"},
     ):
         later = replace(wiped(**unknown), now=NOW + timedelta(minutes=1))
-        assert dated(first_look.members_known, later).members_known == first_look.members_known
-    back = replace(four(), members_known=first_look.members_known)
-    assert dated(first_look.members_known, back).members_known == records(4)
+        assert dated(first_look.records, later).records == first_look.records
+    back = replace(four(), records=first_look.records)
+    assert dated(first_look.records, back).records == records(4)
 
 
 @pytest.mark.parametrize(
@@ -141,14 +143,14 @@ def test_a_disk_that_was_wiped_under_its_claim_is_dated_once() -> None:
 )
 def test_a_member_that_is_only_silent_is_not_dated(unknown: dict[str, Any]) -> None:
     """What is unknown is not lost."""
-    assert dated(records(4), wiped(**unknown)).members_known == records(4)
+    assert dated(records(4), wiped(**unknown)).records == records(4)
 
 
 def test_a_date_does_not_pass_to_the_next_pod() -> None:
-    """A pod is made anew when an old volume is brought back: its own refusal alone counts."""
-    previous = dated(records(4), wiped()).members_known
+    """A pod is recreated when an old volume is brought back: its own refusal alone counts."""
+    previous = dated(records(4), wiped()).records
     after = (NOW + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert dated(previous, wiped(waiting="", message="", created=after)).members_known == records(4)
+    assert dated(previous, wiped(waiting="", message="", created=after)).records == records(4)
 
 
 def test_a_wiped_member_is_replaced_after_its_time_and_only_while_the_evidence_stands() -> None:
@@ -156,15 +158,15 @@ def test_a_wiped_member_is_replaced_after_its_time_and_only_while_the_evidence_s
     known = (*records(3), replace(records(4)[3], lost_since=NOW - timedelta(minutes=10)))
     force = RemovePeer(TOP, "vectors-3", force=True, why="its volume is gone")
     soon, late = desired(4, shards={"replaceLostPeerAfter": "10m"}), {"replaceLostPeerAfter": "11m"}
-    assert first(plan(soon, replace(wiped(), members_known=known))) == force
-    waits = plan(desired(4, shards=late), replace(wiped(), members_known=known))
+    assert first(plan(soon, replace(wiped(), records=known))) == force
+    waits = plan(desired(4, shards=late), replace(wiped(), records=known))
     assert force not in waits.steps
     assert ClusterGuard.CONSENT_NEEDED in {wait.guard for wait in waits.blocked}
-    starting = replace(wiped(waiting="", message=""), members_known=known)
+    starting = replace(wiped(waiting="", message=""), records=known)
     assert force not in plan(soon, starting).steps
     named = desired(4, shards={"replaceLostPeers": [103]})
     assert force not in plan(named, starting).steps
-    assert first(plan(named, replace(wiped(), members_known=known))) == force
+    assert first(plan(named, replace(wiped(), records=known))) == force
 
 
 def test_wiped_disks_of_half_the_peers_leave_no_majority() -> None:
@@ -179,12 +181,12 @@ def test_wiped_disks_of_half_the_peers_leave_no_majority() -> None:
 def test_a_volume_that_was_lost_before_its_peer_was_recorded_is_told_by_qdrants_words() -> None:
     """The new peer was silent until its volume went; its pod starts empty under the name of a member with shards."""
     waits = replace(lost().pods[3], ready=False, waiting="CrashLoopBackOff", message=WORDS)
-    refused = replace(lost(), pods=(*lost().pods[:3], waits), members_known=())
+    refused = replace(lost(), pods=(*lost().pods[:3], waits), records=())
     found = update_records(records(3), "vectors", refused)
-    assert found[3] == Member("vectors-3", TOP, "", NOW)
-    assert first(
-        plan(desired(4, shards={"replaceLostPeers": [103]}), replace(refused, members_known=found))
-    ) == (RemovePeer(TOP, "vectors-3", force=True, why="its volume is gone"))
+    assert found[3] == PeerRecord("vectors-3", TOP, "", NOW)
+    assert first(plan(desired(4, shards={"replaceLostPeers": [103]}), replace(refused, records=found))) == (
+        RemovePeer(TOP, "vectors-3", force=True, why="its volume is gone")
+    )
     other = replace(refused, pods=(*lost().pods[:3], replace(waits, message="Out of memory")))
     assert update_records(records(3), "vectors", other) == records(3)
 

@@ -1,4 +1,4 @@
-"""A pod whose old peer was removed need not sit out the kubelet's back-off to join anew."""
+"""A pod whose old peer was removed need not sit out the kubelet's back-off to join again."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from qdrant_operator.domain.cluster.membership.lost_evidence import STILL_MEMBER
-from qdrant_operator.domain.cluster.observed import Member, Observed, PodState
+from qdrant_operator.domain.cluster.membership.lost_evidence import STILL_IN_CLUSTER
+from qdrant_operator.domain.cluster.observed import Observed, PeerRecord, PodState
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.steps import RestartPod
 from qdrant_operator.domain.qdrant.views import PeerId
 from tests.domain.clusters import desired, pod, view
 from tests.domain.guards.cluster_worlds import peers
 
-WORDS = f"Bad request: peer 102 {STILL_MEMBER}, remove its shards first or use a different URI"
+WORDS = f"Bad request: peer 102 {STILL_IN_CLUSTER}, remove its shards first or use a different URI"
 """Qdrant's last words when it starts on an empty volume under the URI of a member that holds shards."""
 RESTART = RestartPod("vectors-2", "pod-2", "its old peer was removed, so it can join")
 BACK_OFF = pod(2, ready=False, waiting="CrashLoopBackOff", message=WORDS)
@@ -27,14 +27,14 @@ def removed(down: PodState = BACK_OFF, peer: int = 102) -> Observed:
         f"vectors-{n}": replace(view(n, 2), collections=formed.peers[f"vectors-{n}"].collections)
         for n in (0, 1)
     }
-    record = Member("vectors-2", PeerId(peer), "claim-2")
+    record = PeerRecord("vectors-2", PeerId(peer), "claim-2")
     pods = (*formed.pods[:2], down)
-    known = (*formed.members_known[:2], record)
-    return replace(formed, pods=pods, views=rest, members_known=known)
+    known = (*formed.records[:2], record)
+    return replace(formed, pods=pods, views=rest, records=known)
 
 
 def restarts(observed: Observed) -> list[RestartPod]:
-    """Pods that are made anew."""
+    """Pods that are recreated."""
     return [step for step in plan(desired(), observed).steps if isinstance(step, RestartPod)]
 
 
@@ -66,4 +66,4 @@ def test_a_pod_that_waits_for_something_else_is_not_restarted(down: PodState) ->
 def test_a_pod_that_no_record_names_is_not_restarted() -> None:
     """A new pod of a scale-out has no old peer."""
     observed = removed()
-    assert restarts(replace(observed, members_known=observed.members_known[:2])) == []
+    assert restarts(replace(observed, records=observed.records[:2])) == []

@@ -1,20 +1,20 @@
-"""One peer at a time is taken away, and a removed one never comes back with its old volume."""
+"""One peer at a time is removed, and a removed one never comes back with its old volume."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from qdrant_operator.domain.cluster.membership.identity import gone_pod
+from qdrant_operator.domain.cluster.membership.identity import find_removed_pod
 from qdrant_operator.domain.cluster.membership.scale_out import pods_wanted
-from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Member, Observed, PodState
+from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Observed, PeerRecord, PodState
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.steps import (
     DeleteClaim,
-    LowerMembers,
     PutInService,
     RecordLeaving,
     RemovePeer,
+    ScaleInStatefulSet,
     TakeOutOfService,
 )
 from qdrant_operator.domain.common.guards import ClusterGuard
@@ -65,7 +65,7 @@ def test_a_peer_that_holds_something_is_drained_and_not_removed() -> None:
 
 
 def test_a_shard_that_appears_on_it_after_the_record_holds_the_removal() -> None:
-    """A new collection was placed there meanwhile: it is drained again first."""
+    """A new collection was placed there in the meantime: it is drained again first."""
     holding = out(four({0: (0, 1), 1: (1, 2), 2: (0, 3)}), leaving=REMOVING)
     assert not [step for step in plan(three(), holding).steps if isinstance(step, RemovePeer)]
     assert isinstance(first(plan(three(), holding)), MoveShard)
@@ -75,11 +75,11 @@ def test_after_the_removal_pod_then_volume_then_record() -> None:
     """Removed in every view: recorded; then one replica fewer; then exactly that claim; then the record goes."""
     gone = without_top(out(four(), leaving=REMOVING))
     assert plan(three(), gone).steps == (RecordLeaving(REMOVED, "vectors-3"),)
-    removed = replace(gone, leaving=REMOVED, members_known=records(3))
-    assert plan(three(), removed).steps == (LowerMembers("vectors-3", 3),)
-    lowered = replace(removed, members=3)
+    removed = replace(gone, leaving=REMOVED, records=records(3))
+    assert plan(three(), removed).steps == (ScaleInStatefulSet("vectors-3", 3),)
+    lowered = replace(removed, stateful_set_replicas=3)
     assert plan(three(3), lowered).steps == (), "its pod is still there"
-    podless = replace(lowered, going=None)
+    podless = replace(lowered, removed_pod=None)
     assert plan(three(3), podless).steps == (DeleteClaim("storage-vectors-3", "claim-3"),)
     empty = replace(podless, volumes=volumes(3))
     assert plan(three(3), empty).steps == (RecordLeaving(None, "vectors-3"),)
@@ -88,7 +88,7 @@ def test_after_the_removal_pod_then_volume_then_record() -> None:
 def test_the_pod_of_a_removed_peer_stays_while_the_leader_is_silent() -> None:
     """Another peer may have joined from it on a new volume, and only the leader would know."""
     removed = without_top(out(four(), leaving=REMOVED))
-    assert isinstance(first(plan(three(), removed)), LowerMembers)
+    assert isinstance(first(plan(three(), removed)), ScaleInStatefulSet)
     silent = silence(removed, "vectors-0")
     assert plan(three(), silent).steps == ()
     assert ClusterGuard.CONSENSUS_UNSETTLED in guards(plan(three(), silent))
@@ -96,15 +96,15 @@ def test_the_pod_of_a_removed_peer_stays_while_the_leader_is_silent() -> None:
 
 def test_a_pod_that_is_being_made_is_no_proof_that_nobody_joined_from_it() -> None:
     """Another peer joined on the pod's new volume, then the pod was deleted: only the leader would know."""
-    removed = replace(without_top(out(four(), leaving=REMOVED)), going=None)
-    assert isinstance(first(plan(three(), removed)), LowerMembers)
+    removed = replace(without_top(out(four(), leaving=REMOVED)), removed_pod=None)
+    assert isinstance(first(plan(three(), removed)), ScaleInStatefulSet)
     silent = silence(removed, "vectors-0")
     assert plan(three(), silent).steps == ()
     assert ClusterGuard.CONSENSUS_UNSETTLED in guards(plan(three(), silent))
-    waiting = replace(silent, members=3)
+    waiting = replace(silent, stateful_set_replicas=3)
     assert plan(three(3), waiting).steps == (), "its volume waits, and it may be a member's"
-    lowered = replace(silent, members=3, volumes=volumes(3))
-    assert plan(three(3), lowered).steps == (RecordLeaving(None, "vectors-3"),), "nobody can join from it"
+    lowered = replace(silent, stateful_set_replicas=3, volumes=volumes(3))
+    assert plan(three(3), lowered).steps == (RecordLeaving(None, "vectors-3"),), "no peer can join from it"
 
 
 def test_a_removal_is_believed_only_when_every_survivor_says_so() -> None:
@@ -122,18 +122,22 @@ def unaware(*changes: tuple[str, View]) -> Mapping[str, View]:
 
 
 def test_a_removed_peer_that_never_heard_of_it_is_gone_by_what_the_others_say() -> None:
-    """Raft sends it nothing any more; its view would hold up its own end for ever."""
+    """Raft sends it nothing any more; its view would block its own removal without a limit."""
     pods = out(four()).pods
-    assert gone_pod(REMOVING, pods, unaware()) == pods[3]
-    assert gone_pod(None, pods, unaware()) is None, "nobody takes it away"
+    assert find_removed_pod(REMOVING, pods, unaware()) == pods[3]
+    assert find_removed_pod(None, pods, unaware()) is None, "it is not deleted"
     late = four().views["vectors-1"]
-    assert gone_pod(REMOVING, pods, unaware(("vectors-1", late))) is None, "one of the others still knows it"
+    assert find_removed_pod(REMOVING, pods, unaware(("vectors-1", late))) is None, (
+        "one of the others still knows it"
+    )
     dumb = Silent("no answer in 3 s")
-    assert gone_pod(REMOVING, pods, unaware(("vectors-1", dumb))) == pods[3], "a majority says so"
+    assert find_removed_pod(REMOVING, pods, unaware(("vectors-1", dumb))) == pods[3], "a majority says so"
     alone = unaware(("vectors-0", dumb), ("vectors-1", dumb))
-    assert gone_pod(REMOVING, pods, alone) is None, "one of three is no majority"
+    assert find_removed_pod(REMOVING, pods, alone) is None, "one of three is no majority"
     successor = replace(four().peers["vectors-3"], peer=PeerId(203))
-    assert gone_pod(REMOVING, pods, unaware(("vectors-3", successor))) is None, "another peer joined from it"
+    assert find_removed_pod(REMOVING, pods, unaware(("vectors-3", successor))) is None, (
+        "another peer joined from it"
+    )
 
 
 def test_nobody_is_removed_while_another_member_is_silent() -> None:
@@ -144,13 +148,13 @@ def test_nobody_is_removed_while_another_member_is_silent() -> None:
 
 
 def test_the_only_member_is_not_removed_though_its_pod_is_the_topmost() -> None:
-    """The other peer's volume was lost and it was removed by force; until it has joined anew nobody else is there."""
+    """The other peer's volume was lost and it was removed by force; until it has joined again it is the only peer."""
     members = {PeerId(101): "http://vectors-1.vectors-peers:6335/"}
     only = replace(view(1, leader=1), peers=members)
     views: dict[str, View] = {"vectors-0": Silent("connection refused"), "vectors-1": only}
     pods = (pod(0, created=CREATED, ready=False), pod(1, created=CREATED))
-    observed = seen(pods, views, members=2, volumes=volumes(2), members_known=records(2), now=NOW)
-    result = plan(replace(desired(1), members=2), observed)
+    observed = seen(pods, views, stateful_set_replicas=2, volumes=volumes(2), records=records(2), now=NOW)
+    result = plan(replace(desired(1), pod_count=2), observed)
     assert result.steps == ()
     (wait,) = [wait for wait in result.blocked if wait.step.startswith("remove peer 101")]
     assert (wait.guard, wait.message) == (ClusterGuard.QUORUM_AT_RISK, "peer 101 is the only peer")
@@ -159,7 +163,9 @@ def test_the_only_member_is_not_removed_though_its_pod_is_the_topmost() -> None:
 def test_a_retained_volume_stays_and_holds_the_next_scale_out() -> None:
     """With Retain only the record goes; a pod is never made where that volume waits."""
     keep = three(3, persistence={"whenScaled": "Retain"})
-    podless = replace(without_top(four(leaving=REMOVED)), going=None, members=3, members_known=records(3))
+    podless = replace(
+        without_top(four(leaving=REMOVED)), removed_pod=None, stateful_set_replicas=3, records=records(3)
+    )
     assert plan(keep, podless).steps == (RecordLeaving(None, "vectors-3"),)
     count, held = pods_wanted("vectors", 4, replace(podless, leaving=None))
     assert count == 3
@@ -170,8 +176,8 @@ def test_a_retained_volume_stays_and_holds_the_next_scale_out() -> None:
 
 
 def test_the_volume_of_a_member_that_was_never_recorded_is_started() -> None:
-    """It joined in the last moment of its pod: nobody is told to delete the volume of a member."""
-    podless = replace(without_top(four()), going=None, members=3, members_known=records(3))
+    """It joined in the last moment of its pod: no message says to delete the volume of a member."""
+    podless = replace(without_top(four()), removed_pod=None, stateful_set_replicas=3, records=records(3))
     assert [wait.guard for wait in pods_wanted("vectors", 4, podless)[1]] == [
         ClusterGuard.REMOVED_VOLUME_PRESENT
     ]
@@ -185,8 +191,8 @@ def test_the_volume_of_a_member_that_was_never_recorded_is_started() -> None:
 
 
 def test_no_volume_is_called_old_while_most_members_are_silent() -> None:
-    """The peers that do not answer may list the one that lives on it: nobody is told to delete it."""
-    podless = replace(without_top(four()), going=None, members=3, members_known=records(3))
+    """The peers that do not answer may list the one that lives on it: no message says to delete it."""
+    podless = replace(without_top(four()), removed_pod=None, stateful_set_replicas=3, records=records(3))
     for silent in (("vectors-0", "vectors-1"), ("vectors-0", "vectors-1", "vectors-2")):
         count, (wait,) = pods_wanted("vectors", 4, silence(podless, *silent))
         assert (count, wait.guard) == (3, ClusterGuard.PEERS_UNREACHABLE)
@@ -195,13 +201,13 @@ def test_no_volume_is_called_old_while_most_members_are_silent() -> None:
 
 def test_a_new_mind_after_the_record_takes_the_removal_to_its_end() -> None:
     """Five are wanted again, but the removal may have happened: pod and claim go before anything grows."""
-    more = replace(desired(5), members=4)
+    more = replace(desired(5), pod_count=4)
     assert plan(more, out(four(), leaving=REMOVING)).steps[:1] == (
         RemovePeer(TOP, "vectors-3", force=False, why="fewer peers are wanted"),
     )
-    removed = replace(without_top(four(leaving=REMOVED)), members_known=records(3))
+    removed = replace(without_top(four(leaving=REMOVED)), records=records(3))
     assert pods_wanted("vectors", 5, removed) == (4, ())
-    assert plan(more, removed).steps == (LowerMembers("vectors-3", 3),)
+    assert plan(more, removed).steps == (ScaleInStatefulSet("vectors-3", 3),)
 
 
 def test_a_new_mind_before_the_record_puts_the_peer_back_into_service() -> None:
@@ -212,14 +218,14 @@ def test_a_new_mind_before_the_record_puts_the_peer_back_into_service() -> None:
 def test_too_few_peers_for_the_largest_factor_moves_nothing() -> None:
     """Every replica needs a peer of its own: the refusal names the collection and both remedies."""
     placed = {0: (0, 1), 1: (1, 2), 2: (0, 3)}
-    result = plan(replace(desired(1), members=4), four(placed))
+    result = plan(replace(desired(1), pod_count=4), four(placed))
     assert result.steps == ()
     (wait,) = [wait for wait in result.blocked if wait.guard is ClusterGuard.TOO_FEW_PEERS]
     assert "collection docs has replication factor 2" in wait.message
 
 
 def test_a_removal_is_not_asked_for_again_while_the_news_travels() -> None:
-    """The leader knows the peer no more and another survivor still lists it: the next look is waited for."""
+    """The leader knows the peer no more and another survivor still lists it: it waits for the next observation."""
     before = out(four(), leaving=REMOVING)
     after = without_top(before)
     news = {name: after.peers[name] for name in ("vectors-0", "vectors-2")}
@@ -232,9 +238,9 @@ def test_a_removal_is_not_asked_for_again_while_the_news_travels() -> None:
 
 def test_a_lost_peer_is_not_removed_again_while_the_news_travels() -> None:
     """The same by force."""
-    records_lost = (*records(3), Member("vectors-3", TOP, "claim-lost", NOW))
+    records_lost = (*records(3), PeerRecord("vectors-3", TOP, "claim-lost", NOW))
     wanted = three(shards={"replaceLostPeers": [int(TOP)]})
-    lost = replace(silence(four(), "vectors-3"), members_known=records_lost)
+    lost = replace(silence(four(), "vectors-3"), records=records_lost)
     assert [step for step in plan(wanted, lost).steps if isinstance(step, RemovePeer)]
     after = without_top(lost)
     late = replace(lost, views={**lost.views, "vectors-0": after.peers["vectors-0"]})
@@ -242,7 +248,7 @@ def test_a_lost_peer_is_not_removed_again_while_the_news_travels() -> None:
 
 
 def test_a_pod_that_is_joining_is_waited_for() -> None:
-    """Its process runs and may become a member at any moment: a member's pod is not just taken away."""
+    """Its process runs and may become a member at any moment: a member's pod is not simply deleted."""
     result = plan(three(), _not_joined(pod(3, created=CREATED)))
     assert result.steps == ()
     assert ClusterGuard.PEER_NOT_JOINED in guards(result)
@@ -266,5 +272,5 @@ def _not_joined(last: PodState) -> Observed:
         observed,
         pods=(*observed.pods[:3], last),
         views={**views, "vectors-3": Silent("refused")},
-        members_known=records(3),
+        records=records(3),
     )

@@ -1,4 +1,4 @@
-"""What a node drain may evict: nothing that a healing replica needs, and never nothing for good."""
+"""What a node drain may evict: nothing that a healing replica needs, and never nothing permanently."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from qdrant_operator.domain.cluster.observed import (
     Disruptions,
     Leaving,
     LeavingPhase,
-    Member,
     Observed,
+    PeerRecord,
 )
 from qdrant_operator.domain.cluster.pods.disruptions import STEADY, plan_disruptions
 from qdrant_operator.domain.manifests.diff import differences
@@ -85,9 +85,9 @@ def test_nothing_goes_while_anything_moves(observed: Observed) -> None:
 
 
 def test_a_silent_peer_may_go_and_no_other() -> None:
-    """A pod that is ready and whose peer does not answer holds up the drain of no node but the others'."""
-    records = tuple(Member(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(3))
-    known = settled(members_known=records)
+    """A pod that is ready and whose peer does not answer blocks the drain of no node but the others'."""
+    records = tuple(PeerRecord(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(3))
+    known = settled(records=records)
     assert plan_disruptions(silence(known, "vectors-2")) == Disruptions(0, "vectors-2")
     assert plan_disruptions(silence(known, "vectors-1", "vectors-2")) == NONE
 
@@ -101,11 +101,11 @@ def test_a_lost_volume_holds_every_other_pod() -> None:
     """Its pod runs another peer; the records of members tell whose replicas are unsound."""
     lost = with_states({(0, 1): ReplicaState.DEAD})
     views = {pod: found for pod, found in lost.views.items() if pod != "vectors-1"}
-    member = Member("vectors-1", PeerId(101), "claim")
+    member = PeerRecord("vectors-1", PeerId(101), "claim")
     shards = shard_health(tuple(views.values()))
-    known = replace(lost, views=views, shards=shards, members_known=(member,))
+    known = replace(lost, views=views, shards=shards, records=(member,))
     assert plan_disruptions(known) == Disruptions(0, "vectors-1")
-    assert plan_disruptions(replace(known, members_known=())) == NONE
+    assert plan_disruptions(replace(known, records=())) == NONE
 
 
 @pytest.mark.parametrize("bootstrap", [None, Bootstrap(BootstrapPhase.FORMED, "vectors-0")])
@@ -148,7 +148,7 @@ def test_the_budget_leaves_out_the_exempt_pod() -> None:
 def test_a_budget_becomes_stricter_at_once_and_allows_more_later(
     before: Disruptions, safe: Disruptions, until_steady: Disruptions
 ) -> None:
-    """Between two transfers nothing moves for a moment: a drain must not use that one, and nobody writes it."""
+    """Between two transfers nothing moves for a moment: a drain must not use that one, and it is not written."""
     observed = replace(OBSERVED[safe], disruptions=before)
     assert plan_disruptions(observed) == until_steady
     assert plan_disruptions(replace(observed, steady=STEADY)) == safe
@@ -156,7 +156,7 @@ def test_a_budget_becomes_stricter_at_once_and_allows_more_later(
 
 @pytest.mark.parametrize("one", [SOUND, NONE, Disruptions(0, "vectors-1")])
 def test_a_budget_is_read_as_it_was_written(one: Disruptions) -> None:
-    """One that somebody else wrote in another way counts as none."""
+    """One that another writer wrote in another way counts as none."""
     budget = disruption_budget(replace(desired(), disruptions=one))
     assert read_disruptions(budget) == one
     assert read_disruptions({**budget, "spec": {"maxUnavailable": "50%"}}) is None

@@ -1,4 +1,4 @@
-"""A peer that came back a moment ago is shown as it was, and may lack what was written meanwhile."""
+"""A peer that came back a moment ago is shown as it was, and may lack what was written in the meantime."""
 
 from __future__ import annotations
 

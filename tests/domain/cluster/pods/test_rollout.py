@@ -70,7 +70,7 @@ def test_a_pod_that_does_not_answer_stays_out_of_service() -> None:
 
 
 def test_a_stranger_leaves_the_service_before_any_object_is_written() -> None:
-    """Each write may take seconds while Kubernetes is slow, and requests reach it meanwhile."""
+    """Each write may take seconds while Kubernetes is slow, and requests reach it in the meantime."""
     alone = replace(view(2), peer=PeerId(7), peers={PeerId(7): ""}, leader=PeerId(7))
     split = replace(settled(), views={**settled().views, "vectors-2": alone})
     changes = Changes((Drift(Kind.CONFIG_MAP, "vectors-config", (), {}),))
@@ -97,7 +97,7 @@ def _dead_copy(observed: Observed) -> Observed:
     placement = {0: (0, 1)}
     views = {f"vectors-{n}": view(n, collections=(collection(n, placement),)) for n in range(3)}
     views["vectors-1"] = view(1, collections=(collection(1, placement, points={(0, 1): None}),))
-    return seen(observed.pods, dict(views), members=3)
+    return seen(observed.pods, dict(views), stateful_set_replicas=3)
 
 
 def _no_voters(observed: Observed) -> Observed:
@@ -188,14 +188,14 @@ def test_a_pod_that_came_back_is_not_waited_for_where_nothing_can_be_called_dead
     itself = replace(settled(), just_back=frozenset({"vectors-2"}))
     assert [step.pod for step in plan(NEW, itself).steps if isinstance(step, RestartPod)] == ["vectors-2"]
     single = {f"vectors-{n}": view(n, collections=(collection(n, {0: (1,)}, factor=1),)) for n in range(3)}
-    back = seen(settled().pods, dict(single), members=3, just_back=frozenset({"vectors-1"}))
+    back = seen(settled().pods, dict(single), stateful_set_replicas=3, just_back=frozenset({"vectors-1"}))
     assert [step.pod for step in plan(NEW, back).steps if isinstance(step, RestartPod)] == ["vectors-2"]
 
 
 def test_a_peer_that_formed_its_own_cluster_leaves_the_service() -> None:
-    """Split brain: it must not answer applications, and no pod is restarted meanwhile."""
-    stranger = replace(view(1), peers={PeerId(101): ""}, leader=PeerId(101))
-    observed = replace(settled(), views={**settled().views, "vectors-1": stranger})
+    """Split brain: it must not answer applications, and no pod is restarted in the meantime."""
+    detached = replace(view(1), peers={PeerId(101): ""}, leader=PeerId(101))
+    observed = replace(settled(), views={**settled().views, "vectors-1": detached})
     steps = plan(NEW, observed).steps
     assert steps == (TakeOutOfService("vectors-1", "its peer is not in the cluster"),)
 

@@ -1,10 +1,10 @@
-"""A restart is never held back by what it alone can mend; what another pod lacks still holds it back."""
+"""A restart is never blocked by a fault that only it repairs; a fault of another pod still blocks it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from qdrant_operator.domain.cluster.observed import Member, Observed
+from qdrant_operator.domain.cluster.observed import Observed, PeerRecord
 from qdrant_operator.domain.cluster.planner import plan
 from qdrant_operator.domain.cluster.steps import RestartPod
 from qdrant_operator.domain.common.guards import ClusterGuard, Guard
@@ -27,7 +27,7 @@ def unloaded(
         f"vectors-{n}": view(n, collections=(collection(n, ring or RING, points=points, factor=factor),))
         for n in range(3)
     }
-    return seen(settled().pods, views, members=3)
+    return seen(settled().pods, views, stateful_set_replicas=3)
 
 
 def restarted(observed: Observed) -> list[str]:
@@ -43,7 +43,7 @@ def only_guard(observed: Observed) -> Guard:
 
 
 def test_recovery_mode_that_is_taken_back_leaves_the_pod_that_has_it() -> None:
-    """Each shard of vectors-2 has a sound replica elsewhere: its restart takes nothing away, and heals it."""
+    """Each shard of vectors-2 has a sound replica elsewhere: its restart loses nothing, and repairs it."""
     assert restarted(unloaded((1, 2), (2, 2))) == ["vectors-2"]
 
 
@@ -53,7 +53,7 @@ def test_a_dead_replica_holds_back_other_pods_and_not_its_own() -> None:
     views: dict[str, View] = {
         f"vectors-{n}": view(n, collections=(collection(n, RING, states=states),)) for n in range(3)
     }
-    ill = seen(settled().pods, views, members=3)
+    ill = seen(settled().pods, views, stateful_set_replicas=3)
     assert only_guard(ill) is ClusterGuard.REPLICA_NOT_SOUND
     assert restarted(replace(ill, pods=(pod(0, NEW), pod(1), pod(2, NEW)))) == ["vectors-1"]
 
@@ -79,23 +79,23 @@ def test_all_pods_in_recovery_mode_leave_it_one_after_another() -> None:
 
 def test_a_peer_that_hangs_is_reached_by_the_next_template() -> None:
     """It runs, is not ready and does not answer; the others hold a sound replica of each of its shards."""
-    hanging = replace(settled(), pods=(pod(0), pod(1, ready=False), pod(2)), members_known=known())
+    hanging = replace(settled(), pods=(pod(0), pod(1, ready=False), pod(2)), records=known())
     assert restarted(silence(hanging, "vectors-1")) == ["vectors-1"]
 
 
 def test_a_peer_that_hangs_and_alone_holds_a_shard_is_left_alone() -> None:
-    """Nobody knows what it is doing with it."""
+    """It is unknown what the peer does with it."""
     views: dict[str, View] = {
         f"vectors-{n}": view(n, collections=(collection(n, {0: (0,), 1: (1,), 2: (2,)}, factor=1),))
         for n in range(3)
     }
-    alone = seen((pod(0), pod(1, ready=False), pod(2)), views, members=3, members_known=known())
+    alone = seen((pod(0), pod(1, ready=False), pod(2)), views, stateful_set_replicas=3, records=known())
     assert only_guard(silence(alone, "vectors-1")) is ClusterGuard.REPLICA_NOT_SOUND
 
 
 def test_a_ready_peer_that_does_not_answer_the_operator_is_left_alone() -> None:
     """The kubelet reaches it: it is the operator that does not."""
-    observed = replace(settled(), members_known=known())
+    observed = replace(settled(), records=known())
     assert only_guard(silence(observed, "vectors-2")) is ClusterGuard.PEERS_UNREACHABLE
 
 
@@ -110,13 +110,13 @@ def test_a_stopped_consensus_thread_holds_back_other_pods_and_not_its_own() -> N
     )
 
 
-def known() -> tuple[Member, ...]:
+def known() -> tuple[PeerRecord, ...]:
     """The records of three members."""
-    return tuple(Member(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(3))
+    return tuple(PeerRecord(f"vectors-{n}", PeerId(100 + n), f"claim-{n}") for n in range(3))
 
 
 def test_a_pod_is_not_restarted_while_the_statefulset_has_another_template() -> None:
-    """It would come back as it was, again and again; a contested image alone holds nothing back."""
+    """It would come back as it was, again and again; a contested image alone blocks nothing."""
     hash_of = "spec.template.metadata.annotations.qdrantoperator.dev/template-hash"
     template = Contested(Kind.STATEFUL_SET, "vectors", (hash_of,), ("argocd",))
     image = Contested(Kind.STATEFUL_SET, "vectors", ("spec.template.spec.containers[qdrant].image",))

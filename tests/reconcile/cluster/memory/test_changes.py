@@ -29,7 +29,7 @@ def idle(now: datetime) -> ChangeMemory:
 
 @pytest.mark.parametrize("step", [DROP, REMOVE], ids=["of shards", "of members"])
 def test_a_change_counts_as_new_for_ten_seconds(step: Step) -> None:
-    """From the first look after it was sent, however long the answer took."""
+    """From the first observation after it was sent, however long the answer took."""
     memory = idle(NOW)
     memory.asked(step)
     assert memory.just_changed(NOW + SPREADS_WITHIN)

@@ -1,4 +1,4 @@
-"""What is remembered of a cluster ends with it, also when nobody saw its deletion."""
+"""What is remembered of a cluster ends with it, also when its deletion was not seen."""
 
 from __future__ import annotations
 

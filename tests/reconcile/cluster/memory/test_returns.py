@@ -1,4 +1,4 @@
-"""Pods that came back are waited for, because requests from before fail later."""
+"""The operator waits for pods that came back, because requests from before fail later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pods that left the client Service are waited for, because nodes hear of it later."""
+"""The operator waits for pods that left the client Service, because nodes hear of it later."""
 
 from __future__ import annotations
 

@@ -53,14 +53,14 @@ def test_a_transfer_that_ended_well_is_forgotten() -> None:
 
 
 def test_silence_is_no_failure() -> None:
-    """Nobody answers: nothing is known of the transfer."""
+    """No peer answers: nothing is known of the transfer."""
     memory = TransferMemory()
     memory.begun(STEP)
     assert memory.waits({}, NOW + timedelta(hours=1)) == frozenset()
 
 
 def test_a_replica_that_stays_dead_is_stale_after_two_minutes() -> None:
-    """Its peer answers and copies nothing: nobody heals it. Active again, it is forgotten."""
+    """Its peer answers and copies nothing: no peer recovers it. Active again, it is forgotten."""
     memory = TransferMemory()
     assert memory.stale(views(ReplicaState.DEAD), NOW) == frozenset()
     assert memory.stale(views(ReplicaState.DEAD), NOW + STALE_AFTER / 2) == frozenset()

@@ -1,12 +1,14 @@
-"""Orphaned replicas: shards that are placed on a peer id which is not in the cluster. Only the operator clears the id.
+"""Orphaned replicas: shards on a peer id that is not in the cluster. Only the operator purges the id.
 
 Qdrant replaces an empty peer by itself when another one joins under its URI; a collection that is created at that
 moment is still placed on the old id. Operations on replicas refuse an id that is not in the cluster, but its removal
 by force clears it from all tables. Such an id can never answer again: where each shard that names it has a sound
-replica on another peer, nothing is lost with it and no consent is needed.
+replica on another peer, the purge loses nothing and needs no consent.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 from qdrant_operator.domain.cluster.observed import Observed
 from qdrant_operator.domain.cluster.steps import ClusterPlan, PurgePeerId
@@ -14,7 +16,7 @@ from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.plan import Blocked, Plan
 from qdrant_operator.domain.placement.model import Layout, Shard
 from qdrant_operator.domain.placement.preflight import lost_with
-from qdrant_operator.domain.qdrant.views import PeerId
+from qdrant_operator.domain.qdrant.views import PeerId, PeerView, ShardView
 
 
 def plan_orphaned_replicas(observed: Observed, layout: Layout) -> ClusterPlan:
@@ -33,14 +35,20 @@ def plan_orphaned_replicas(observed: Observed, layout: Layout) -> ClusterPlan:
 def orphaned_ids(observed: Observed) -> frozenset[PeerId]:
     """Ids on which the leader places shards and that no view lists as a peer; without a leader, on which any peer does.
 
-    The leader knows first that an id was purged; others may name it for seconds after that.
+    The leader applies a purge first; other peers may name the id for seconds after that.
     """
     views = list(observed.peers.values())
     leader = observed.pod_of(observed.leader)
-    tellers = [observed.peers[leader]] if leader else views
+    sources = [observed.peers[leader]] if leader else views
     known = {peer for view in views for peer in (view.peer, *view.peers)}
-    shards = (shard for view in tellers for collection in view.collections for shard in collection.shards)
+    shards = _shards(sources)
     return frozenset(peer for shard in shards for peer in shard.states if peer not in known)
+
+
+def _shards(views: Iterable[PeerView]) -> Iterator[ShardView]:
+    for view in views:
+        for collection in view.collections:
+            yield from collection.shards
 
 
 def why_not_purge(peer: PeerId, observed: Observed, layout: Layout) -> str:
@@ -54,7 +62,7 @@ def why_not_purge(peer: PeerId, observed: Observed, layout: Layout) -> str:
 def _hindrance(peer: PeerId, layout: Layout) -> tuple[ClusterGuard, str] | None:
     if layout.unsettled:
         return ClusterGuard.CONSENSUS_UNSETTLED, f"{layout.unsettled}: waiting"
-    silent = [one.pod for one in layout.peers if not one.answers]
+    silent = [other.pod for other in layout.peers if not other.answers]
     if silent:
         return (
             ClusterGuard.PEERS_UNREACHABLE,
@@ -63,8 +71,8 @@ def _hindrance(peer: PeerId, layout: Layout) -> tuple[ClusterGuard, str] | None:
     bare = set(lost_with(layout, peer))
     if not bare:
         return None
-    members = {one.id for one in layout.peers}
-    alone = [shard for shard in layout.shards if shard.label in bare and not shard.holders & members]
+    known = {other.id for other in layout.peers}
+    alone = [shard for shard in layout.shards if shard.label in bare and not shard.holders & known]
     if alone:
         return ClusterGuard.ORPHANED_REPLICA, _lost_shards(peer, alone)
     shards = ", ".join(sorted(bare))

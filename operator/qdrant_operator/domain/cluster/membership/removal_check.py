@@ -1,6 +1,6 @@
-"""May a peer be removed from consensus? The one check: planned with, and asked again of fresh views before the send.
+"""Whether a peer may be removed from consensus. The plan and the re-check just before the request both use it.
 
-Pure. An empty answer means: go.
+Pure. An empty answer permits the removal.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from qdrant_operator.domain.placement.preflight import held, lost_with
 
 
 def why_not_remove(step: RemovePeer, layout: Layout) -> str:
-    """Why a peer must not be taken out of consensus now; empty: it may."""
+    """Why a peer must not be removed from consensus now; empty: it may."""
     others = [peer for peer in layout.peers if peer.id != step.peer]
     answering = [peer for peer in others if peer.answers]
     if layout.unsettled:
@@ -19,7 +19,7 @@ def why_not_remove(step: RemovePeer, layout: Layout) -> str:
     if not others:
         return f"peer {step.peer} is the only peer"
     if len(answering) * 2 <= len(others):
-        return f"without peer {step.peer} only {len(answering)} of {len(others)} members answer"
+        return f"without peer {step.peer} only {len(answering)} of {len(others)} peers answer"
     if step.force:
         lost = lost_with(layout, step.peer)
         return f"no other peer has a sound replica of {', '.join(lost)}" if lost else ""

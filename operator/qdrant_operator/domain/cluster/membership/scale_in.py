@@ -3,8 +3,8 @@
 The safety argument. (1) Placement drains the peer; until it is empty the spec may still be changed back. (2) When no
 view places anything on it and no client reaches it, `Removing` is recorded; from here on the removal is completed,
 because a removal that timed out may still be carried out. (3) The peer is removed from consensus without force, so
-that Qdrant itself refuses when something was placed on it meanwhile. (4) When no peer lists it any more, `Removed` is
-recorded; its pod is deleted, then its volume. Only when both are gone is the record removed, and only then may the
+that Qdrant itself refuses if a replica was placed on it in the meantime. (4) When no peer lists it any more, `Removed`
+is recorded; its pod is deleted, then its volume. Only when both are gone is the record removed, and only then may the
 StatefulSet grow again: a removed peer never comes back with its old volume.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from qdrant_operator.domain.cluster.layout import Roles
-from qdrant_operator.domain.cluster.membership.identity import is_member, members, ordinal_of
+from qdrant_operator.domain.cluster.membership.identity import in_cluster, ordinal_of, pods_by_peer
 from qdrant_operator.domain.cluster.membership.lost_volumes import consented
 from qdrant_operator.domain.cluster.membership.removal_check import why_not_remove
 from qdrant_operator.domain.cluster.observed import Leaving, LeavingPhase, Observed, PodState
@@ -22,9 +22,9 @@ from qdrant_operator.domain.cluster.steps import (
     NOTHING,
     ClusterPlan,
     DeleteClaim,
-    LowerMembers,
     RecordLeaving,
     RemovePeer,
+    ScaleInStatefulSet,
     TakeOutOfService,
 )
 from qdrant_operator.domain.cluster.wanted.desired import DesiredCluster
@@ -41,15 +41,15 @@ SCALE_IN = "fewer peers are wanted"
 
 
 def roles(desired: DesiredCluster, observed: Observed) -> Roles:
-    """What is intended with each peer. No peer leaves while the others could not hold every replica."""
-    pods = members(desired.name, observed)
+    """Intended role of each peer. No peer leaves while the others cannot hold every replica."""
+    pods = pods_by_peer(desired.name, observed)
     wanted = desired.spec.replicas
     surplus = {peer for peer, pod in pods.items() if pod and ordinal_of(pod) >= wanted}
-    going = surplus if not _too_few(desired, observed) else set()
+    leaving = surplus if not _too_few(desired, observed) else set()
     recorded = {observed.leaving.peer} if observed.leaving and observed.leaving.peer else set()
     size = quantity(str(desired.spec.persistence.size))
     return Roles(
-        pods, frozenset(going | recorded), consented(desired, observed, pods), int(size) if size else None
+        pods, frozenset(leaving | recorded), consented(desired, observed, pods), int(size) if size else None
     )
 
 
@@ -57,8 +57,8 @@ def plan_membership(desired: DesiredCluster, observed: Observed, layout: Layout)
     """The next step of removing a peer, or why it is blocked."""
     if observed.leaving:
         return _Removal(desired, observed, layout, observed.leaving).complete()
-    present = observed.members or 0
-    without_pod = _peer_without_pod(layout, max(present, desired.members))
+    present = observed.stateful_set_replicas or 0
+    without_pod = _peer_without_pod(layout, max(present, desired.pod_count))
     if without_pod:
         return _Removal(desired, observed, layout, without_pod).begin()
     if desired.spec.replicas >= present:
@@ -82,8 +82,8 @@ def _peer_without_pod(layout: Layout, present: int) -> Leaving | None:
 
 
 def _too_few(desired: DesiredCluster, observed: Observed) -> str:
-    """Which collection needs more peers than would stay; empty: none."""
-    wanted, present = desired.spec.replicas, observed.members or 0
+    """Which collection needs more peers than would remain; empty: none."""
+    wanted, present = desired.spec.replicas, observed.stateful_set_replicas or 0
     factors = {(shard.wanted, shard.collection) for shard in observed.shards}
     factors |= {(want.factor, name) for (name, _), want in observed.wants.items() if want.factor}
     factor, collection = max(factors, default=(0, ""))
@@ -115,7 +115,7 @@ class _Removal:
 
     @property
     def pod(self) -> PodState | None:
-        pods = (*self.observed.pods, *filter(None, (self.observed.going,)))
+        pods = (*self.observed.pods, *filter(None, (self.observed.removed_pod,)))
         return next((pod for pod in pods if pod.name == self.leaving.pod), None)
 
     def begin(self) -> ClusterPlan:
@@ -125,12 +125,12 @@ class _Removal:
         return self._not_removable() or self._out_of_service() or self._record(LeavingPhase.REMOVING)
 
     def complete(self) -> ClusterPlan:
-        """A recorded removal is completed, whatever the spec says meanwhile."""
+        """A recorded removal is completed, also after a change of the spec."""
         if self.leaving.phase is LeavingPhase.REMOVED:
             if self._has_successor:
                 return Plan((RecordLeaving(None, self.leaving.pod),))
             return self._wait_settled() if self._may_have_successor else self._delete_pod_and_volume()
-        if is_member(self.observed, self.step.peer):
+        if in_cluster(self.observed, self.step.peer):
             return self._not_removable() or self._out_of_service() or Plan((self.step,))
         if any(peer.id == self.leaving.peer for peer in self.layout.peers):
             text = f"not every peer knows yet that peer {self.leaving.peer} was removed: waiting"
@@ -141,18 +141,18 @@ class _Removal:
 
     @property
     def _may_have_successor(self) -> bool:
-        """Whether another peer may have joined from the pod: the leader, which knows first, does not answer.
+        """Whether another peer may have joined from the pod: the leader, which applies it first, does not answer.
 
-        A pod that does not exist now may have existed a moment ago, and its peer joined on the volume that is left.
+        A pod that does not exist may have existed a moment ago, and its peer joined on the remaining volume.
         """
         ordinal = ordinal_of(self.leaving.pod)
-        counted = ordinal < (self.observed.members or 0) or self.pod is not None
+        counted = ordinal < (self.observed.stateful_set_replicas or 0) or self.pod is not None
         waits = names.claim_name(self.desired.name, ordinal) in self.observed.volumes
         known = not self.layout.unsettled and self.observed.pod_of(self.observed.leader) is not None
         return (counted or waits) and not known
 
     def _never_joined(self) -> ClusterPlan:
-        """A pod whose process runs may join at any moment: then its peer is removed like others."""
+        """A peer whose process runs may join at any moment; it is then removed as any other peer."""
         if _is_joining(self.pod):
             text = f"{self.leaving.pod} is joining: it is removed when it has joined or does not run any more"
             return self._blocked(ClusterGuard.PEER_NOT_JOINED, text)
@@ -173,7 +173,7 @@ class _Removal:
 
     def _out_of_service(self) -> ClusterPlan | None:
         """Out of the client Service first, one pod at a time; None: no client reaches it."""
-        if self.pod is None and ordinal_of(self.leaving.pod) >= (self.observed.members or 0):
+        if self.pod is None and ordinal_of(self.leaving.pod) >= (self.observed.stateful_set_replicas or 0):
             return None
         blocked = self._first_of(SERVICE_GUARDS)
         if blocked or self.pod is None:
@@ -192,9 +192,9 @@ class _Removal:
 
     def _delete_pod_and_volume(self) -> ClusterPlan:
         """Pod, then volume, then the record."""
-        present, ordinal = self.observed.members or 0, ordinal_of(self.leaving.pod)
+        present, ordinal = self.observed.stateful_set_replicas or 0, ordinal_of(self.leaving.pod)
         if ordinal == present - 1:
-            return Plan((LowerMembers(self.leaving.pod, ordinal),))
+            return Plan((ScaleInStatefulSet(self.leaving.pod, ordinal),))
         if ordinal < present:
             return self._below(names.pod_name(self.desired.name, present - 1), present)
         if self.pod is not None:
@@ -207,9 +207,9 @@ class _Removal:
 
     def _below(self, top: str, present: int) -> ClusterPlan:
         """Pods were added above: only the topmost one can be deleted, and only if no peer joined from it."""
-        pod = next((one for one in self.observed.pods if one.name == top), None)
+        pod = next((pod for pod in self.observed.pods if pod.name == top), None)
         if not any(peer.pod == top for peer in self.layout.peers) and not _is_joining(pod):
-            return Plan((LowerMembers(top, present - 1),))
+            return Plan((ScaleInStatefulSet(top, present - 1),))
         name, claim = self.leaving.pod, names.claim_name(self.desired.name, ordinal_of(self.leaving.pod))
         text = (
             f"{name} holds the volume of a removed peer, and {top} was added above it: give {name} a new volume "
@@ -232,7 +232,7 @@ class _Removal:
 
 
 Guards = tuple[tuple[ClusterGuard, Callable[[_Removal], str]], ...]
-"""In the order in which they are asked; a check that gives a message blocks."""
+"""In the order of evaluation; a check that returns a message blocks."""
 
 
 def _holds_shards(removal: _Removal) -> str:
@@ -283,7 +283,7 @@ SERVICE_GUARDS: Guards = (
 
 
 def _still_reached(removal: _Removal) -> str:
-    """Nodes send clients to a pod for a moment after the Service's list has lost it."""
+    """Nodes send clients to a pod for a moment after the Service stops listing it."""
     pod = removal.pod
     if pod is not None and pod.address in removal.observed.listed:
         return f"the client Service still lists {pod.name} ({pod.address}): waiting"

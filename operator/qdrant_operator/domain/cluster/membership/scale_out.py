@@ -1,12 +1,12 @@
-"""How many pods the StatefulSet shall have now, and what keeps it from having more."""
+"""How many pods the StatefulSet has now, and what blocks more."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qdrant_operator.domain.cluster.formation import members_wanted
-from qdrant_operator.domain.cluster.membership.identity import detached, members, ordinal_of
-from qdrant_operator.domain.cluster.observed import BootstrapPhase, Member, Observed, Volume
+from qdrant_operator.domain.cluster.formation import pods_for_phase
+from qdrant_operator.domain.cluster.membership.identity import detached, ordinal_of, pods_by_peer
+from qdrant_operator.domain.cluster.observed import BootstrapPhase, Observed, PeerRecord, Volume
 from qdrant_operator.domain.cluster.volumes.evidence import may_hold_data
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.guards import ClusterGuard
@@ -14,51 +14,51 @@ from qdrant_operator.domain.common.plan import Blocked
 
 
 def pods_wanted(cluster: str, replicas: int, observed: Observed) -> tuple[int, tuple[Blocked, ...]]:
-    """Replicas that the StatefulSet shall have now, and what holds it back.
+    """Replicas that the StatefulSet must have now, and what blocks more.
 
-    Volumes of members are all started; nothing grows while a peer is being removed or may be alone in a
-    cluster of its own; and a pod is never made where a volume waits that is not a member's.
+    The volumes of all recorded peers are started. No pod is added while a peer is being removed or may run its own
+    cluster, nor where a claim has the volume of a peer that is not in the cluster.
     """
-    bootstrap, present = observed.bootstrap, observed.members
-    records, volumes = observed.members_known, observed.volumes
+    bootstrap, present = observed.bootstrap, observed.stateful_set_replicas
+    records, volumes = observed.records, observed.volumes
     if present is not None and observed.leaving is not None:
         return present, ()
     started = bootstrap is None or bootstrap.phase is BootstrapPhase.STARTED
     if present is None or not records or started:
-        return members_wanted(bootstrap, replicas, present, volumes), ()
-    shunned = {pod.name for pod in observed.pods if not pod.serving and pod.name in observed.silent}
-    alone = sorted(detached(observed.views, records) | shunned)
+        return pods_for_phase(bootstrap, replicas, present, volumes), ()
+    out_of_service = {pod.name for pod in observed.pods if not pod.serving and pod.name in observed.silent}
+    alone = sorted(detached(observed.views, records) | out_of_service)
     if alone:
         return present, _split(present, replicas, alone)
-    ours = {names.claim_name(cluster, ordinal_of(member.pod)): member.claim_uid for member in records}
-    alive = [ordinal_of(m.pod) + 1 for m in records if _is_there(volumes, cluster, m)]
+    recorded = {names.claim_name(cluster, ordinal_of(record.pod)): record.claim_uid for record in records}
+    alive = [ordinal_of(record.pod) + 1 for record in records if _is_there(volumes, cluster, record)]
     wanted = max([replicas, present, *alive, _unrecorded(cluster, observed) + 1])
-    # A member whose pod is gone before it was recorded: it joined on the volume that waits there, which is not old.
-    inhabited = set(members(cluster, observed).values())
+    # The pod of a peer may be deleted before the peer is recorded: it joined on the volume of this claim.
+    inhabited = set(pods_by_peer(cluster, observed).values())
     for ordinal in range(present, wanted):
         claim = names.claim_name(cluster, ordinal)
         volume = volumes.get(claim)
         inhabits = names.pod_name(cluster, ordinal) in inhabited
-        if volume and may_hold_data(volume) and not inhabits and ours.get(claim) != volume.uid:
+        if volume and may_hold_data(volume) and not inhabits and recorded.get(claim) != volume.uid:
             known = volume.terminating or _majority_answers(observed)
             return ordinal, ((_old_volume if known else _any_volume)(cluster, ordinal, claim, volume),)
     return wanted, ()
 
 
 def _unrecorded(cluster: str, observed: Observed) -> int:
-    """Highest ordinal of a member that has a volume and no pod, as every other member says; -1 where there is none.
+    """Highest ordinal of a peer that has a volume and no pod, by all other peers; -1 where there is none.
 
-    It joined just as its pod was taken away. Without it the others may be no majority, and then nothing ever ends.
+    It joined just before its pod was deleted. Without it the others may be no majority, and no step could follow.
     """
     inside = [observed.peers[pod] for pod in observed.peers if pod not in detached(observed.views)]
     listed = set.intersection(*(set(view.peers) for view in inside)) if inside else set()
     gone = listed - {view.peer for view in inside}
-    pods = {peer: pod for peer, pod in members(cluster, observed).items() if peer in gone}
-    there = {pod.name for pod in observed.pods}
-    if there & set(pods.values()):
+    pods = {peer: pod for peer, pod in pods_by_peer(cluster, observed).items() if peer in gone}
+    existing = {pod.name for pod in observed.pods}
+    if existing & set(pods.values()):
         return -1
     ordinals = map(ordinal_of, pods.values())
-    return max((one for one in ordinals if _may_be_its(observed, cluster, one)), default=-1)
+    return max((ordinal for ordinal in ordinals if _may_be_its(observed, cluster, ordinal)), default=-1)
 
 
 def _may_be_its(observed: Observed, cluster: str, ordinal: int) -> bool:
@@ -67,19 +67,19 @@ def _may_be_its(observed: Observed, cluster: str, ordinal: int) -> bool:
 
 
 def _majority_answers(observed: Observed) -> bool:
-    """Whether most members that anybody lists answer: else a volume may be that of one which nobody could name."""
+    """Whether a majority of all listed peers answers: otherwise a volume may belong to a peer that no view lists."""
     inside = [view for pod, view in observed.peers.items() if pod not in detached(observed.views)]
     listed = {peer for view in inside for peer in view.peers}
     return len([view for view in inside if view.peer in listed]) * 2 > len(listed)
 
 
-def _is_there(volumes: Mapping[str, Volume], cluster: str, member: Member) -> bool:
-    volume = volumes.get(names.claim_name(cluster, ordinal_of(member.pod)))
-    return volume is not None and volume.uid == member.claim_uid
+def _is_there(volumes: Mapping[str, Volume], cluster: str, record: PeerRecord) -> bool:
+    volume = volumes.get(names.claim_name(cluster, ordinal_of(record.pod)))
+    return volume is not None and volume.uid == record.claim_uid
 
 
 def _split(present: int, replicas: int, alone: list[str]) -> tuple[Blocked, ...]:
-    """A new peer asks any pod for admission; one that is alone would take it into its own cluster."""
+    """A new peer joins through any pod; a peer that is alone would add it to its own cluster."""
     if replicas <= present:
         return ()
     message = (

@@ -1,13 +1,13 @@
 """Which pods a node drain may evict now.
 
-A PodDisruptionBudget counts ready pods, and a ready pod's replicas may still be healing: a drain that takes the sound
-replica meanwhile leaves none. So while anything is unsound or moving, the budget allows no eviction. A pod that is the
-only unsound one is left out of it: for each of its replicas every other holder is sound, so its eviction takes no more
-than one of a sound cluster does, and the drain of its own node must not wait for it to heal there. Pods that are not
-ready can always be evicted (`AlwaysAllow`).
+A PodDisruptionBudget counts ready pods, and the replicas of a ready pod may still be recovering: a drain that evicts
+the sound replica at that moment leaves none. So while anything is unsound or moving, the budget allows no eviction. A
+pod that is the only unsound one is exempt: for each of its replicas every other holder is sound, so its eviction costs
+no more than an eviction in a sound cluster, and the drain of its node must not wait for its recovery. Pods that are
+not ready can always be evicted (`AlwaysAllow`).
 
 A budget becomes stricter at once. It allows more only after `STEADY`: between two transfers of one plan nothing moves
-for a moment, and a budget that followed each of those moments would be written every second.
+for a moment, and a budget that follows each such moment is written every second.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from qdrant_operator.domain.cluster.observed import BootstrapPhase, Disruptions,
 from qdrant_operator.domain.qdrant.views import PeerId, PeerView
 
 STEADY = timedelta(seconds=5)
-"""For how long a budget must be right before it allows more: longer than the pause between two steps of a plan."""
+"""For how long a budget must be safe before it allows more: longer than the pause between two steps of a plan."""
 
 
 def plan_disruptions(observed: Observed) -> Disruptions:
-    """What the budget allows now: what is safe, and not more than before until that is safe for some time."""
+    """The budget now: what is safe, and no more than before until that has been safe for `STEADY`."""
     safe, before = safe_disruptions(observed), observed.disruptions
     return safe if before is None or observed.steady >= STEADY else _stricter(before, safe)
 
 
-def _stricter(one: Disruptions, other: Disruptions) -> Disruptions:
-    """What both allow."""
-    if one.allowed and other.allowed:
-        return one
-    if one.allowed or other.allowed:
-        return other if one.allowed else one
-    return one if one.exempt == other.exempt else Disruptions(0)
+def _stricter(before: Disruptions, safe: Disruptions) -> Disruptions:
+    """What both budgets allow."""
+    if before.allowed and safe.allowed:
+        return before
+    if before.allowed or safe.allowed:
+        return safe if before.allowed else before
+    return before if before.exempt == safe.exempt else Disruptions(0)
 
 
 def safe_disruptions(observed: Observed) -> Disruptions:
-    """One eviction while everything is sound and nothing moves, else none but that of the only unsound pod."""
+    """One eviction while everything is sound and nothing moves, otherwise only that of the only unsound pod."""
     if observed.bootstrap is None or observed.bootstrap.phase is not BootstrapPhase.COMPLETE:
         return Disruptions()
     unsound = frozenset(_unsound(observed))
@@ -51,7 +51,7 @@ def safe_disruptions(observed: Observed) -> Disruptions:
 def _unsound(observed: Observed) -> Iterator[str]:
     """Pods whose peers do not answer, came back a moment ago or hold a replica that is not sound.
 
-    A peer without a pod is named by its id: it counts, and can be left out of no budget.
+    A peer without a pod is named by its id: it counts, and no budget can exempt it.
     """
     yield from observed.silent
     yield from observed.just_back
@@ -63,12 +63,12 @@ def _unsound(observed: Observed) -> Iterator[str]:
 
 
 def _pod(peer: PeerId, observed: Observed) -> str:
-    known = (member.pod for member in observed.members_known if member.peer == peer)
+    known = (record.pod for record in observed.records if record.peer == peer)
     return observed.pod_of(peer) or next(known, f"peer {peer}")
 
 
 def _is_moving(observed: Observed) -> bool:
-    """A leader is being elected, a peer is leaving, or shards are on their way."""
+    """A leader is being elected, a peer is leaving, or transfers are running."""
     return (
         observed.leader is None
         or observed.leaving is not None

@@ -1,8 +1,8 @@
-"""What a peer shows that came back a moment ago may be old: it waits before anything relies on it.
+"""The view of a peer that came back a moment ago may be outdated: steps that rely on it wait.
 
-A write that missed the peer is acknowledged by the other holders, and its replicas are called Dead only when the
-request to it has failed, up to `RETURN_SECONDS` after it came back. Until then they are shown as Active and lack
-points: a replica elsewhere must not be dropped because of them, and no copy made from them.
+A write that missed the peer is acknowledged by the other holders, and its replicas become Dead only when the
+request to it has failed, up to `RETURN_SECONDS` after it came back. Until then they appear as Active and lack points:
+no other replica must be dropped because of them, and none copied from them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def after_returns(plan: ClusterPlan, observed: Observed) -> ClusterPlan:
 
 
 def _relied_on(step: Step, shards: dict[ShardRef, ShardHealth]) -> frozenset[PeerId]:
-    """Peers whose replica must be as good as it is shown. What only one peer holds nobody else knows better."""
+    """Peers whose replica must be as good as it appears. The only replica of a shard is not compared with others."""
     match step:
         case DropReplica():
             return _holders(step, shards) - {step.peer}
@@ -51,7 +51,7 @@ def _holders(
 
 
 def _has_others(step: Step, shards: dict[ShardRef, ShardHealth], back: frozenset[PeerId]) -> bool:
-    """Whether a drop leaves as many sound replicas as are wanted on peers that were there all the time."""
+    """Whether a drop leaves the wanted number of sound replicas on peers that did not restart."""
     if not isinstance(step, DropReplica):
         return False
     shard = shards[step.shard]

@@ -1,12 +1,12 @@
 """Rolling restart: pods follow their template one at a time, without a failed request.
 
 Before a pod stops: every peer answers, one leader and term, nothing pending, no transfer, every replica is
-sound and will stay so, a quorum without the pod, and the client Service no longer lists it. The leader goes last. A
-pod that is down already goes first and needs no gate: that is how a bad configuration is repaired.
+sound and stays sound, a quorum without the pod, and the client Service no longer lists it. The leader is restarted
+last. A pod that is already down is restarted first and passes no gate, so that a bad configuration can be repaired.
 
-No gate waits for what only this restart can mend. What is wrong on the pod itself (a peer that does not answer, a
-consensus thread that stopped, replicas that are not sound) holds its restart back only where the restart could take
-something away: where another holder of one of its shards is not sound either.
+No gate waits for what only this restart can repair. A fault of the pod itself (a peer that does not answer, a
+consensus thread that stopped, replicas that are not sound) blocks its restart only where the restart could lose
+something: where another holder of one of its shards is not sound either.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from qdrant_operator.domain.qdrant.views import PeerId, PeerView
 
 WHY = "its template changed"
 RETURN_SECONDS = 10.0
-"""For so long after a pod came back, requests that did not reach it may still fail. A peer tries three times, waits 1 s
-for an answer and then 2 s for a sign of life, and pauses for up to 0.5 s in all (Qdrant 1.19
-`transport_channel_pool.rs`; no setting changes them). Seen in eight rolls: 7 s after the new pod was ready at the
-latest (docs/design/0007)."""
+"""For this long after a pod came back, requests that did not reach it may still fail. A peer tries three times, waits
+1 s for an answer and then 2 s for a health check, and pauses for up to 0.5 s in total (Qdrant 1.19
+`transport_channel_pool.rs`; no setting changes them). The latest in eight rolling restarts: 7 s after the new pod was
+ready (docs/design/0007)."""
 
 Gate = Callable[[PodState, Observed, int], str | None]
 
@@ -40,11 +40,10 @@ Gate = Callable[[PodState, Observed, int], str | None]
 def plan_rollout(
     template_hash: str, wanted: int, observed: Observed, leaving: frozenset[str] = frozenset()
 ) -> ClusterPlan:
-    """Restart pods whose template is not the wanted one; put back into service who need not go now.
+    """Restart pods whose template differs; put other pods back into service.
 
-    A pod that does not answer stays out of service: it may be the one that runs a cluster of its own. Pods in
-    `leaving` are on their way out of the cluster and are not restarted; the topmost one may have been taken out of
-    service for that.
+    A pod that does not answer stays out of service: it may run its own cluster. The peers of pods in `leaving` are
+    being removed, so these pods are not restarted; the topmost one may be out of service for that reason.
     """
     outdated = tuple(
         pod
@@ -52,7 +51,8 @@ def plan_rollout(
         if pod.template_hash != template_hash and (pod.name not in leaving or is_down(pod))
     )
     chosen = _next(outdated, observed) if outdated else None
-    going = max((p for p in observed.pods if p.name in leaving), key=lambda p: p.ordinal, default=None)
+    removed = [pod for pod in observed.pods if pod.name in leaving]
+    going = max(removed, key=lambda pod: pod.ordinal, default=None)
     away = (going,) if chosen and _goes_first(going, chosen) else (going, chosen)
     returning = [pod.name for pod in observed.pods if not (pod.serving or pod.terminating or pod in away)]
     known = tuple(PutInService(pod) for pod in returning if pod in observed.peers)
@@ -65,7 +65,7 @@ def plan_rollout(
 
 
 def _goes_first(going: PodState | None, chosen: PodState) -> bool:
-    """Both are out of service, by a write that arrived late, and each would wait for the other."""
+    """Both are out of service because of a late write, and each would wait for the other."""
     both_out = going is not None and going is not chosen and not (going.serving or chosen.serving)
     return both_out and not is_down(chosen)
 
@@ -93,7 +93,7 @@ def _next(outdated: tuple[PodState, ...], observed: Observed) -> PodState:
 
 
 def is_down(pod: PodState) -> bool:
-    """Its container does not run and cannot by itself: restarting it takes nothing away."""
+    """Its container does not run and cannot start by itself: a restart costs no availability."""
     return bool(pod.waiting) and not pod.ready
 
 
@@ -124,7 +124,7 @@ def _one_at_a_time(pod: PodState, observed: Observed, wanted: int) -> str | None
 
 
 def _none_just_back(pod: PodState, observed: Observed, _wanted: int) -> str | None:
-    """Requests that did not reach a pod may fail when it is back, and then its replicas that were sound are Dead."""
+    """Requests that did not reach a pod may fail after its return, and then its sound replicas become Dead."""
     others = sorted(name for name in observed.just_back - {pod.name} if _holds_copies(name, observed))
     if not others:
         return None
@@ -133,13 +133,13 @@ def _none_just_back(pod: PodState, observed: Observed, _wanted: int) -> str | No
 
 
 def _holds_copies(name: str, observed: Observed) -> bool:
-    """Whether a peer has replicas that can be called Dead: not the only one of their shard."""
+    """Whether a peer has replicas that can become Dead: not the only one of their shard."""
     view = observed.peers.get(name)
     return view is not None and any(view.peer in s.holders and len(s.holders) > 1 for s in observed.shards)
 
 
 def _all_answer(pod: PodState, observed: Observed, _wanted: int) -> str | None:
-    """A pod that is not ready either need not answer: a new template may be what it lacks."""
+    """A pod that is not ready need not answer: it may need the new template to start."""
     silent = {name: why for name, why in observed.silent.items() if name != pod.name or pod.ready}
     reasons = [f"{name} does not answer: {reason}" for name, reason in sorted(silent.items())]
     return "; ".join(reasons) or None
@@ -157,7 +157,7 @@ def _consensus_settled(pod: PodState, observed: Observed, _wanted: int) -> str |
 
 
 def _taking_part(pod: PodState, observed: Observed) -> Mapping[str, PeerView]:
-    """Without the pod itself where its consensus thread has stopped: Qdrant starts it again only with the process."""
+    """Without the pod itself where its consensus thread has stopped: only a restart of the process starts it again."""
     return {name: view for name, view in observed.peers.items() if name != pod.name or view.consensus_working}
 
 
@@ -173,7 +173,7 @@ def _no_transfers(_pod: PodState, observed: Observed, _wanted: int) -> str | Non
 
 
 def _all_sound(pod: PodState, observed: Observed, _wanted: int) -> str | None:
-    """Shards of factor 1 stop with their pod: that is the user's choice, and said in status."""
+    """Shards of factor 1 stop with their pod: that is the user's choice, and status reports it."""
     if _serves_nothing(pod, observed):
         return None
     own = _peer_of(pod, observed)
@@ -192,7 +192,7 @@ def _may_lose(shard: ShardHealth, own: PeerId | None) -> bool:
 
 
 def _serves_nothing(pod: PodState, observed: Observed) -> bool:
-    """Its peer could load none of its replicas, as in recovery mode: no client reads and no peer recovers from it."""
+    """Its peer loaded none of its replicas, as in recovery mode: no client reads and no peer recovers from it."""
     view = observed.peers.get(pod.name)
     if view is None:
         return False
@@ -201,15 +201,15 @@ def _serves_nothing(pod: PodState, observed: Observed) -> bool:
 
 
 def _peer_of(pod: PodState, observed: Observed) -> PeerId | None:
-    """The pod's peer: by what it says, or by the record of members while it is silent."""
+    """The pod's peer: by its view, or by the recorded peers while it is silent."""
     view = observed.peers.get(pod.name)
     if view is not None:
         return view.peer
-    return next((member.peer for member in observed.members_known if member.pod == pod.name), None)
+    return next((record.peer for record in observed.records if record.pod == pod.name), None)
 
 
 def _quorum_without(pod: PodState, observed: Observed, _wanted: int) -> str | None:
-    """One or two peers have no quorum without one of them: they are restarted all the same."""
+    """One or two peers have no quorum without one of them: they are restarted anyway."""
     known = max((len(view.peers) for view in observed.peers.values()), default=0)
     voters = [name for name, view in observed.peers.items() if view.voter and name != pod.name]
     if known < 3 or len(voters) * 2 > known:
@@ -219,16 +219,16 @@ def _quorum_without(pod: PodState, observed: Observed, _wanted: int) -> str | No
     )
 
 
-def backup_words(observed: Observed) -> str:
-    """What restarts and moves say while they wait for backups."""
+def backup_text(observed: Observed) -> str:
+    """Message of restarts and moves that wait for backups."""
     return f"QdrantSnapshot {named(observed.backups)} is copying shards: waiting, for at most 30 min from its start"
 
 
 def _no_backup(pod: PodState, observed: Observed, _wanted: int) -> str | None:
-    """A pod that has left the client Service already is restarted: until then it serves no client."""
+    """A pod that has already left the client Service is restarted: until then it serves no client."""
     if not observed.backups or not pod.serving:
         return None
-    return backup_words(observed)
+    return backup_text(observed)
 
 
 GATES: tuple[tuple[ClusterGuard, Gate], ...] = (
@@ -241,4 +241,4 @@ GATES: tuple[tuple[ClusterGuard, Gate], ...] = (
     (ClusterGuard.QUORUM_AT_RISK, _quorum_without),
     (ClusterGuard.BACKUP_RUNNING, _no_backup),
 )
-"""In the order in which a human would look."""
+"""In the order in which a user would check."""

@@ -1,4 +1,4 @@
-"""Whether a volume claim may hold the data of a peer, and what to say where that is not known."""
+"""Whether a volume claim may hold the data of a peer, and the message where that is unknown."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from qdrant_operator.domain.common.guards import ClusterGuard
 from qdrant_operator.domain.common.plan import Blocked, Plan
 
 CRASHING = frozenset({"CrashLoopBackOff", "Error"})
-"""The kubelet's reasons for a container that ended by itself: an image that cannot be pulled is another matter."""
+"""The kubelet's reasons for a container that ended by itself, as opposed to an image that cannot be pulled."""
 
 
 def may_hold_data(volume: Volume) -> bool:
     """Evidence of a peer, not the existence of an object.
 
-    A claim that is marked as unformed was its cluster's only one, and pod 0 alone could start on it. Should a peer have
-    formed there after all, pod 0 of the next QdrantCluster goes on as that peer: a volume with a peer's state is never
-    begun again.
+    A claim that is marked as unformed was its cluster's only one, and pod 0 alone could start on it. If a peer
+    did form there, pod 0 of the next QdrantCluster continues as that peer: a volume with a peer's state is never
+    initialized again.
     """
     return not volume.unbound and not volume.marks.unformed
 
 
 def plan_unknown(observed: Observed) -> ClusterPlan:
-    """Volumes were adopted, and each pod ends because it finds no peer: a person must say what they are worth."""
+    """Volumes were adopted, and each container ends because it finds no peer: the user must decide about them."""
     bootstrap = observed.bootstrap
     adopted = bootstrap is not None and bootstrap.phase is BootstrapPhase.ADOPTED
     if not adopted or observed.peers or not observed.pods or not all(map(_crashes, observed.pods)):

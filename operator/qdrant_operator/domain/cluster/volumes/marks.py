@@ -1,8 +1,8 @@
-"""What the operator writes on volume claims, so that it outlives the QdrantCluster's status: pure.
+"""Marks on volume claims, which outlive the QdrantCluster's status. Pure.
 
-The highest release that ran on the volume; that nothing but pod 0's first try was ever there; and, with
+The highest release that ran on the volume; whether only the first start of pod 0 used it; and, with
 `persistence.whenDeleted: Delete`, an owner reference, so that Kubernetes deletes the volume with the QdrantCluster
-and with nothing else. References are taken away before anything else is done, see `reconcile.cluster_volumes`.
+and with nothing else. References are removed before any other step, see `reconcile.cluster.volumes`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from qdrant_operator.domain.common import names
 
 
 def find_unmarked(desired: DesiredCluster, observed: Observed) -> tuple[MarkVolume, ...]:
-    """Claims that do not say yet what they should."""
+    """Claims whose marks are outdated."""
     return tuple(_unmarked(desired, observed))
 
 
@@ -43,12 +43,12 @@ def _unmarked(desired: DesiredCluster, observed: Observed) -> Iterator[MarkVolum
 
 
 def _is_of_another_pod(pod: PodState, volume: Volume) -> bool:
-    """A claim that is younger than the pod is the next pod's."""
+    """A claim that is younger than the pod belongs to the next pod."""
     return volume.created > pod.created
 
 
 def _release(desired: DesiredCluster, observed: Observed, pod: PodState, volume: Volume) -> str:
-    """Nothing lowers it but a downgrade that the user allowed, once it has happened."""
+    """Only a downgrade that the user allowed lowers it, after it has happened."""
     view = observed.peers.get(pod.name)
     if view is None:
         return volume.marks.release
@@ -57,15 +57,15 @@ def _release(desired: DesiredCluster, observed: Observed, pod: PodState, volume:
 
 
 def _is_unformed(observed: Observed, pod: PodState) -> bool:
-    """While pod 0 alone may start: its volume then is the whole cluster, or nothing, and may start alone again."""
+    """While only pod 0 may start: its volume is the whole cluster or empty, and may start alone again."""
     bootstrap = observed.bootstrap
     return bootstrap is not None and bootstrap.phase is BootstrapPhase.STARTED and pod.name == bootstrap.pod
 
 
 def _owner(desired: DesiredCluster, observed: Observed, pod: PodState, volume: Volume) -> str:
-    """The QdrantCluster's uid, for volumes that it made or that hold a peer of it; a user's own are left alone."""
+    """The QdrantCluster's uid, for volumes that it created or that hold one of its peers; not for a user's volumes."""
     if desired.spec.persistence.when_deleted == "Retain":
         return ""
-    recorded = {member.claim_uid for member in observed.members_known}
-    ours = volume.labelled or volume.uid in recorded
-    return desired.uid if ours and not pod.terminating else volume.marks.owner
+    recorded = {record.claim_uid for record in observed.records}
+    owned = volume.labelled or volume.uid in recorded
+    return desired.uid if owned and not pod.terminating else volume.marks.owner

@@ -1,4 +1,4 @@
-"""A QdrantCluster's spec with everything that its objects are built from."""
+"""A QdrantCluster's spec and everything else that its objects are built from."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Credentials:
     """The keys of a cluster, as values: they go into Secrets and hashes only."""
 
     api_key: str | None = field(repr=False)
-    """Key for everything; None when auth is disabled."""
+    """Key with full access; None when auth is disabled."""
     read_only: str | None = field(default=None, repr=False)
-    """Key that only reads; None where the spec names none."""
+    """Key with read access; None where the spec names none."""
     read_only_hash: str = field(default="", repr=False)
     revision: int = 0
     """How often the key was exchanged before the cluster was complete."""
@@ -27,11 +27,11 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class OperatorPods:
-    """Where the operator's own pods are: a NetworkPolicy must let them in."""
+    """Namespace and labels of the operator's pods: a NetworkPolicy must allow them."""
 
     namespace: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Labels that they all carry; none: every pod of the namespace counts."""
+    """Labels that all of them have; none: every pod of the namespace counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class DesiredCluster:
     uid: str
     spec: ClusterSpec
     credentials: Credentials
-    members: int
-    """Pods the StatefulSet shall have now; follows spec.replicas as far as that is safe."""
+    pod_count: int
+    """Replicas of the StatefulSet now; follows spec.replicas as far as that is safe."""
     version: str
     """Release to run now; follows spec.version as far as the hop is legal."""
     digest: str = ""
@@ -52,7 +52,7 @@ class DesiredCluster:
     first_pod: str = ""
     """The only pod that may start a cluster alone; empty once a cluster exists."""
     operator: OperatorPods | None = None
-    """The operator's own pods; None: it runs outside the Kubernetes cluster."""
+    """The operator's pods; None: it runs outside the Kubernetes cluster."""
     disruptions: Disruptions = field(default_factory=Disruptions)
     """What node drains may evict now."""
     allowed_downgrade: str = ""
@@ -71,7 +71,7 @@ class DesiredCluster:
 
 
 def check_clients(clients: Sequence[NetworkClient]) -> None:
-    """Refuse ranges of addresses that Kubernetes would not take in a NetworkPolicy.
+    """Refuse address ranges that Kubernetes would not accept in a NetworkPolicy.
 
     Raises:
         Refused: `InvalidSpec`, naming the field and what is wrong.

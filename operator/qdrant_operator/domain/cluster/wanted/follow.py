@@ -1,6 +1,6 @@
 """How far the spec may be followed now: release, number of pods, API key, permission to start alone, disruptions.
 
-Pure. What is not followed yet is blocked with a reason; everything else in the plan is built on `DesiredCluster`.
+Pure. What is not followed yet is blocked with a reason; the rest of the plan is built on `DesiredCluster`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Followed:
     desired: DesiredCluster
     blocked: tuple[Blocked, ...]
     highest_version: str | None
-    """What status remembers from now on; a downgrade that was allowed lowers it when it has happened."""
+    """The value for status; an allowed downgrade lowers it after it has happened."""
 
 
 def follow(request: ClusterRequest, observed: Observed) -> Followed:
@@ -47,7 +47,7 @@ def follow(request: ClusterRequest, observed: Observed) -> Followed:
         uid=request.uid,
         spec=request.spec,
         credentials=credentials,
-        members=pods,
+        pod_count=pods,
         version=hop.version,
         digest=_digest(hop.version, request.spec, present, present_digest),
         first_pod=first_pod(observed.bootstrap),

@@ -1,7 +1,7 @@
 """Whether another API key in a user's Secret takes effect.
 
-A key in force is never exchanged under peers that take it: applications would be shut out one restart after another.
-It is exchanged while the first formation is under way, and where the peers themselves refuse it.
+A key in force is never exchanged while peers accept it: each restart would lock applications out of another peer.
+It is exchanged during the first formation, and where the peers themselves refuse it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FORMING = (BootstrapPhase.STARTED, BootstrapPhase.FORMED)
 
 
 def keys_in_force(request: ClusterRequest, observed: Observed) -> tuple[Credentials, tuple[Blocked, ...]]:
-    """The keys from now on, as the peers' answers allow, and that the one in the spec does not take effect."""
+    """The keys from now on, by the peers' answers, and a blocked step if the key in the spec does not take effect."""
     keys, reference = request.keys, request.spec.auth.api_key
     if keys.given in (None, keys.credentials.api_key) or reference is None:
         return keys.credentials, ()
@@ -30,7 +30,7 @@ def keys_in_force(request: ClusterRequest, observed: Observed) -> tuple[Credenti
 
 
 def _exchanged(request: ClusterRequest, observed: Observed) -> Credentials:
-    """The revision in their template tells pods that run with the key from before."""
+    """The revision in the pod template identifies pods that run with the previous key."""
     credentials = request.keys.credentials
     complete = observed.bootstrap is not None and observed.bootstrap.phase is BootstrapPhase.COMPLETE
     revision = credentials.revision + (0 if complete else 1)

@@ -1,4 +1,4 @@
-"""The objects that a QdrantCluster owns, and where they differ from what is wanted now. Pure."""
+"""The objects that a QdrantCluster owns, and where they differ from the desired state. Pure."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def owned_names(cluster: str) -> tuple[tuple[Kind, str], ...]:
 
 
 def find_drift(desired: DesiredCluster, observed: Observed) -> tuple[Drift, ...]:
-    """Objects that are missing or differ from what is wanted; none before it is decided how the cluster starts."""
+    """Objects that are missing or differ from the desired state; none before it is decided how the cluster starts."""
     if observed.bootstrap is None:
         return ()
     found = [_drift(stamped(manifest), observed) for manifest in wanted_objects(desired)]
@@ -60,7 +60,7 @@ def find_drift(desired: DesiredCluster, observed: Observed) -> tuple[Drift, ...]
 
 
 def find_obsolete(desired: DesiredCluster, observed: Observed) -> tuple[Obsolete, ...]:
-    """Objects that were made for this QdrantCluster and that its spec no longer asks for."""
+    """Objects that were created for this QdrantCluster and that its spec no longer asks for."""
     if desired.spec.network_policy.enabled:
         return ()
     kind, name = Kind.NETWORK_POLICY, names.network_policy(desired.name)

@@ -1,4 +1,4 @@
-"""What a user asks for: a QdrantCluster's spec and what belongs to it, as values. Nothing is decided here."""
+"""The user's request: a QdrantCluster's spec and its keys, as values. Nothing is decided here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Keys:
 
 
 NO_KEYS = Keys(Credentials(None))
-"""Of a cluster without authentication, and of one that nothing is known of yet."""
+"""Of a cluster without authentication, and of one that has not been observed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,6 @@ class ClusterRequest:
     spec: ClusterSpec
     keys: Keys
     operator: OperatorPods | None = None
-    """The operator's own pods; None: it runs outside the Kubernetes cluster."""
+    """The operator's pods; None: it runs outside the Kubernetes cluster."""
     allowed_downgrade: str = ""
     """Release to which the user allows a downgrade by annotation; empty: none."""

@@ -1,8 +1,8 @@
 """Which release the peers may run next: Qdrant itself refuses neither a downgrade nor a skipped minor.
 
-The evidence outlives silence: what answering peers say, what the operator noted on each volume claim, and the
-highest release in status. The start script keeps one more note on the volume itself, see `manifests.start_script`.
-What cannot be read as a release says nothing: a hop is refused only when the evidence proves it wrong.
+The evidence remains when peers are silent: versions of answering peers, the mark on each volume claim, and the highest
+release in status. The start script keeps another record on the volume itself, see `manifests.start_script`.
+Text that is no release is ignored: a hop is refused only when the evidence proves it wrong.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Version = tuple[int, int, int]
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 NEWER_VOLUME = "its volume was written by a newer Qdrant release"
-"""What the start script says before it ends because of a downgrade."""
+"""Output of the start script before it ends because of a downgrade."""
 OLDER_VOLUME = "its volume was written by a Qdrant release more than one minor older"
-"""What the start script says before it ends because of a skipped minor release."""
+"""Output of the start script before it ends because of a skipped minor release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Releases that ran, as texts; what is no release in them says nothing."""
+    """Releases that ran, as texts; text that is no release is ignored."""
 
     running: frozenset[str] = frozenset()
     """Releases that peers run, or ran on the volumes of those that do not answer; without pods: on any volume."""
@@ -63,12 +63,12 @@ def past(views: Mapping[str, View], volumes: Mapping[str, Volume], recorded: Ite
     Args:
         views: by pod.
         volumes: by name of the claim.
-        recorded: what status remembers.
+        recorded: releases in status.
     """
     answers = {claim_of(pod): view.version for pod, view in views.items() if isinstance(view, PeerView)}
     notes = {claim: volume.marks.release for claim, volume in volumes.items()}
-    there = {claim_of(pod) for pod in views} or set(notes)
-    running = frozenset({**{claim: notes.get(claim, "") for claim in there}, **answers}.values())
+    used = {claim_of(pod) for pod in views} or set(notes)
+    running = frozenset({**{claim: notes.get(claim, "") for claim in used}, **answers}.values())
     return Past(running, running | set(notes.values()) | {text or "" for text in recorded})
 
 
@@ -95,8 +95,8 @@ def next_hop(wanted: str, known: Past, present: str | None, allowed: str = "") -
 def _kept(present: str, known: Past, allowed: str) -> str:
     """The release in the StatefulSet, unless it was asked for before anything was known that forbids it.
 
-    New pods on such a release would write volumes that neither release can take to the other. The highest that is
-    known takes its place: the note on a silent peer's claim may be older than what status has seen.
+    New pods on such a release would write volumes that neither release can migrate. The highest known release replaces
+    it: the mark on a silent peer's claim may be older than status.
     """
     if present == allowed or not any(True for _ in _objections(present, known, allowed)):
         return present
@@ -129,9 +129,9 @@ def _skip(lowest: Version) -> str:
 
 
 def refused_by_volume(pod: PodState) -> ClusterGuard | None:
-    """Which guard of the start script keeps a pod's peer from starting, by its last words."""
-    words = {NEWER_VOLUME: ClusterGuard.VERSION_DOWNGRADE, OLDER_VOLUME: ClusterGuard.VERSION_SKIP}
-    return next((guard for text, guard in words.items() if pod.waiting and text in pod.message), None)
+    """Which guard of the start script keeps a pod's peer from starting, by its last output."""
+    guards = {NEWER_VOLUME: ClusterGuard.VERSION_DOWNGRADE, OLDER_VOLUME: ClusterGuard.VERSION_SKIP}
+    return next((guard for text, guard in guards.items() if pod.waiting and text in pod.message), None)
 
 
 def _known(texts: Iterable[str]) -> list[Version]:

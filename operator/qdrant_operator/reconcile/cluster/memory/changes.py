@@ -1,7 +1,7 @@
-"""Remembers that consensus was asked for a change a moment ago.
+"""Remembers that a change of consensus was requested a moment ago.
 
-Whoever carried it out shows it at once, the others some time later. Decided on the word of the others alone, the next
-step would not know the last one. In memory only: a new operator takes it that the old one has just asked.
+The peer that applied it shows it at once, the others some time later. A decision by the views of the others alone
+would not know the last step. In memory only: a new operator assumes that the old one has just requested a change.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from qdrant_operator.domain.cluster.steps import PurgePeerId, RemovePeer, Step
 from qdrant_operator.domain.placement.steps import PlacementStep
 
 SPREADS_WITHIN = timedelta(seconds=10)
-"""So long Qdrant itself waits for a change to be carried out (1.19, `DEFAULT_META_OP_WAIT`)."""
+"""How long Qdrant itself waits until a change is applied (1.19, `DEFAULT_META_OP_WAIT`)."""
 
 
 class ChangeMemory:
-    """Changes that were asked of one cluster's consensus."""
+    """Changes that were requested of one cluster's consensus."""
 
     def __init__(self) -> None:
-        """Somebody else may have asked until now."""
+        """Another operator may have requested a change until now."""
         self._asked = True
         self._since: datetime | None = None
 
     def asked(self, step: Step) -> None:
-        """A step is sent now; whether it will be answered is not known."""
+        """A step is sent now; it may remain without an answer."""
         self._asked = self._asked or isinstance(step, PlacementStep | RemovePeer | PurgePeerId)
 
     def just_changed(self, now: datetime) -> bool:
-        """Whether the leader must be heard before anything else is decided: from the first look after a change."""
+        """Whether the leader must answer before any other decision: from the first observation after a change."""
         if self._asked:
             self._asked, self._since = False, now
         return self._since is not None and now - self._since < SPREADS_WITHIN

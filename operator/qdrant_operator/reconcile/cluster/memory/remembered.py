@@ -1,4 +1,4 @@
-"""What the loop remembers of one cluster from look to look. Losing it costs time, never safety."""
+"""What the loop remembers of one cluster between observations. Losing it costs time, never safety."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from qdrant_operator.domain.cluster.pods.disruptions import safe_disruptions
 from qdrant_operator.domain.cluster.steps import Step
 from qdrant_operator.reconcile.ages import AgeTracker
 from qdrant_operator.reconcile.cluster.memory.changes import ChangeMemory
-from qdrant_operator.reconcile.cluster.memory.held_up_pods import HeldUpPods
 from qdrant_operator.reconcile.cluster.memory.pods import PodMemory
 from qdrant_operator.reconcile.cluster.memory.repeats import RepeatMemory
 from qdrant_operator.reconcile.cluster.memory.returns import ReturnMemory
 from qdrant_operator.reconcile.cluster.memory.rivals import ContestMemory
 from qdrant_operator.reconcile.cluster.memory.service import ServiceMemory
+from qdrant_operator.reconcile.cluster.memory.stuck_pods import StuckPods
 from qdrant_operator.reconcile.cluster.memory.transfers import Target, TransferMemory
 
 KEPT = timedelta(minutes=10)
-"""A cluster that had no pass for so long is gone: each has one every two minutes at least."""
+"""A cluster without a pass for this long was deleted: each has a pass at least every two minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What earlier looks have to say about this one."""
+    """What is remembered of earlier observations."""
 
     waits: frozenset[Target] = frozenset()
-    """Targets of transfers that shall not be tried again yet."""
+    """Targets of transfers that must not be retried yet."""
     stale: frozenset[Target] = frozenset()
-    """Dead replicas that nobody will heal."""
+    """Dead replicas that no peer recovers."""
     just_left: frozenset[str] = frozenset()
     """Pods that left the client Service a moment ago."""
     just_back: frozenset[str] = frozenset()
     """Pods that became ready a moment ago."""
     just_changed: bool = False
-    """Consensus was asked for a change a moment ago."""
+    """A change of consensus was requested a moment ago."""
     overdue: tuple[int, ...] = ()
-    """Ordinals of pods that nobody has made for a while."""
+    """Ordinals of pods that have been missing for a while."""
     steady: timedelta = timedelta()
     """For how long the same disruptions have been safe."""
 
     def added_to(self, observed: Observed) -> Observed:
-        """What is seen now, with what is remembered."""
+        """The observation with what is remembered."""
         return replace(
             observed,
             waits=self.waits,
@@ -56,7 +56,7 @@ class Remembered:
 
 
 class Memory:
-    """Changes and transfers that were begun; pods that left the client Service, that came back, that are missing."""
+    """Requested changes and transfers; pods that left the client Service, came back or are missing."""
 
     def __init__(self) -> None:
         """Remember nothing."""
@@ -65,9 +65,9 @@ class Memory:
         self._changes = ChangeMemory()
         self._safe: AgeTracker[Disruptions] = AgeTracker()
         self.repeats = RepeatMemory()
-        self.held_up = HeldUpPods()
+        self.stuck_pods = StuckPods()
         self.contests = ContestMemory()
-        """Objects that do not stay as they are applied."""
+        """Objects that other writers change after each apply."""
 
     def asked(self, step: Step) -> None:
         """A step is sent now."""
@@ -79,7 +79,7 @@ class Memory:
         self._pods.begun(step)
 
     def recall(self, observed: Observed, now: datetime) -> Remembered:
-        """Take in what is seen now, and say what is remembered."""
+        """Remember this observation, and return what is remembered."""
         found = Remembered(
             self._transfers.waits(observed.views, now),
             self._transfers.stale(observed.views, now),
@@ -93,7 +93,7 @@ class Memory:
 
 
 class Memories:
-    """The memory of each cluster; it ends some time after the cluster's last pass, however the cluster vanished."""
+    """The memory of each cluster; it expires some time after the cluster's last pass, also without a deletion."""
 
     def __init__(self) -> None:
         """Remember nothing."""
@@ -105,9 +105,10 @@ class Memories:
     def of(self, uid: str, now: datetime) -> Memory:
         """What is remembered of this QdrantCluster."""
         _, memory = self._known.get(uid, (now, None))
-        self._known = {other: one for other, one in self._known.items() if now - one[0] < KEPT}
-        self._known[uid] = (now, memory or Memory())
-        return self._known[uid][1]
+        recent = {other: entry for other, entry in self._known.items() if now - entry[0] < KEPT}
+        memory = memory or Memory()
+        self._known = {**recent, uid: (now, memory)}
+        return memory
 
     def forget(self, uid: str) -> None:
         """The QdrantCluster is being deleted."""

@@ -1,6 +1,6 @@
-"""Remembers what the last pass did: a step that has no effect is not sent without a pause for ever.
+"""Remembers the steps of the last pass: a step without effect is not repeated without a pause.
 
-Whatever undoes it (a webhook that puts a pod's label back, for example), the loop must not become a flood of writes.
+If anything undoes it, for example a webhook that restores a pod's label, the loop must not become a flood of writes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from qdrant_operator.domain.cluster.steps import Step
 from qdrant_operator.domain.common.timing.backoff import Backoff
 
 FREE = 3
-"""So often the same step is sent in a row without a pause: caches and views of peers lag by a look or two."""
+"""How often the same step is sent in a row without a pause: caches and views of peers lag by an observation or two."""
 PAUSES = Backoff(first=1.0, longest=10.0)
 """Before a step that is sent more often."""
 

@@ -1,8 +1,8 @@
-"""Remembers since when pods are ready: a request from before may still fail, and call a replica Dead that is back.
+"""Remembers since when pods are ready: an earlier request may still fail and mark a recovered replica Dead.
 
-By our own clock, because the kubelet's may be another; that a pod was away between two looks is told by its `life`,
-which is then another one. In memory only: after a restart of the operator every pod
-counts as just back once more, which costs a roll that begins in that moment some seconds.
+By the operator's clock, because the kubelet's may differ. A pod that restarted between two observations has another
+`life`. In memory only: after a restart of the operator every pod counts as just back, which delays a rolling restart
+that begins at that moment by some seconds.
 """
 
 from __future__ import annotations
@@ -28,5 +28,5 @@ class ReturnMemory:
         """Names of pods that have not been ready for long enough."""
         ready = {(pod.uid, pod.life): pod.name for pod in pods if pod.ready}
         return frozenset(
-            ready[one] for one, age in self._ready.ages(ready, now).items() if age < FAILS_WITHIN
+            ready[key] for key, age in self._ready.ages(ready, now).items() if age < FAILS_WITHIN
         )

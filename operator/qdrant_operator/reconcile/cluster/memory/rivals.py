@@ -1,8 +1,8 @@
-"""Remembers which owned objects do not stay as they are applied, so that two writers do not chase each other.
+"""Remembers which owned objects other writers change after each apply, so that the writers do not compete endlessly.
 
-Either the answer to an apply differs already (an admission webhook), or the object differs again moments later
-(another controller, a second operator). It is applied again after pauses; all other steps go on meanwhile. In memory
-only: a new operator tries a few times without a pause.
+Either the answer to an apply already differs (an admission webhook), or the object differs again moments later
+(another controller, a second operator). It is applied again after pauses; all other steps continue. In memory only: a
+new operator tries a few times without a pause.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from qdrant_operator.domain.manifests.rival_writers import Contested
 PAUSES = Backoff(first=5.0, longest=300.0)
 """Before a contested object is applied again."""
 CALM = timedelta(minutes=1)
-"""Who left an object alone for so long does not contest it."""
+"""A writer that leaves an object unchanged for this long does not contest it."""
 TRIES = 3
-"""Users who change an object by hand see it put back at once, so often in a row."""
+"""How often in a row a change that a user makes by hand is reverted at once."""
 
 Key = tuple[Kind, str]
 
@@ -53,40 +53,40 @@ class ContestMemory:
         self._tries: dict[Key, _Try] = {}
 
     def applied(self, drift: Drift, live: Manifest | None, now: datetime) -> None:
-        """An object was applied, and `live` is what it became (None: it is gone already)."""
+        """An object was applied; `live` is the result (None: it was already deleted)."""
         wanted, key = fingerprint(drift.manifest), (drift.kind, drift.name)
-        one = self._tries.get(key)
-        if one is None or one.wanted != wanted or now - one.until > CALM:
-            one = self._tries[key] = _Try(wanted, now)
-        one.at, one.count = now, one.count + 1
+        attempt = self._tries.get(key)
+        if attempt is None or attempt.wanted != wanted or now - attempt.until > CALM:
+            attempt = self._tries[key] = _Try(wanted, now)
+        attempt.at, attempt.count = now, attempt.count + 1
         left = differences(drift.manifest, live) if live is not None else ()
-        if left or one.count > TRIES:
-            one.failures += 1
-            managers = one.contested.managers if one.contested else ()
-            one.contested = Contested(drift.kind, drift.name, left or drift.fields, managers)
+        if left or attempt.count > TRIES:
+            attempt.failures += 1
+            managers = attempt.contested.managers if attempt.contested else ()
+            attempt.contested = Contested(drift.kind, drift.name, left or drift.fields, managers)
 
     def recall(self, observed: Observed, now: datetime) -> Observed:
-        """The same look, with the objects that are contested and those of them that pause."""
-        self._tries = {key: one for key, one in self._tries.items() if now - one.until <= CALM}
-        contested = [self._with_pause(one, now) for one in self._tries.values() if one.contested]
+        """The same observation with the contested objects, paused ones marked."""
+        self._tries = {key: attempt for key, attempt in self._tries.items() if now - attempt.until <= CALM}
+        contested = [self._with_pause(attempt, now) for attempt in self._tries.values() if attempt.contested]
         return replace(observed, contested=tuple(contested))
 
     def unnamed(self, drift: Iterable[Drift]) -> tuple[Contested, ...]:
-        """What differs now and whose managers were not looked up; each is returned once."""
-        differing = {(one.kind, one.name) for one in drift if one.fields}
-        found = [
-            one for key, one in self._tries.items() if one.contested and not one.asked and key in differing
-        ]
-        for one in found:
-            one.asked = True
-        return tuple(one.contested for one in found if one.contested)
+        """Contested objects that differ now and whose managers are unknown; each is returned once."""
+        differing = {(difference.kind, difference.name) for difference in drift if difference.fields}
+        found: list[Contested] = []
+        for key, attempt in self._tries.items():
+            if attempt.contested and not attempt.asked and key in differing:
+                attempt.asked = True
+                found.append(attempt.contested)
+        return tuple(found)
 
     def name(self, contested: Contested, managers: tuple[str, ...]) -> None:
         """Managers of a contested object's fields were looked up."""
-        one = self._tries.get((contested.kind, contested.name))
-        if one is not None and one.contested is not None:
-            one.contested = replace(one.contested, managers=managers)
+        attempt = self._tries.get((contested.kind, contested.name))
+        if attempt is not None and attempt.contested is not None:
+            attempt.contested = replace(attempt.contested, managers=managers)
 
-    def _with_pause(self, one: _Try, now: datetime) -> Contested:
-        assert one.contested is not None, "only contested objects are asked for"
-        return replace(one.contested, paused=one.wanted if now < one.until else "")
+    def _with_pause(self, attempt: _Try, now: datetime) -> Contested:
+        assert attempt.contested is not None, "only for contested objects"
+        return replace(attempt.contested, paused=attempt.wanted if now < attempt.until else "")

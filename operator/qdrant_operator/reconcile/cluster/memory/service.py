@@ -1,8 +1,8 @@
-"""Remembers when pods left the client Service: what a look at the Service cannot show.
+"""Remembers when pods left the client Service, which the Service itself does not show.
 
-Nodes hear of a change of endpoints later than we do, and send new connections to a pod that the Service no longer
-lists. A peer that is removed from consensus answers those with 500. In memory only: after a restart of the operator
-the worst that happens is that a pod is waited for once more.
+Nodes apply a change of endpoints later than the operator, and send new connections to a pod that the Service no longer
+lists. A peer that was removed from consensus answers those with 500. In memory only: after a restart of the operator it
+waits for a pod once more at worst.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from qdrant_operator.domain.manifests.stateful_set import DRAIN_SECONDS
 from qdrant_operator.reconcile.ages import AgeTracker
 
 LEAVES_WITHIN = timedelta(seconds=DRAIN_SECONDS)
-"""kube-proxy writes its rules at most once a second (`minSyncPeriod`), and has to hear of the change first."""
+"""kube-proxy writes its rules at most once a second (`minSyncPeriod`), and has to receive the change first."""
 
 
 class ServiceMemory:

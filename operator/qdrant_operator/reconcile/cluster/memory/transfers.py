@@ -1,7 +1,7 @@
-"""Remembers which transfers were begun and since when replicas are dead: what one look cannot show.
+"""Remembers which transfers were begun and since when replicas are dead, which one observation cannot show.
 
-A transfer that came to nothing is not begun again at once; a dead replica that nobody heals is replaced. In
-memory only: after a restart of the operator the worst that happens is one try too early, or one healing too late.
+A transfer that failed is not retried at once; a dead replica that no peer recovers is replaced. In memory only: after a
+restart of the operator at worst one retry is too early, or one replacement too late.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ PAUSES = Backoff(first=5.0, longest=300.0)
 
 STALE_AFTER = timedelta(minutes=2)
 """A peer asks for the recovery of its dead replicas within seconds, again and again (Qdrant 1.19,
-`request_shard_transfer`): one that is dead for so long while its peer answers and copies nothing is a leftover of an
-aborted transfer, which nobody heals."""
+`request_shard_transfer`): one that is dead for this long while its peer answers and copies nothing is a leftover of an
+aborted transfer, which no peer recovers."""
 
 Target = tuple[ShardRef, PeerId]
 
@@ -44,34 +44,36 @@ class TransferMemory:
         self._dead: AgeTracker[Target] = AgeTracker()
 
     def stale(self, views: Mapping[str, View], now: datetime) -> frozenset[Target]:
-        """Replicas that are dead for long on peers that answer; a peer that copies anything begins anew."""
+        """Replicas that have long been dead on peers that answer; a peer that copies anything resets their age."""
         dead = {target for view in answering(views.values()) for target in _dead_on(view)}
         return frozenset(target for target, age in self._dead.ages(dead, now).items() if age >= STALE_AFTER)
 
     def begun(self, step: Step) -> None:
-        """A transfer was asked for and accepted."""
+        """A transfer was requested and accepted."""
         if isinstance(step, ReplicateShard | MoveShard):
             self._tries.setdefault((step.shard, step.target), _Try()).running = True
 
     def waits(self, views: Mapping[str, View], now: datetime) -> frozenset[Target]:
-        """Targets that shall not be tried again yet, by what the peers say now."""
+        """Targets that must not be retried yet, by the present views of the peers."""
         for target in list(self._tries):
             self._judge(target, views, now)
-        return frozenset(t for t, one in self._tries.items() if one.until and one.until > now)
+        return frozenset(
+            target for target, attempt in self._tries.items() if attempt.until and attempt.until > now
+        )
 
     def _judge(self, target: Target, views: Mapping[str, View], now: datetime) -> None:
-        one = self._tries[target]
-        listed, states = _told(target, views)
+        attempt = self._tries[target]
+        listed, states = _reported(target, views)
         if listed or (not states and not any(answering(views.values()))):
             return
         if states == {ReplicaState.ACTIVE}:
             del self._tries[target]
-        elif one.running and not states - {ReplicaState.DEAD}:
-            one.running, one.failures = False, one.failures + 1
-            one.until = now + timedelta(seconds=PAUSES.pause(one.failures))
+        elif attempt.running and not states - {ReplicaState.DEAD}:
+            attempt.running, attempt.failures = False, attempt.failures + 1
+            attempt.until = now + timedelta(seconds=PAUSES.pause(attempt.failures))
 
 
-def _told(target: Target, views: Mapping[str, View]) -> tuple[bool, set[ReplicaState]]:
+def _reported(target: Target, views: Mapping[str, View]) -> tuple[bool, set[ReplicaState]]:
     """Whether any view lists a transfer to the target, and the states that views give its replica."""
     (name, number), peer = target
     found = [c for view in answering(views.values()) for c in view.collections if c.name == name]
@@ -81,7 +83,7 @@ def _told(target: Target, views: Mapping[str, View]) -> tuple[bool, set[ReplicaS
 
 
 def _dead_on(view: PeerView) -> list[Target]:
-    """A peer's own replicas that it calls dead, unless it takes part in a transfer."""
+    """A peer's own replicas that it reports as dead, unless it takes part in a transfer."""
     if any(view.peer in (t.source, t.target) for c in view.collections for t in c.transfers):
         return []
     return [

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from qdrant_operator.domain.cluster.observed import Bootstrap, BootstrapPhase, PodState
 from qdrant_operator.domain.cluster.planner import plan
-from qdrant_operator.domain.cluster.pods.trouble import missing_labels, not_created, not_stopped, unlabelled
+from qdrant_operator.domain.cluster.pods.stuck import missing_labels, not_created, not_stopped, unlabelled
 from qdrant_operator.domain.common.child_progress import Hindrance
 from qdrant_operator.domain.common.conditions import timestamp
 from qdrant_operator.domain.common.guards import ClusterGuard
@@ -36,7 +36,7 @@ def test_a_pod_that_stops_on_a_node_that_is_gone_names_the_node() -> None:
     assert found is not None
     assert found.step == "stop vectors-1"
     assert "kubelet of node node-a" in found.why
-    assert "Only if it is powered off or gone for good" in found.why
+    assert "Only if it is powered off or lost permanently" in found.why
 
 
 def test_a_pod_without_its_labels_is_named_with_them() -> None:
@@ -56,7 +56,7 @@ def test_it_is_said_while_the_cluster_forms_and_first_of_all() -> None:
         bootstrap=Bootstrap(BootstrapPhase.FORMED, "vectors-0", PeerId(100)),
         pods=first,
         views={"vectors-0": settled().views["vectors-0"]},
-        held_up=(not_created("vectors-1", NOW, QUOTA),),
+        stuck_pods=(not_created("vectors-1", NOW, QUOTA),),
     )
     waits = plan(desired(), forming).blocked
     assert waits[0].guard is ClusterGuard.POD_NOT_RUNNING
@@ -65,7 +65,7 @@ def test_it_is_said_while_the_cluster_forms_and_first_of_all() -> None:
 
 def test_it_is_said_of_a_cluster_that_was_formed() -> None:
     """A pod that is not made again after its node went is in status.blocked."""
-    observed = replace(settled(), held_up=(not_created("vectors-2", NOW, QUOTA),))
+    observed = replace(settled(), stuck_pods=(not_created("vectors-2", NOW, QUOTA),))
     (wait,) = plan(desired(), observed).blocked
     assert (wait.step, wait.guard) == ("create vectors-2", ClusterGuard.POD_NOT_RUNNING)
 

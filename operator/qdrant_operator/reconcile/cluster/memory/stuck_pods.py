@@ -1,4 +1,4 @@
-"""Looks for what holds pods up, once a pod makes no progress: nothing is asked for a cluster that is well."""
+"""Finds why pods are stuck, once a pod makes no progress; a healthy cluster costs no request."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from qdrant_operator.domain.cluster.observed import Observed, PodState
-from qdrant_operator.domain.cluster.pods.trouble import (
-    HeldUp,
+from qdrant_operator.domain.cluster.pods.stuck import (
+    StuckPod,
     missing_labels,
     not_created,
     not_started,
@@ -22,31 +22,31 @@ from qdrant_operator.reconcile.objects.child_events import child_refusal, pod_tr
 from qdrant_operator.reconcile.ports import Kind, Kubernetes, Manifest
 
 ASKED_EVERY = timedelta(seconds=15)
-"""Pause between two requests for the Events of what makes no progress."""
+"""Pause between two requests for the Events of stuck pods."""
 SLOW_START = timedelta(minutes=1)
-"""A container that has not been started for so long is asked about: images and volumes take their time."""
+"""The Events of a container that has not started for this long are read: images and volumes take time."""
 
 
-class HeldUpPods:
-    """Pods of one cluster that make no progress, and what was found out about them."""
+class StuckPods:
+    """Pods of one cluster that make no progress, and the known causes."""
 
     def __init__(self) -> None:
         """Nothing is known."""
         self._missing: AgeTracker[int] = AgeTracker()
-        self._known: tuple[HeldUp, ...] = ()
+        self._known: tuple[StuckPod, ...] = ()
         self._asked: datetime | None = None
 
     async def find(
         self, kubernetes: Kubernetes, meta: Manifest, observed: Observed, now: datetime
-    ) -> tuple[HeldUp, ...]:
-        """What holds up pods of the QdrantCluster with this metadata, in words."""
+    ) -> tuple[StuckPod, ...]:
+        """Stuck pods of the QdrantCluster with this metadata, with messages."""
         ages = self._missing.ages(missing_pods(observed), now)
         late = {ordinal: now - age for ordinal, age in ages.items() if age >= PATIENCE}
         slow = [pod for pod in observed.pods if _is_slow(pod, now)]
         stopping = (
             not_stopped(pod.name, pod.node, pod.deleted, now) for pod in observed.pods if pod.terminating
         )
-        stuck = tuple(one for one in stopping if one)
+        stuck = tuple(pod for pod in stopping if pod)
         if not late and not slow:
             self._known, self._asked = (), None
             return stuck
@@ -55,33 +55,33 @@ class HeldUpPods:
             created = await _not_created(kubernetes, meta, late)
             self._known = (*created, *await _not_started(kubernetes, meta["namespace"], slow))
         present = {pod.name for pod in observed.pods if pod.ready}
-        return (*(one for one in self._known if one.pod not in present), *stuck)
+        return (*(pod for pod in self._known if pod.pod not in present), *stuck)
 
 
 def _is_slow(pod: PodState, now: datetime) -> bool:
-    """It is there, and neither its status nor its peer says anything."""
+    """It exists, and neither its status nor its peer gives a reason."""
     silent = not (pod.ready or pod.terminating or pod.waiting or pod.started) and bool(pod.created)
     return silent and now - datetime.fromisoformat(pod.created) >= SLOW_START
 
 
 async def _not_created(
     kubernetes: Kubernetes, meta: Manifest, late: dict[int, datetime]
-) -> tuple[HeldUp, ...]:
+) -> tuple[StuckPod, ...]:
     stateful_set = kubernetes.cached_one(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
     if not late or stateful_set is None:
         return ()
-    told = await child_refusal(kubernetes, stateful_set)
+    cause = await child_refusal(kubernetes, stateful_set)
     found = []
     for ordinal, since in late.items():
         name = names.pod_name(meta["name"], ordinal)
         hidden = await _without_labels(kubernetes, meta, name, since)
-        found.append(hidden or not_created(name, since, told))
+        found.append(hidden or not_created(name, since, cause))
     return tuple(found)
 
 
 async def _without_labels(
     kubernetes: Kubernetes, meta: Manifest, name: str, since: datetime
-) -> HeldUp | None:
+) -> StuckPod | None:
     try:
         pod = await kubernetes.read(Kind.POD, meta["namespace"], name)
     except (Refused, Retryable):
@@ -93,11 +93,11 @@ async def _without_labels(
 
 async def _not_started(
     kubernetes: Kubernetes, namespace: str, slow: Iterable[PodState]
-) -> tuple[HeldUp, ...]:
+) -> tuple[StuckPod, ...]:
     found = []
     for pod in slow:
         manifest = kubernetes.cached_one(Kind.POD, namespace, pod.name)
-        told = await pod_trouble(kubernetes, manifest) if manifest is not None else None
-        if told is not None:
-            found.append(not_started(pod.name, pod.created, told))
+        cause = await pod_trouble(kubernetes, manifest) if manifest is not None else None
+        if cause is not None:
+            found.append(not_started(pod.name, pod.created, cause))
     return tuple(found)

@@ -1,6 +1,6 @@
-"""Pods that do not come up or do not go away, in words: what holds them up, since when, and what to do.
+"""Messages about pods that do not start or do not stop: the cause, since when, and the remedy.
 
-Pure: manifests, hindrances and times in, sentences out.
+Pure: manifests, hindrances and times in, messages out.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from qdrant_operator.domain.common.conditions import timestamp
 from qdrant_operator.domain.common.kinds import Manifest
 
 OVERDUE = timedelta(seconds=60)
-"""A pod whose grace period ended so long ago is not stopped by anybody; room for clocks that differ."""
+"""A pod whose grace period ended this long ago is stuck. The value leaves room for clock skew."""
 RESOURCES = "spec.resources"
 PULL_SECRETS = "spec.image.pullSecrets"
 """Fields of a QdrantCluster that remedies name."""
 
 
 @dataclass(frozen=True, slots=True)
-class HeldUp:
+class StuckPod:
     """A pod that makes no progress."""
 
     pod: str
@@ -31,53 +31,53 @@ class HeldUp:
 
     @property
     def step(self) -> str:
-        """What is wanted, as status.blocked has it."""
+        """The blocked step, as in status.blocked."""
         return f"{self.verb} {self.pod}"
 
 
-def not_created(pod: str, since: datetime, told: Hindrance | None) -> HeldUp:
+def not_created(pod: str, since: datetime, cause: Hindrance | None) -> StuckPod:
     """A pod that its StatefulSet counts and that does not exist."""
     start = f"pod {pod} does not exist since {timestamp(since)}"
-    if told is None:
-        return HeldUp(
+    if cause is None:
+        return StuckPod(
             pod, "create", f"{start}; its controller gives no reason: see kubectl describe statefulset"
         )
-    return HeldUp(pod, "create", f"{start}: {told.words}; {remedy(told)}")
+    return StuckPod(pod, "create", f"{start}: {cause.words}; {remedy(cause)}")
 
 
-def not_started(pod: str, since: str, told: Hindrance) -> HeldUp:
+def not_started(pod: str, since: str, cause: Hindrance) -> StuckPod:
     """A pod that exists and whose containers are not started."""
-    return HeldUp(pod, "run", f"{pod} does not run: since {since} {told.words}; {remedy(told)}")
+    return StuckPod(pod, "run", f"{pod} does not run: since {since} {cause.words}; {remedy(cause)}")
 
 
-def unlabelled(pod: str, missing: Mapping[str, str], since: datetime) -> HeldUp:
+def unlabelled(pod: str, missing: Mapping[str, str], since: datetime) -> StuckPod:
     """A pod of this name exists without labels by which the cluster finds it."""
     labels = " ".join(f"{key}={value}" for key, value in missing.items())
     why = (
-        f"since {timestamp(since)} {pod} exists without its label {labels}: put it back (kubectl label pod {pod} "
+        f"since {timestamp(since)} {pod} exists without its label {labels}: restore it (kubectl label pod {pod} "
         f"{labels}), or delete the pod for another one on the same volume"
     )
-    return HeldUp(pod, "create", why)
+    return StuckPod(pod, "create", why)
 
 
-def not_stopped(pod: str, node: str, ended: str, now: datetime | None) -> HeldUp | None:
+def not_stopped(pod: str, node: str, ended: str, now: datetime | None) -> StuckPod | None:
     """A pod whose grace period `ended` (RFC 3339) long ago; None while it may still be stopping."""
     if now is None or not ended or now - datetime.fromisoformat(ended) < OVERDUE:
         return None
     why = (
         f"{pod} should have stopped by {ended}, and the kubelet of node {node or 'unknown'} does not report that it "
-        f"did: bring the node back. Only if it is powered off or gone for good, run kubectl taint node {node} "
+        f"did: bring the node back. Only if it is powered off or lost permanently, run kubectl taint node {node} "
         "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, or delete the pod with --force"
     )
-    return HeldUp(pod, "stop", why)
+    return StuckPod(pod, "stop", why)
 
 
 def missing_labels(pod: Manifest, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Labels that the pod should carry and does not."""
-    there = pod["metadata"].get("labels") or {}
-    return {key: value for key, value in wanted.items() if there.get(key) != value}
+    """Labels that the pod should have and does not."""
+    present = pod["metadata"].get("labels") or {}
+    return {key: value for key, value in wanted.items() if present.get(key) != value}
 
 
-def remedy(told: Hindrance) -> str:
+def remedy(cause: Hindrance) -> str:
     """What to change of a QdrantCluster or around it."""
-    return told.remedy(resources=RESOURCES, pull_secrets=PULL_SECRETS)
+    return cause.remedy(resources=RESOURCES, pull_secrets=PULL_SECRETS)

@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.kinds import Kind
-from qdrant_operator.reconcile.cluster.memory import held_up_pods
 from qdrant_operator.reconcile.cluster.memory import pods as pod_memory
+from qdrant_operator.reconcile.cluster.memory import stuck_pods
 from qdrant_operator.reconcile.cluster.pods import pod_state
 from sandbox.fakes.kubernetes import FakeKubernetes
 from sandbox.fakes.statefulset import Kubelet, StatefulSets
@@ -87,7 +87,7 @@ async def test_status_does_not_change_while_nothing_changes(place: Place, asked:
         place.clock.pass_by(1.0)
         await place.passes(1)
     assert messages(place) == before
-    every = held_up_pods.ASKED_EVERY.total_seconds()
+    every = stuck_pods.ASKED_EVERY.total_seconds()
     assert 0 < len(asked) - asked_before <= 60 / every + 1
 
 
@@ -102,7 +102,7 @@ async def test_nothing_is_asked_of_a_pod_that_is_well(place: Place, asked: list[
 
 
 async def test_a_pod_that_lost_its_label_is_named(place: Place) -> None:
-    """Somebody took a label off to keep it from clients: the sentence has the label, and how to put it back."""
+    """A user took a label off to keep it from clients: the sentence has the label, and how to restore it."""
     StatefulSets(place.kubernetes.server).sync()
     Kubelet(place.kubernetes.server).start_all()
     await place.passes(2)
@@ -119,7 +119,7 @@ async def test_a_volume_that_cannot_be_mounted_is_named(place: Place) -> None:
     """The pod is there, its container is not started, and only its Events say why."""
     StatefulSets(place.kubernetes.server).sync()
     say(place, Kind.POD, POD, "FailedMount", 'MountVolume.SetUp failed: secret "vectors-auth" not found')
-    place.clock.pass_by(held_up_pods.SLOW_START.total_seconds() + LATE)
+    place.clock.pass_by(stuck_pods.SLOW_START.total_seconds() + LATE)
     await place.passes(3)
     assert "FailedMount" in messages(place)
     assert "make the volume, Secret or ConfigMap that it names available" in messages(place)

@@ -1,4 +1,4 @@
-"""Takes a removed peer's pod and volume away: one replica, one claim, each named by version or uid."""
+"""Deletes the pod and the volume of a removed peer: one replica, one claim, each identified by version or uid."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from qdrant_operator.domain.cluster import records
 from qdrant_operator.domain.cluster.layout import build_layout
 from qdrant_operator.domain.cluster.membership.scale_in import plan_membership, roles
 from qdrant_operator.domain.cluster.observed import LeavingPhase, MarkVolume
-from qdrant_operator.domain.cluster.steps import DeleteClaim, LowerMembers, RecordLeaving
+from qdrant_operator.domain.cluster.steps import DeleteClaim, RecordLeaving, ScaleInStatefulSet
 from qdrant_operator.domain.common import names
 from qdrant_operator.domain.common.errors import Conflict
 from qdrant_operator.domain.common.names import pod_name
 from qdrant_operator.reconcile.cluster.scope import Scope
-from qdrant_operator.reconcile.cluster.shards import asked_again
+from qdrant_operator.reconcile.cluster.shards import observe_again
 from qdrant_operator.reconcile.cluster.volumes import mark_volume
 from qdrant_operator.reconcile.context import Context
 from qdrant_operator.reconcile.ports import Kind, Manifest
 
 
-async def act_on_member(
+async def act_on_removal(
     context: Context,
     subject: Manifest,
     scope: Scope,
-    step: RecordLeaving | LowerMembers | DeleteClaim | MarkVolume,
+    step: RecordLeaving | ScaleInStatefulSet | DeleteClaim | MarkVolume,
 ) -> None:
     """Carry out one step of a removal, or mark a volume.
 
     Raises:
-        Conflict: somebody else changed what the step was planned on.
+        Conflict: the state that the step was planned on has changed.
     """
     match step:
         case RecordLeaving():
             await _record(context, subject, step)
-        case LowerMembers():
+        case ScaleInStatefulSet():
             await _lower(context, subject, scope, step)
         case DeleteClaim():
             await _delete(context, subject, step)
@@ -52,10 +52,10 @@ async def _record(context: Context, subject: Manifest, step: RecordLeaving) -> N
 
 
 async def _refuse_earlier_writes(context: Context, subject: Manifest) -> None:
-    """Give the StatefulSet another version: all that is written to it names the version that was seen.
+    """Give the StatefulSet a new version: every write to it names the observed version.
 
-    A write of an operator that is gone, from before the removal, may arrive late, and would make pods above the one
-    that leaves, or take one away from which another peer has joined.
+    A late write of an earlier operator, from before the removal, could create pods above the one that leaves, or
+    delete a pod from which another peer has joined.
     """
     meta = subject["metadata"]
     body = {"metadata": {"annotations": {names.ANNOTATION_RECORDED: meta["resourceVersion"]}}}
@@ -63,37 +63,39 @@ async def _refuse_earlier_writes(context: Context, subject: Manifest) -> None:
         await context.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
 
 
-async def _lower(context: Context, subject: Manifest, scope: Scope, step: LowerMembers) -> None:
-    """From exactly one more, as read live, and on exactly that version."""
+async def _lower(context: Context, subject: Manifest, scope: Scope, step: ScaleInStatefulSet) -> None:
+    """Scale in by exactly one pod, on exactly the version that was read live."""
     meta = subject["metadata"]
-    await _expect_nobody_joined(context, scope, step)
+    await _expect_no_peer_joined(context, scope, step)
     live = await context.kubernetes.read(Kind.STATEFUL_SET, meta["namespace"], meta["name"])
-    if live is None or live["spec"].get("replicas") != step.members + 1:
-        raise Conflict("the StatefulSet has another number of pods than expected: looking again", after=0.5)
-    if step.pod != pod_name(meta["name"], step.members):
-        raise Conflict(f"{step.pod} is not the topmost pod: looking again", after=0.5)
+    if live is None or live["spec"].get("replicas") != step.replicas + 1:
+        raise Conflict("the StatefulSet has another number of pods than expected: retrying", after=0.5)
+    if step.pod != pod_name(meta["name"], step.replicas):
+        raise Conflict(f"{step.pod} is not the topmost pod: retrying", after=0.5)
     body = {
         "metadata": {"resourceVersion": live["metadata"]["resourceVersion"]},
-        "spec": {"replicas": step.members},
+        "spec": {"replicas": step.replicas},
     }
     await context.kubernetes.patch(Kind.STATEFUL_SET, meta["namespace"], meta["name"], body)
 
 
-async def _expect_nobody_joined(context: Context, scope: Scope, step: LowerMembers) -> None:
-    """Ask the peers once more: the kubelet starts the container of a pod again whose peer had never joined.
+async def _expect_no_peer_joined(context: Context, scope: Scope, step: ScaleInStatefulSet) -> None:
+    """Observe the peers again: the kubelet restarts the container of a pod whose peer has never joined.
 
     Raises:
-        Conflict: the pod would not be taken away by what the peers say now.
+        Conflict: by the present views of the peers the pod must not be deleted.
     """
-    fresh = await asked_again(context, scope)
+    fresh = await observe_again(context, scope)
     layout = build_layout(fresh, roles(scope.desired, fresh))
     if step not in plan_membership(scope.desired, fresh, layout).steps:
-        raise Conflict(f"{step.pod}: a peer may have joined from it since the look; looking again", after=0.5)
+        raise Conflict(
+            f"{step.pod}: a peer may have joined from it since the observation; retrying", after=0.5
+        )
 
 
 async def _delete(context: Context, subject: Manifest, step: DeleteClaim) -> None:
     namespace = subject["metadata"]["namespace"]
     pod = step.claim.removeprefix("storage-")
     if await context.kubernetes.read(Kind.POD, namespace, pod) is not None:
-        raise Conflict(f"{pod} is still there: looking again", after=0.5)
+        raise Conflict(f"{pod} still exists: retrying", after=0.5)
     await context.kubernetes.delete(Kind.CLAIM, namespace, step.claim, uid=step.uid)
