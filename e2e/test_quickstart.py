@@ -93,8 +93,8 @@ def test_describe_tells_the_story(shop: Kubectl) -> None:
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        ("qdrantcluster.spec.shards", "How replicas are placed and moved"),
-        ("qdrantcluster.spec.persistence.whenScaled", "drained and removed"),
+        ("qdrantcluster.spec.shards", "Placement and transfers of replicas"),
+        ("qdrantcluster.spec.persistence.whenScaled", "A removed peer can never join again"),
         ("qdrantcollection.spec.replicationFactor", "replicationFactor <integer>"),
         ("qdrantsnapshotschedule.spec.retention", "keepLast"),
         ("qdrantsnapshot.status.location", "location <string>"),
@@ -145,7 +145,7 @@ def test_what_only_the_cluster_knows_is_said_in_status(shop: Kubectl) -> None:
     def said() -> bool:
         found = shop.get("qdrantcollection", "wrong") or {}
         conditions = (found.get("status") or {}).get("conditions") or ()
-        return any("lower replicationFactor or raise" in one["message"] for one in conditions)
+        return any("lower replicationFactor, or raise" in one["message"] for one in conditions)
 
     eventually(said, 30, lambda: shop.tell("qdrantcollection", "wrong"))
     shop("delete", "qdrantcollection", "wrong", "--wait=false")

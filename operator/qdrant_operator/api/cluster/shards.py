@@ -54,7 +54,7 @@ class Shards(Model):
     transfers: Transfers = Field(default_factory=Transfers)
     """How shards are copied between peers."""
     window: Window | None = None
-    """When shards may be moved to level the peers. Absent: always."""
+    """When shards may be moved to balance the peers. Absent: always."""
     replace_lost_peer_after: Duration | None = None
     """After this time a peer whose volume is lost is removed by force, if every shard of it has another sound
     replica. Absent: only peers named in replaceLostPeers."""
