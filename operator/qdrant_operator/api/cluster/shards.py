@@ -33,7 +33,7 @@ class Transfers(Model):
 
 
 class Window(Model):
-    """When shards may be moved to level the peers. Repair, draining and replication do not wait for it."""
+    """When shards may be moved to balance the peers. Repair, draining and replication do not wait for it."""
 
     schedule: Annotated[str, Field(min_length=1, max_length=100)]
     """When the window opens: a cron expression, for example "0 1 * * *"."""
