@@ -267,7 +267,7 @@ def _around() -> list[Mutant]:
         Mutant(
             "objects: FieldContested",
             lambda: [
-                (ContestMemory, "_waits", lambda *_: False),
+                (ContestMemory, "_with_pause", lambda _self, attempt, _now: attempt.contested),
                 (RepeatMemory, "pause", 0.0),
             ],
             "writes in 20 s",

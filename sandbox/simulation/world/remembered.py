@@ -43,7 +43,13 @@ def remembered() -> Iterator[None]:
 
 @contextmanager
 def patched(places: list[Place]) -> Iterator[None]:
-    """Within: these names stand for something else."""
+    """Within: these names stand for something else.
+
+    Raises:
+        AttributeError: a place has no such name, so nothing would be replaced.
+    """
+    for place, name, _ in places:
+        getattr(place, name)
     before = [(place, name, vars(place).get(name)) for place, name, _ in places]
     for place, name, new in places:
         setattr(place, name, new)
