@@ -65,10 +65,9 @@ def decide(request: ClusterRequest, observed: Observed) -> Decision:
     observed = replace(observed, records=records)
     followed = follow(request, observed)
     desired = followed.desired
-    drift = find_drift(desired, observed)
-    paused = tuple(difference for difference in drift if _pauses(difference, observed))
+    drift, paused = _split(find_drift(desired, observed), observed)
     changes = Changes(
-        drift=tuple(difference for difference in drift if difference not in paused),
+        drift=drift,
         paused=paused,
         obsolete=find_obsolete(desired, observed),
         unmarked=find_unmarked(desired, observed),
@@ -79,9 +78,18 @@ def decide(request: ClusterRequest, observed: Observed) -> Decision:
     return Decision(desired, observed, changes, steps, followed.highest_version)
 
 
-def _pauses(drift: Drift, observed: Observed) -> bool:
-    paused = {(contest.kind, contest.name): contest.paused for contest in observed.contested}
-    return paused.get((drift.kind, drift.name)) == fingerprint(drift.manifest)
+def _split(found: tuple[Drift, ...], observed: Observed) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
+    """What is applied now, and what is contested and applied again after a pause."""
+    pauses = {
+        (contest.kind, contest.name): contest.paused for contest in observed.contested if contest.paused
+    }
+    now: list[Drift] = []
+    later: list[Drift] = []
+    for drift in found:
+        pause = pauses.get((drift.kind, drift.name))
+        waits = pause is not None and pause == fingerprint(drift.manifest)
+        (later if waits else now).append(drift)
+    return tuple(now), tuple(later)
 
 
 def plan(desired: DesiredCluster, observed: Observed, changes: Changes = NO_CHANGES) -> ClusterPlan:

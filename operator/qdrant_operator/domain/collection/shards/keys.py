@@ -19,6 +19,7 @@ from qdrant_operator.domain.collection.steps import (
 )
 from qdrant_operator.domain.common.kinds import Json
 from qdrant_operator.domain.common.plan import Plan, held_back
+from qdrant_operator.domain.qdrant.soundness import wanted_replicas
 from qdrant_operator.domain.qdrant.views import ShardKey
 
 NOTHING: CollectionPlan = Plan()
@@ -54,11 +55,6 @@ def unlike_keys(spec: CollectionSpec, seen: Mapping[ShardKey, KeySeen]) -> Itera
             yield step, f"{field} is {seen[key].shards}, wanted {declared.shards}"
 
 
-def key_factor(key: ShardingKey | None, default: int) -> int:
-    """Replicas wanted of each shard of a key; `default` is the collection's factor."""
-    return (key.replication_factor if key else None) or default
-
-
 def shown_key(key: ShardKey) -> str:
     """A key as users read it: text that looks like a number is quoted."""
     return f'"{key}"' if isinstance(key, str) and key.isdecimal() else str(key)
@@ -83,7 +79,8 @@ def _key(key: ShardingKey, desired: Desired, observed: Observed, live: Live) -> 
         )
         return NOTHING if exists else held_back(step, CollectionGuard.PEERS_UNREACHABLE, message)
     default = desired.spec.replication_factor or lookup(live.config, ("params", "replication_factor")) or 1
-    factor, allowed = key_factor(key, default), _allowed(key, desired, observed)
+    factor = wanted_replicas(default, key_factor=key.replication_factor)
+    allowed = _allowed(key, desired, observed)
     if factor > len(allowed):
         return held_back(step, CollectionGuard.TOO_FEW_PEERS, _few(key, factor, allowed, observed))
     return NOTHING if exists else Plan((_creation(key, factor, allowed, desired, observed),))
